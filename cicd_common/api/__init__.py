@@ -1,0 +1,1 @@
+"""The messages between the CLI, the Backend and the Worker: `request` and `response`."""
