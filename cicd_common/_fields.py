@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import Enum
 from types import NoneType, UnionType
@@ -23,11 +23,12 @@ import attrs
 from .errors import ContractError, Problem
 
 __all__ = [
+    "INTEGER",
+    "SOME",
     "Count",
     "Name",
     "Ordinal",
     "PageSize",
-    "SOME",
     "Refusal",
     "RelativePath",
     "Rule",
@@ -38,6 +39,7 @@ __all__ = [
     "describe",
     "escape",
     "in_utc",
+    "is_checked",
     "is_text",
     "refuse",
     "split",
@@ -128,9 +130,10 @@ def _integer(low: int, high: int, words: str) -> Rule:
 
 _MAX = 2**63 - 1  # What a bigint of a database holds.
 SOME = Rule("at least one element", "len(value) > 0")
+INTEGER = _integer(-_MAX - 1, _MAX, " of at most 64 bits")
 # The rules that a type carries wherever it stands, if no other is put on it.
 _OF_TYPE = {
-    int: (_integer(-_MAX - 1, _MAX, " of at most 64 bits"),),
+    int: (INTEGER,),
     datetime: (Rule("a time with an offset that is in the years 1 to 9999 in UTC", "value.tzinfo is UTC"),),
 }
 
@@ -274,8 +277,15 @@ def checked(cls: C) -> C:
         converter = _converter(_accept(hints[name]))
         setattr(cls, name, attrs.field(default=cls.__dict__.get(name, attrs.NOTHING), converter=converter))
     own = cls.__dict__.get("__attrs_post_init__")
-    cls.__attrs_post_init__ = _check_of({name: hints[name] for name in cls.__annotations__}, own)
+    check = _check_of({name: hints[name] for name in cls.__annotations__}, own)
+    check.is_check = True
+    cls.__attrs_post_init__ = check
     return cls
+
+
+def is_checked(cls: Any) -> bool:
+    """Whether the fields of a class are checked by `checked`, however it is constructed."""
+    return hasattr(getattr(cls, "__attrs_post_init__", None), "is_check")
 
 
 def _converter(accept: Callable[[Any], Any]) -> Any:
@@ -317,26 +327,26 @@ def _item_rules(base: Any) -> tuple[Rule, ...]:
 
 
 def _settle(self: Any, hints: dict[str, Any]) -> None:
-    """Shift the times of an object to UTC, and refuse it with all the values that break a rule."""
-    refusals = []
+    """Shift the times of an object to UTC, and refuse it with all its values that break a rule."""
+    problems = []
     for field, hint in hints.items():
         value = getattr(self, field)
-        if isinstance(value, datetime):
+        base, rules, _ = split(hint)
+        if value is None:
+            continue
+        if base is datetime:
             try:
                 object.__setattr__(self, field, in_utc(value))
             except Refusal as refusal:
-                refusals.append(refusal.problem(field))
-        elif value is not None:
-            refusals += [refusal.problem(field) for refusal in broken(value, hint)]
-    if refusals:
-        raise ContractError(type(self), refusals)
+                problems.append(refusal.problem(field))
+            continue
+        problems += [refusal.problem(field) for refusal in broken(value, rules)]
+        if item_rules := _item_rules(base):
+            problems += [each.problem(field, at) for at, item in enumerate(value) for each in broken(item, item_rules)]
+    if problems:
+        raise ContractError(type(self), problems)
 
 
-def broken(value: Any, hint: Any) -> list[Refusal]:
-    """The refusals of a value of the right type by the rules of its annotation, and of its items by theirs."""
-    base, rules, _ = split(hint)
-    refusals = [Refusal("value", f"expected {rule.expected}") for rule in rules if not rule.accepts(value)]
-    for rule in _item_rules(base):
-        message = f"expected {rule.expected}"
-        refusals += [Refusal("value", message, (at,)) for at, item in enumerate(value) if not rule.accepts(item)]
-    return refusals
+def broken(value: Any, rules: Iterable[Rule]) -> list[Refusal]:
+    """The refusals of a value of the right type by rules."""
+    return [Refusal("value", f"expected {rule.expected}") for rule in rules if not rule.accepts(value)]
