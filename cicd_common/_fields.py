@@ -121,7 +121,7 @@ class Rule:
 
 
 def _evaluate(source: str, names: dict[str, Any]) -> Any:
-    return eval(source, {"__builtins__": {"all": all, "map": map, "len": len}, **names})  # noqa: S307 - our own text
+    return eval(source, {"__builtins__": {"all": all, "map": map, "len": len}, **names})
 
 
 def _integer(low: int, high: int, words: str) -> Rule:
@@ -198,6 +198,8 @@ def in_utc(value: datetime) -> datetime:
     Raises:
         Refusal: It is naive, or not in the years 1 to 9999 in UTC.
     """
+    if type(value) is datetime and value.tzinfo is UTC:
+        return value
     (rule,) = _OF_TYPE[datetime]
     try:
         moment = value.astimezone(UTC) if value.utcoffset() is not None else None
@@ -208,17 +210,17 @@ def in_utc(value: datetime) -> datetime:
     return datetime.combine(moment.date(), moment.time(), UTC)
 
 
-def _text(value: str) -> str:
+def _in_unicode(value: str) -> str:
     if not is_text(value):
         raise Refusal("value", "expected a text without lone surrogates, which UTF-8 cannot write")
-    return str.__str__(value)
+    return value if type(value) is str else str.__str__(value)
 
 
 # How an instance of a type, or of a subclass of it, becomes the plain value that equals it.
 _PLAIN: dict[Any, Callable[[Any], Any]] = {
-    str: _text,
+    str: _in_unicode,
     int: int.__int__,
-    UUID: lambda value: UUID(int=value.int),
+    UUID: lambda value: value if type(value) is UUID else UUID(int=value.int),
     datetime: in_utc,
 }
 # Subclasses that are no such instance: True is not a 1, a status is not a text.
@@ -235,14 +237,14 @@ def _accept(hint: Any) -> Callable[[Any], Any]:
 
 
 def _accept_instance(base: Any) -> Callable[[Any], Any]:
-    plain = _PLAIN.get(base)
+    plain = _PLAIN.get(base, lambda value: value)
     other = _OTHERS.get(base, ())
     message = f"expected {describe(base)}"
 
     def accept(value: Any) -> Any:
         if not isinstance(value, base) or isinstance(value, other):
             raise Refusal("type", message)
-        return plain(value) if plain is not None else value
+        return plain(value)
 
     return accept
 
@@ -274,12 +276,12 @@ def checked(cls: C) -> C:
     """
     hints = get_type_hints(cls, include_extras=True)
     for name in cls.__annotations__:
-        converter = _converter(_accept(hints[name]))
+        converter = _converter(hints[name])
         setattr(cls, name, attrs.field(default=cls.__dict__.get(name, attrs.NOTHING), converter=converter))
     own = cls.__dict__.get("__attrs_post_init__")
-    check = _check_of({name: hints[name] for name in cls.__annotations__}, own)
+    check: Any = _check_of({name: hints[name] for name in cls.__annotations__}, own)
     check.is_check = True
-    cls.__attrs_post_init__ = check
+    setattr(cls, "__attrs_post_init__", check)  # noqa: B010 - a type checker can't know of it
     return cls
 
 
@@ -288,8 +290,15 @@ def is_checked(cls: Any) -> bool:
     return hasattr(getattr(cls, "__attrs_post_init__", None), "is_check")
 
 
-def _converter(accept: Callable[[Any], Any]) -> Any:
+def _converter(hint: Any) -> Any:
+    accept = _accept(hint)
+    base, _, optional = split(hint)
+    # What needs no second look: most values, in a call that a constructor makes for every field.
+    plain = ({NoneType} if optional else set()) | ({base} - {str, datetime})
+
     def convert(value: Any, instance: Any, attribute: Any) -> Any:
+        if type(value) in plain:
+            return value
         try:
             return accept(value)
         except Refusal as refusal:
@@ -316,9 +325,12 @@ def _check_of(hints: dict[str, Any], own: Callable[[Any], None] | None) -> Calla
             tests.append(f"all(map(is_{field}, value))")
         if tests:
             unless_none = "value is not None and " if optional else ""
-            lines += [f"    value = self.{field}", f"    if {unless_none}not ({' and '.join(tests)}): return settle(self)"]
+            lines += [
+                f"    value = self.{field}",
+                f"    if {unless_none}not ({' and '.join(tests)}): return settle(self)",
+            ]
     lines.append("    own(self)" if own is not None else "    return None")
-    exec("\n".join(lines), names)  # noqa: S102 - made of our own tests and of the names of fields
+    exec("\n".join(lines), names)
     return names["check"]  # type: ignore[no-any-return]
 
 

@@ -7,7 +7,7 @@ when they refuse something, this tells why.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -41,12 +41,12 @@ class Reading:
         base, rules, optional = split(hint)
         if optional and value is None:
             return None
-        result = self._reader(base)(value, base, hint, path)
+        result = self._reader(base)(value, base, path)
         if result is not _REFUSED and rules:
             self.problems.extend(refusal.problem(*path) for refusal in broken(result, rules))
         return result
 
-    def _reader(self, base: Any) -> Callable[[Any, Any, Any, _Path], Any]:
+    def _reader(self, base: Any) -> Callable[[Any, Any, _Path], Any]:
         if attrs.has(get_origin(base) or base):
             return self._read_class
         if get_origin(base) is list or (get_origin(base) is tuple and get_args(base)[-1:] == (...,)):
@@ -57,7 +57,7 @@ class Reading:
         self.problems.append(refusal.problem(*path))
         return _REFUSED
 
-    def _read_leaf(self, value: Any, base: Any, hint: Any, path: _Path) -> Any:
+    def _read_leaf(self, value: Any, base: Any, path: _Path) -> Any:
         read = self.leaf(base)
         try:
             return read(value, base)
@@ -65,15 +65,15 @@ class Reading:
             return self._refuse(refusal, path)
         except Exception:
             # A hook that someone else registered. Its text is not repeated: it may hold the value.
-            return self._refuse(Refusal("value", f"expected {describe(hint)}"), path)
+            return self._refuse(Refusal("value", f"expected {describe(base)}"), path)
 
-    def _read_items(self, value: Any, base: Any, hint: Any, path: _Path) -> Any:
+    def _read_items(self, value: Any, base: Any, path: _Path) -> Any:
         if type(value) is not list:
             return self._refuse(Refusal("type", "expected a list"), path)
         item = get_args(base)[0]
         return get_origin(base)([self.read(each, item, (*path, at)) for at, each in enumerate(value)])
 
-    def _read_class(self, value: Any, base: Any, hint: Any, path: _Path) -> Any:
+    def _read_class(self, value: Any, base: Any, path: _Path) -> Any:
         if type(value) is not dict:
             return self._refuse(Refusal("type", f"expected a {base.__name__} as an object"), path)
         found = len(self.problems)
@@ -105,7 +105,7 @@ class Reading:
                     field.validator(None, field, value)
                 except (ValueError, TypeError):
                     self._refuse(Refusal("value", "expected a value that its validator accepts"), (*path, field.name))
-                except Exception:  # noqa: S112 - it wants the object, which there is not
+                except Exception:
                     continue
 
     def _construct(self, base: Any, values: dict[str, Any], path: _Path) -> Any:

@@ -1,4 +1,4 @@
-"""The text forms of the wire: JSON itself, UUIDs and times. Each reader refuses all that the wire rules do not allow."""
+"""The text forms of the wire: JSON itself, UUIDs and times. A reader refuses whatever the wire rules do not allow."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from ._fields import Refusal, in_utc, is_text
 
 __all__ = ["encode", "parse", "read_time", "read_uuid", "write_time", "write_uuid"]
 
+_new = object.__new__
+_UNKNOWN = SafeUUID.unknown
+# The slots of UUID, which has no way to be made of an integer that does not look at all its arguments.
+_set_int = vars(UUID)["int"].__set__
+_set_safe = vars(UUID)["is_safe"].__set__
 _is_uuid = re.compile(r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}").fullmatch
 
 
@@ -25,14 +30,17 @@ def read_uuid(value: Any, _: Any = None) -> UUID:
         raise Refusal("type", "expected a UUID as a string")
     if _is_uuid(value) is None:
         raise Refusal("value", "expected a UUID: 32 hexadecimal digits, with hyphens as 8-4-4-4-12 or without")
-    # By its integer in a third of the time that UUID takes to look at the text again.
-    return UUID(int=int(value.replace("-", ""), 16))
+    # What UUID(value) ends in, without its second look at the text: a third of its time.
+    uuid = _new(UUID)
+    _set_int(uuid, int(value.replace("-", ""), 16))
+    _set_safe(uuid, _UNKNOWN)
+    return uuid
 
 
 def write_uuid(value: UUID) -> str:
     """Write a UUID in lower case with hyphens."""
-    digits = f"{value.int:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    digits = hex(value.int | 1 << 128)  # 0x1 and all 32 digits
+    return f"{digits[3:11]}-{digits[11:15]}-{digits[15:19]}-{digits[19:23]}-{digits[23:]}"
 
 
 _DATE_AND_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}"
@@ -77,7 +85,8 @@ def write_time(value: datetime) -> str:
         Refusal: It is naive, or not in the years 1 to 9999 in UTC.
     """
     moment = value if value.tzinfo is UTC else in_utc(value)
-    return moment.isoformat()[:-6] + "Z"
+    # In half the time of the isoformat of a time with an offset.
+    return f"{moment.date().isoformat()}T{moment.time().isoformat()}Z"
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------
@@ -125,6 +134,13 @@ _patient_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_
 
 
 def _parse(text: str) -> Any:
+    try:
+        # JSON with nothing around it, as it is written here, needs no search for blanks.
+        value, end = _decoder.raw_decode(text)
+        if end == len(text):
+            return value
+    except ValueError:
+        pass
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError:

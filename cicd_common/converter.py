@@ -20,9 +20,9 @@ from datetime import datetime
 from enum import Enum
 from functools import partial
 from math import isfinite
-from operator import is_
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from operator import attrgetter, is_
 from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 import attrs
@@ -30,7 +30,8 @@ import cattrs
 from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn
 
-from ._fields import INTEGER, Refusal, Rule, describe, is_text
+from ._compiled import compile_reader, compile_writer, is_contract
+from ._fields import INTEGER, Refusal, Rule, describe, is_checked, is_text
 from ._reading import Reading
 from ._wire import encode, parse, read_time, read_uuid, write_time, write_uuid
 from .errors import ContractError
@@ -53,6 +54,7 @@ class ContractConverter(cattrs.Converter):
         # The fast way stops at the first problem; a `Reading` then finds them all.
         super().__init__(detailed_validation=False)
         _register_hooks(self)
+        self._writers: dict[type, Callable[[Any], bytes]] = {}
 
     def loads(self, data: bytes | bytearray | memoryview | str, type: type[T], *, strict: bool = False) -> T:
         """Read JSON.
@@ -91,6 +93,18 @@ class ContractConverter(cattrs.Converter):
                 character.
             TypeError: It holds a value of a type that has no place in JSON.
         """
+        cls = obj.__class__
+        write = self._writers.get(cls) or self._writers.setdefault(cls, self._writer(cls))
+        return write(obj)
+
+    def _writer(self, cls: type) -> Callable[[Any], bytes]:
+        return self._compile_writer(cls) if is_checked(cls) and is_contract(cls) else self._write_plain
+
+    def _compile_writer(self, cls: type) -> Callable[[Any], bytes]:
+        write = compile_writer(cls)
+        return lambda obj: write(obj).encode()
+
+    def _write_plain(self, obj: Any) -> bytes:
         try:
             return encode(self.unstructure(obj))
         except ValueError as error:
@@ -118,7 +132,7 @@ class ContractConverter(cattrs.Converter):
                 return super().structure(obj, cl)
             except (cattrs.errors.StructureHandlerNotFoundError, NameError):
                 raise  # Nothing is wrong with the data: the type is not one that can be read.
-            except Exception:  # noqa: S110 - said with all the others, and where they are, below
+            except Exception:
                 pass
         reading = Reading(self.get_structure_hook, strict)
         result = reading.read(obj, cl)
@@ -152,7 +166,7 @@ class ContractConverter(cattrs.Converter):
 def _read_str(value: Any, _: Any) -> str:
     if type(value) is not str:
         raise Refusal("type", "expected a string")
-    if not is_text(value):
+    if not value.isascii() and not is_text(value):
         raise Refusal("value", "expected a text without lone surrogates")
     return value
 
@@ -179,7 +193,7 @@ def _read_float(value: Any, _: Any) -> float:
     return float(value)
 
 
-def _read_enum(cls: type[Enum]) -> Callable[[Any, Any], Enum]:
+def _read_enum(cls: type[Enum], _: cattrs.Converter) -> Callable[[Any, Any], Enum]:
     members = {member.value: member for member in cls}
     kinds = {type(value) for value in members}
     message = f"expected {describe(cls)}"
@@ -208,7 +222,10 @@ def _read_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any], 
 
 
 def _read_class(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    read_dict = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False)
+    if is_checked(cls):
+        read_dict = compile_reader(cls, converter)
+    else:
+        read_dict = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False)
 
     def read(value: Any, _: Any) -> Any:
         # A class of which no field is required would find nothing missing in a list or a string.
@@ -229,6 +246,12 @@ def _read_optional(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any
     return lambda value, _: None if value is None else read_some(value, some)
 
 
+def write_optional(hint: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
+    (some,) = (arg for arg in get_args(hint) if arg is not NoneType)
+    write_some = converter.get_unstructure_hook(some)
+    return identity if write_some is identity else lambda value: None if value is None else write_some(value)
+
+
 def write_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list[Any]]:
     write_item = converter.get_unstructure_hook(get_args(hint)[0])
     if write_item is identity:
@@ -240,7 +263,7 @@ def _has_rule(hint: Any) -> bool:
     return get_origin(hint) is Annotated and any(isinstance(note, Rule) for note in get_args(hint)[1:])
 
 
-def _is_optional(hint: Any) -> bool:
+def is_optional(hint: Any) -> bool:
     return get_origin(hint) in (Union, UnionType) and len(get_args(hint)) == 2 and NoneType in get_args(hint)
 
 
@@ -260,18 +283,27 @@ def _register_hooks(converter: cattrs.Converter) -> None:
         converter.register_unstructure_hook(kind, write)
     for applies, read_factory in _READ_FACTORIES.items():
         converter.register_structure_hook_factory(applies, read_factory)
-    converter.register_unstructure_hook_factory(is_items, write_items)
+    for applies, write_factory in _WRITE_FACTORIES.items():
+        converter.register_unstructure_hook_factory(applies, write_factory)
 
 
-_READ = {str: _read_str, int: _read_int, bool: _read_bool, float: _read_float, UUID: read_uuid, datetime: read_time}
-_WRITE = {UUID: write_uuid, datetime: write_time}
-_READ_FACTORIES = {
+_READ: dict[Any, Callable[[Any, Any], Any]] = {
+    str: _read_str,
+    int: _read_int,
+    bool: _read_bool,
+    float: _read_float,
+    UUID: read_uuid,
+    datetime: read_time,
+}
+_WRITE: dict[Any, Callable[[Any], Any]] = {UUID: write_uuid, datetime: write_time, Enum: attrgetter("value")}
+_READ_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {
     attrs.has: _read_class,
-    _is_optional: _read_optional,
+    is_optional: _read_optional,
     is_items: _read_items,
     _is_enum: _read_enum,
     _has_rule: _read_annotated,
 }
+_WRITE_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {is_optional: write_optional, is_items: write_items}
 
 
 def make_converter(engine: Engine | None = None) -> ContractConverter:

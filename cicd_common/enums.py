@@ -1,6 +1,7 @@
 """The enumerations of the contract."""
 
 from enum import StrEnum
+from typing import Self
 
 __all__ = ["ExecutionStatus"]
 
@@ -23,7 +24,7 @@ class ExecutionStatus(StrEnum):
     FAILED = "FAILED", "Ended, and did not do what it was asked to do."
     CANCELED = "CANCELED", "Stopped, or never started, because it was no longer wanted."
 
-    def __new__(cls, value: str, description: str) -> "ExecutionStatus":
+    def __new__(cls, value: str, description: str) -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.description = description
@@ -34,7 +35,7 @@ class ExecutionStatus(StrEnum):
         """Whether an execution of this status is at its end, for good."""
         return _RANKS[self] == 2
 
-    def can_become(self, other: "ExecutionStatus") -> bool:
+    def can_become(self, other: Self) -> bool:
         """Whether an execution may move from this status to another: only to a higher rank.
 
         ``RUNNING`` may be skipped, since the network may lose or reorder the update that tells of it.
