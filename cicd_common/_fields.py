@@ -113,15 +113,14 @@ class Rule:
 
     expected: str
     test: str
-    accepts: Callable[[Any], bool] = attrs.field(init=False, eq=False, repr=False)
-
-    @accepts.default
-    def _compile(self) -> Callable[[Any], bool]:
-        return _evaluate(f"lambda value: {self.test}", _VOCABULARY)  # type: ignore[no-any-return]
+    accepts: Callable[[Any], bool] = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(lambda self: _compile_test(self.test), takes_self=True)
+    )
 
 
-def _evaluate(source: str, names: dict[str, Any]) -> Any:
-    return eval(source, {"__builtins__": {"all": all, "map": map, "len": len}, **names})
+def _compile_test(test: str) -> Callable[[Any], bool]:
+    names = {"__builtins__": {"len": len}, **_VOCABULARY}
+    return eval(f"lambda value: {test}", names)  # type: ignore[no-any-return]
 
 
 def _integer(low: int, high: int, words: str) -> Rule:
@@ -188,7 +187,7 @@ def describe(hint: Any) -> str:
     if isinstance(base, type) and issubclass(base, Enum):
         word = "one of " + ", ".join(str(member.value) for member in base)
     if get_origin(base) in (tuple, list, set, frozenset):
-        word = f"a {get_origin(base).__name__}"
+        word = f"a {base.__origin__.__name__}"
     return f"{word} or null" if optional else word
 
 

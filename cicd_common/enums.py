@@ -24,7 +24,7 @@ class ExecutionStatus(StrEnum):
     FAILED = "FAILED", "Ended, and did not do what it was asked to do."
     CANCELED = "CANCELED", "Stopped, or never started, because it was no longer wanted."
 
-    def __new__(cls, value: str, description: str) -> Self:
+    def __new__(cls, value: str, description: str) -> Self:  # noqa: D102 - as any enum
         member = str.__new__(cls, value)
         member._value_ = value
         member.description = description
