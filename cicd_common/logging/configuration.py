@@ -1,0 +1,113 @@
+"""Set-up of the logging of a program, in one call."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, Literal, TextIO
+
+from .console_format import ConsoleFormatter
+from .failures import mask_logging_errors
+from .formatters import LineFormatter, notice
+from .handler import LineHandler
+from .json_format import JsonFormatter
+from .masking import SecretMasker, process_masker
+
+__all__ = ["Format", "configure"]
+
+Format = Literal["auto", "json", "console"]
+
+# Marks our handlers on the root logger, those of an earlier call too.
+_NAME = f"{__name__}.handler"
+
+
+def configure(
+    *,
+    service: str | None = None,
+    level: int | str = logging.INFO,
+    format: Format = "auto",
+    stream: TextIO | None = None,
+    file: str | os.PathLike[str] | None = None,
+    secrets: Iterable[str] = (),
+) -> SecretMasker:
+    """Set up logging for the whole process: all loggers, those of other libraries too, and warnings.
+
+    It can be called again: the set-up is then replaced, and no handler but its own is touched. Secrets stay known.
+
+    Args:
+        service: The name of the program, on every line of JSON; none by default.
+        level: The lowest level that is written, as a number or by its name.
+        format: ``json``, ``console``, or ``auto``: console on a terminal, JSON elsewhere.
+        stream: Where to write; by default the standard error stream, or nowhere but the file if there is one.
+        file: A file to append to, as well.
+        secrets: What is never to be written. One that is too short to be masked is refused, which a warning tells.
+
+    Returns:
+        The masker of the process, to add more secrets to.
+
+    Raises:
+        ValueError: The format or the level is unknown.
+        OSError: The file cannot be opened.
+    """
+    if format not in ("auto", "json", "console"):
+        raise ValueError("expected one of the formats auto, json and console")
+    logging.Handler(level)  # It refuses what is not a level, before anything is changed.
+    refused = _add(secrets)
+    handlers = [_handler(None, file, service, format)] if file is not None else []
+    if file is None or stream is not None:
+        handlers.append(_handler(stream, None, service, format))
+    _install(handlers, level)
+    for reason in refused:
+        logging.getLogger().handle(notice("a secret was refused: %s", reason))
+    return process_masker
+
+
+def _add(secrets: Iterable[str]) -> list[str]:
+    refused = []
+    for secret in secrets:
+        try:
+            process_masker.add(secret)
+        except ValueError as error:
+            refused.append(str(error))
+    return refused
+
+
+def _handler(stream: TextIO | None, file: Any, service: str | None, format: Format) -> LineHandler:
+    handler = LineHandler(stream, file=file)
+    target = None if file is not None else stream if stream is not None else sys.stderr
+    handler.setFormatter(_formatter(service, format, is_terminal(target)))
+    handler.set_name(_NAME)
+    return handler
+
+
+def _formatter(service: str | None, format: Format, terminal: bool) -> LineFormatter:
+    if format == "console" or (format == "auto" and terminal):
+        return ConsoleFormatter(color=terminal and not os.environ.get("NO_COLOR"))
+    return JsonFormatter(service=service)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a stream is a terminal. One that cannot say is none.
+
+    Args:
+        stream: Any object.
+    """
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
+
+
+def _install(handlers: list[LineHandler], level: int | str) -> None:
+    root = logging.getLogger()
+    before = [handler for handler in root.handlers if handler.get_name() == _NAME]
+    for handler in handlers:
+        root.addHandler(handler)
+    for old in before:
+        root.removeHandler(old)
+        old.close()
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    mask_logging_errors()

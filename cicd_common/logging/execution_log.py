@@ -1,0 +1,194 @@
+"""What is logged for an execution, handed on as `ExecutionLog` values."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from ._delivery import Delivery
+from ._fork import renew_in_child
+from .console_format import ConsoleFormatter
+from .fields import Fields, written_name
+from .formatters import notice
+from .masking import SecretMasker, process_masker
+from .records import fields_of
+from .values import scrub, text_of
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from ..model.log import ExecutionLog
+
+__all__ = ["ExecutionLogHandler"]
+
+# From the widest to the narrowest. The log that a record belongs to is that of the narrowest one it names.
+_WRITTEN_IDS = tuple(map(written_name, ("pipeline_execution_id", "stage_execution_id", "job_execution_id")))
+
+# Executions whose sequences are remembered. One that was silent while so many others spoke is at its end.
+MOST_EXECUTIONS = 10_000
+
+# Text, since the type is not imported before a record needs it.
+_Ids: TypeAlias = "tuple[UUID | None, UUID | None, UUID | None]"
+
+
+class _Entry(NamedTuple):
+    """What becomes an `ExecutionLog`."""
+
+    ids: _Ids
+    sequence: int
+    created: float
+    text: str
+
+
+class ExecutionLogHandler(logging.Handler):
+    """Hands on, in batches, what is logged in an execution context; other records it leaves alone.
+
+    A record becomes an `ExecutionLog` with masked text: level, logger, message, fields and stack trace, or what a
+    formatter that is set makes of it. Its sequence rises by one for each record of the execution that it is of: of
+    the job execution if one is named, else of the stage execution, else of the pipeline execution. A gap shows that
+    something was lost.
+
+    ``send`` runs in a thread of its own. A call that logs waits for nothing: what does not fit into the queue is lost,
+    and counted. Once sending works again a warning tells how much was lost.
+
+    Args:
+        send: Called with one batch after the other, of at least one value. If it raises it is called again with the
+            same values.
+        masker: Knows the secrets; by default the one of the process.
+        capacity: How many records can wait to be sent.
+        batch_size: How many values a batch has at most.
+        linger: How long a batch waits to become full, in seconds.
+        attempts: How often a batch is tried before it is given up.
+        pause: How long to wait before the second attempt, in seconds; doubled before each further one.
+        timeout: How long `flush` and `close` wait at most, in seconds.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Sequence[ExecutionLog]], object],
+        *,
+        masker: SecretMasker | None = None,
+        capacity: int = 10_000,
+        batch_size: int = 500,
+        linger: float = 0.5,
+        attempts: int = 5,
+        pause: float = 0.1,
+        timeout: float = 30.0,
+    ) -> None:
+        super().__init__()
+        self._send = send
+        self._masker = masker if masker is not None else process_masker
+        self._timeout = timeout
+        self._sequences: OrderedDict[UUID, int] = OrderedDict()
+        self._delivery: Delivery[_Entry] = Delivery(
+            self._prepare,
+            _report,
+            capacity=capacity,
+            batch_size=batch_size,
+            linger=linger,
+            attempts=attempts,
+            pause=pause,
+        )
+        self.setFormatter(ConsoleFormatter(time=False, omit=_WRITTEN_IDS, masker=self._masker))
+        self.renew()
+        renew_in_child(self)
+
+    @property
+    def lost(self) -> int:
+        """How many records were given up."""
+        return self._delivery.lost
+
+    def renew(self) -> None:
+        """Begin anew, in a child process."""
+        self._order = threading.Lock()
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a record, if no filter is against it. Never raises.
+
+        The lock of the handler is not taken: `logging.shutdown` holds it while it waits for `close`, and ``send``
+        may log.
+
+        Args:
+            record: Any record.
+
+        Returns:
+            Whether it passed the filters.
+        """
+        passed = self.filter(record)
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a record in the queue, if it is of an execution.
+
+        Args:
+            record: Any record.
+        """
+        try:
+            ids = _ids_of(fields_of(record))
+            execution = ids[2] or ids[1] or ids[0]
+            if execution is not None:
+                self._put(execution, ids, record.created, self.format(record))
+        except Exception:
+            self._delivery.lose(1)
+
+    def flush(self) -> None:
+        """Wait until all that was logged was sent or given up."""
+        self._delivery.flush(self._timeout)
+
+    def close(self) -> None:
+        """Send what is left, and take no more."""
+        self._delivery.close(self._timeout)
+        super().close()
+
+    def _put(self, execution: UUID, ids: _Ids, created: float, text: str) -> None:
+        with self._order:
+            sequence = self._sequences.pop(execution, 0)
+            self._sequences[execution] = sequence + 1
+            if len(self._sequences) > MOST_EXECUTIONS:
+                self._sequences.popitem(last=False)
+            self._delivery.put(_Entry(ids, sequence, created, text))
+
+    def _prepare(self, batch: list[_Entry]) -> Callable[[], object]:
+        # Imported here, since only a program that sends logs needs them.
+        from datetime import UTC, datetime
+
+        from ..model.log import ExecutionLog
+
+        logs = tuple(
+            ExecutionLog(
+                pipeline_execution_id=entry.ids[0],
+                stage_execution_id=entry.ids[1],
+                job_execution_id=entry.ids[2],
+                sequence=entry.sequence,
+                timestamp=datetime.fromtimestamp(entry.created, UTC),
+                # Once more: secrets may have been added while it waited.
+                log_text=scrub(self._masker.mask(entry.text)),
+            )
+            for entry in batch
+        )
+        return lambda: self._send(logs)
+
+
+def _report(lost: int) -> None:
+    logging.getLogger().handle(notice("%d records of executions were lost", lost, lost=lost))
+
+
+def _ids_of(fields: Fields) -> _Ids:
+    pipeline, stage, job = (_uuid(fields.values.get(name)) for name in _WRITTEN_IDS)
+    return pipeline, stage, job
+
+
+def _uuid(value: object) -> UUID | None:
+    from uuid import UUID
+
+    if value is None or isinstance(value, UUID):
+        return value
+    try:
+        return UUID(text_of(value))
+    except ValueError:
+        return None

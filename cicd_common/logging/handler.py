@@ -1,0 +1,85 @@
+"""The handler that writes lines, and goes on whatever becomes of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from typing import TextIO
+
+from .console_format import ConsoleFormatter
+from .formatters import LineFormatter, notice
+from .masking import SecretMasker, process_masker
+from .sinks import FileSink, Sink, StreamSink
+from .values import scrub
+
+__all__ = ["LineHandler"]
+
+
+class LineHandler(logging.Handler):
+    """Writes each record as one line in one piece, to a stream or a file. Never raises.
+
+    Lines that could not be written are counted, and reported by a line before the next one that can be.
+
+    Args:
+        stream: Where to write; by default what ``sys.stderr`` is at the time of each line.
+        file: A file to append to, in place of a stream.
+        masker: Knows the secrets; by default the one of the process.
+
+    Attributes:
+        lost: How many lines could not be written and were not reported yet.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        file: str | os.PathLike[str] | None = None,
+        masker: SecretMasker | None = None,
+    ) -> None:
+        self._masker = masker if masker is not None else process_masker
+        self._sink: Sink = StreamSink(stream) if file is None else FileSink(file)
+        self.lost = 0
+        self._reason = ""
+        super().__init__()
+        self.setFormatter(ConsoleFormatter(masker=self._masker))
+
+    def createLock(self) -> None:  # noqa: N802 - the name in the standard library
+        """Take the lock of the masker: while a line is masked and written, no secret can be added."""
+        super().createLock()
+        self.lock = self._masker.lock
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line of a record.
+
+        Args:
+            record: Any record.
+        """
+        try:
+            line = self._line(record)
+            self._sink.write(f"{self._report()}{line}\n" if self.lost else f"{line}\n")
+            self.lost = 0
+        except Exception as error:
+            self.lost += 1
+            self._reason = type(error).__name__
+
+    def close(self) -> None:
+        """Report what was lost, if that is possible now, and close a file."""
+        with self._masker.lock, suppress(Exception):
+            if self.lost:
+                self._sink.write(self._report())
+                self.lost = 0
+        self._sink.close()
+        super().close()
+
+    def _line(self, record: logging.LogRecord) -> str:
+        line = self.format(record)
+        # Ours have masked it, piece by piece. What another formatter makes is masked as any text.
+        return line if isinstance(self.formatter, LineFormatter) else scrub(self._masker.mask(line))
+
+    def _report(self) -> str:
+        record = notice("%d log lines were lost: %s", self.lost, self._reason, lost=self.lost)
+        return f"{self._line(record)}\n"

@@ -1,0 +1,92 @@
+"""Log lines as JSON, for machines."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import lru_cache
+from json.encoder import encode_basestring
+from typing import Any
+
+from .fields import NO_FIELDS, Fields
+from .formatters import LineFormatter
+from .masking import SecretMasker
+from .records import details_of, fields_of, message_of, severity_number
+from .values import plain, scrub, text_of
+
+__all__ = ["JsonFormatter"]
+
+
+class JsonFormatter(LineFormatter):
+    """One flat JSON object a line, with the names of OpenTelemetry.
+
+    In this order: ``timestamp``, ``level``, ``severity_number``, ``logger``, ``message``, ``service.name`` if there is
+    one, the fields, ``thread.name`` if it is not the main thread, and ``exception.type``, ``exception.message`` and
+    ``exception.stacktrace`` if there is an exception. The text is UTF-8 without lone surrogates.
+
+    Args:
+        _: What `logging.config` gives to every formatter: not used.
+        service: The name of the program; none by default.
+        masker: Knows the secrets; by default the one of the process.
+    """
+
+    empty = "{}"
+
+    def __init__(self, *_: object, service: str | None = None, masker: SecretMasker | None = None) -> None:
+        super().__init__(*_, masker=masker)
+        self._service = Fields({"service.name": service}) if service is not None else NO_FIELDS
+        # The last second that was written, since most lines come in the same one as the line before.
+        self._second = (-1, "")
+
+    def _line(self, record: logging.LogRecord) -> str | None:
+        line = self._render(record)
+        if self._masker.line_holds(line):
+            line = self._render_masked(record)
+            return None if self._masker.line_holds(line) else line
+        return line
+
+    def _render(self, record: logging.LogRecord) -> str:
+        start = _start(record.levelname, record.levelno, record.name)
+        message = encode_basestring(message_of(record))
+        fields = fields_of(record)
+        details = details_of(record)
+        return scrub(
+            f'{{"timestamp":"{self._timestamp(record.created)}{start}{message}'
+            f"{self._service.json}{fields.json}{details.json}}}"
+        )
+
+    def _render_masked(self, record: logging.LogRecord) -> str:
+        """The same line with every key and value masked; written the slow way, since few lines hold a secret."""
+        mask = self._masker.mask
+        parts: dict[str, Any] = {
+            "timestamp": self._timestamp(record.created),
+            "level": record.levelname,
+            "severity_number": severity_number(record.levelno),
+            "logger": record.name,
+            "message": message_of(record),
+            **self._service.values,
+            **fields_of(record).values,
+            **details_of(record).values,
+        }
+        masked = {
+            mask(scrub(text_of(name))): plain(value, lambda text: mask(scrub(text))) for name, value in parts.items()
+        }
+        return "{" + Fields(masked).json[1:] + "}"
+
+    def _timestamp(self, created: float) -> str:
+        """RFC 3339 in UTC with microseconds."""
+        second = int(created // 1)
+        known, text = self._second
+        if second != known:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._second = (second, text)
+        return f"{text}{int((created - second) * 1e6):06d}Z"
+
+
+@lru_cache(maxsize=512)
+def _start(level: str, number: int, name: str) -> str:
+    """What comes between the time and the message: the same for all lines of a level and a logger."""
+    return (
+        f'","level":{encode_basestring(level)},"severity_number":{severity_number(number)}'
+        f',"logger":{encode_basestring(name)},"message":'
+    )

@@ -1,0 +1,156 @@
+"""Where lines go: to a file or a stream, each line in one piece. A sink raises what the system raises."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any, Protocol, TextIO
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks.
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["FileSink", "Sink", "StreamSink"]
+
+# How long to wait, in milliseconds, for room in a pipe that its owner made non-blocking.
+_PATIENCE = 1000
+
+
+class Sink(Protocol):
+    """Takes lines."""
+
+    def write(self, line: str) -> None:
+        """Write a line, with its line end, in one piece."""
+
+    def close(self) -> None:
+        """Let go of what the sink opened itself."""
+
+
+class FileSink:
+    """A file that is only appended to, by any number of processes.
+
+    Args:
+        path: The file; it is created if there is none.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        self._descriptor = _Descriptor(self._fd)
+
+    def write(self, line: str) -> None:
+        """Append a line."""
+        if self._fd < 0:
+            raise ValueError("write to a closed file")
+        self._descriptor.write(line.encode())
+
+    def close(self) -> None:
+        """Close the file."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class StreamSink:
+    """A text stream. What is behind a plain one is written to directly, so that a line is one write of the system.
+
+    Args:
+        stream: Any object with ``write``; none for what ``sys.stderr`` is at the time of each line.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._given = stream
+        self._seen: TextIO | None = None
+        self._descriptor: _Descriptor | None = None
+
+    def write(self, line: str) -> None:
+        """Write a line, after what the program itself wrote to the stream."""
+        stream = self._given if self._given is not None else sys.stderr
+        if stream is not self._seen:
+            self._descriptor = _descriptor_of(stream)
+            self._seen = stream
+        if self._descriptor is None:
+            _write_text(stream, line)
+        else:
+            stream.flush()  # It says, too, whether the stream is closed, and its descriptor that of something else.
+            self._descriptor.write(line.encode())
+
+    def close(self) -> None:
+        """Do nothing: the stream is not ours to close."""
+
+
+def _descriptor_of(stream: TextIO) -> _Descriptor | None:
+    """What is behind a stream, unless it may change what is written to it: a wrapper, or a console that encodes."""
+    if type(stream) is not io.TextIOWrapper:
+        return None
+    try:
+        return None if stream.isatty() else _Descriptor(stream.fileno())
+    except (OSError, ValueError):
+        return None
+
+
+def _write_text(stream: TextIO, line: str) -> None:
+    try:
+        stream.write(line)
+    except UnicodeEncodeError:
+        encoding = getattr(stream, "encoding", None) or "ascii"
+        stream.write(line.encode(encoding, "replace").decode(encoding))
+    getattr(stream, "flush", lambda: None)()
+
+
+class _Descriptor:
+    """A file descriptor that lines are written to."""
+
+    __slots__ = ("_fd", "_torn", "_turn")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        # Whether the last line got only partly out: the next one must not continue it.
+        self._torn = False
+        self._turn: Callable[[int], Any] = _alone if stat.S_ISFIFO(os.fstat(fd).st_mode) else nullcontext
+
+    def write(self, line: bytes) -> None:
+        data = b"\n" + line if self._torn else line
+        written = 0
+        try:
+            with self._turn(self._fd):
+                while written < len(data):
+                    written += _write_some(self._fd, data[written:])
+        finally:
+            if written:
+                self._torn = written < len(data)
+
+
+@contextmanager
+def _alone(fd: int) -> Iterator[None]:
+    """Keep other processes from a pipe, which takes only 4 KiB in one piece by itself.
+
+    A lock of this kind belongs to a process. So it does not outlive it, and a forked child does not hold it.
+    """
+    with suppress(OSError, AttributeError):
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError, AttributeError):
+            fcntl.lockf(fd, fcntl.LOCK_UN)
+
+
+def _write_some(fd: int, data: bytes) -> int:
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        import select
+
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        if not poll.poll(_PATIENCE):
+            raise
+        return 0
