@@ -117,7 +117,7 @@ def _writer(base: Any) -> Callable[[Any], str]:
     if is_checked(base):
         return compile_writer(base)
     if get_origin(base) is tuple:
-        item = get_args(base)[0]
+        item = split(get_args(base)[0])[0]
         write_item = _writer(item)
         if item in _QUOTED:
             return lambda value: '["' + '","'.join(map(write_item, value)) + '"]' if value else "[]"

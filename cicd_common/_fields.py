@@ -183,11 +183,10 @@ _WORDS: dict[Any, str] = {
 def describe(hint: Any) -> str:
     """What an annotation expects, in words."""
     base, _, optional = split(hint)
-    word = _WORDS.get(base) or f"a {getattr(base, '__name__', str(base))}"
+    origin = get_origin(base)
+    word = _WORDS.get(base) or f"a {getattr(origin or base, '__name__', str(base))}"
     if isinstance(base, type) and issubclass(base, Enum):
         word = "one of " + ", ".join(str(member.value) for member in base)
-    if get_origin(base) in (tuple, list, set, frozenset):
-        word = f"a {base.__origin__.__name__}"
     return f"{word} or null" if optional else word
 
 

@@ -2,6 +2,10 @@
 
 ContractError (a ValueError)
     Something does not keep the contract: a document that was read, or an object that was constructed.
+    UnknownJobError
+        An update or a question is about a job that is not in the execution.
+    UnknownNameError
+        A report was asked of a pipeline, a stage or a job of which there is none of that name.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["ContractError", "Problem"]
+__all__ = ["ContractError", "Problem", "UnknownJobError", "UnknownNameError"]
 
 _TITLES = {400: "The document is not JSON", 422: "The document does not keep the contract"}
 
@@ -86,6 +90,17 @@ class ContractError(ValueError):
                 for problem in self.problems
             ],
         }
+
+
+class UnknownJobError(ContractError):
+    """An update or a question is about a job execution that is not in the pipeline execution."""
+
+
+class UnknownNameError(ContractError):
+    """A report was asked of a pipeline, a stage or a job of which there is none of that name.
+
+    The pointer of its problem says at which level, its message which name.
+    """
 
 
 def _fragment(pointer: str) -> str:

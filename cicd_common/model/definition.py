@@ -1,7 +1,7 @@
 """What is to run: jobs, the stages they stand in, and the pipeline of the stages."""
 
 from functools import cached_property
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID, uuid4
 
 from attrs import Factory, frozen
@@ -9,6 +9,10 @@ from attrs import Factory, frozen
 from .._fields import SOME, Name, Texts, checked
 from ..errors import ContractError
 from .graph import Graph, problems_of
+from .plan import Plan, plan
+
+if TYPE_CHECKING:
+    from .execution import PipelineExecution
 
 __all__ = ["Job", "Pipeline", "Stage"]
 
@@ -89,6 +93,43 @@ class Pipeline:
     def __attrs_post_init__(self) -> None:
         if problems := problems_of(self.stages):
             raise ContractError(type(self), problems)
+
+    def new_execution(
+        self,
+        *,
+        run_number: int,
+        commit_hash: str | None = None,
+        is_local: bool = False,
+        id: UUID | None = None,
+    ) -> "PipelineExecution":
+        """A run of this pipeline of which nothing has started.
+
+        Args:
+            run_number: Its number among the runs of this pipeline, from 1.
+            commit_hash: The commit it runs on; that of the pipeline by default.
+            is_local: Whether it is for the caller's own machine.
+            id: Its id; a new one by default. Its stages and jobs get new ones.
+
+        Raises:
+            ContractError: An argument is refused.
+        """
+        from .execution import JobExecution, PipelineExecution, StageExecution
+
+        return PipelineExecution(
+            id=uuid4() if id is None else id,
+            pipeline=self,
+            run_number=run_number,
+            commit_hash=self.commit_hash if commit_hash is None else commit_hash,
+            is_local=is_local,
+            stages=tuple(
+                StageExecution(name=stage.name, jobs=tuple(JobExecution(job=job) for job in stage.jobs))
+                for stage in self.stages
+            ),
+        )
+
+    def plan(self) -> Plan:
+        """The order in which it will run: its stages, and in each the waves of jobs that may run side by side."""
+        return plan(self)
 
     @cached_property
     def _graph(self) -> Graph:

@@ -1,17 +1,28 @@
 """A run: jobs, stages and a pipeline as they are executed."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
+from operator import is_
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
-from .._fields import Count, Name, Ordinal, checked
+from .._fields import Count, Name, Ordinal, Refusal, checked, in_utc
 from ..enums import ExecutionStatus
-from ..errors import ContractError, Problem
+from ..errors import ContractError, Problem, UnknownJobError
 from .definition import Job, Pipeline
+from .explanation import Explanation, explain
+from .run import Run
+from .span import Span, earliest, latest
 from .status import StatusCounts
+from .update import UpdateOutcome, join
+
+if TYPE_CHECKING:
+    from ..api.request import JobStatusUpdate
 
 __all__ = ["JobExecution", "PipelineExecution", "StageExecution"]
 
@@ -45,6 +56,21 @@ class JobExecution:
     last_sequence: Count = 0
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it has not started, and was not handed out."""
+        return self.status is ExecutionStatus.PENDING and self.queued_at is None
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From its start to its completion; none if either is not known."""
+        return _between(self.start_time, self.completion_time)
+
+    @property
+    def queue_time(self) -> timedelta | None:
+        """From when it was handed to a Worker to its start; none if either is not known."""
+        return _between(self.queued_at, self.start_time)
+
+    @property
     def counted_status(self) -> ExecutionStatus:
         """What it counts as in its stage: a ``FAILED`` job that is allowed to fail counts as ``SUCCESS``."""
         if self.job.allow_failure and self.status is ExecutionStatus.FAILED:
@@ -71,32 +97,41 @@ class StageExecution:
     jobs: tuple[JobExecution, ...]
 
     @cached_property
-    def counts(self) -> StatusCounts:
-        """How many of its jobs have which status."""
-        return StatusCounts.of(job.counted_status for job in self.jobs)
+    def span(self) -> Span:
+        """How many of its jobs have which status, and from when to when they ran."""
+        return Span(
+            StatusCounts.of(job.counted_status for job in self.jobs),
+            earliest(*(job.start_time for job in self.jobs)),
+            latest(*(job.completion_time for job in self.jobs)),
+        )
 
     @property
     def status(self) -> ExecutionStatus:
         """How far it has come."""
-        return self.counts.status
+        return self.span.counts.status
 
     @property
     def start_time(self) -> datetime | None:
         """When its first job started; none if none did."""
-        return min((job.start_time for job in self.jobs if job.start_time is not None), default=None)
+        return self.span.start
 
     @property
     def completion_time(self) -> datetime | None:
         """When its last job ended; none if it has not, or if no job ran."""
-        if not self.status.is_terminal:
-            return None
-        return max((job.completion_time for job in self.jobs if job.completion_time is not None), default=None)
+        return self.span.completion
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From its start to its completion; none if either is not known."""
+        return _between(self.start_time, self.completion_time)
 
 
 @frozen(kw_only=True)
 @checked
 class PipelineExecution:
     """A run of a pipeline. Its status and its times follow from its stages.
+
+    It is a value: what moves it returns another one, which shares with it whatever did not change.
 
     Attributes:
         id: Its id; a new one by default.
@@ -124,28 +159,177 @@ class PipelineExecution:
         if problems := [*_mismatches(self), *_shared_ids(self)]:
             raise ContractError(type(self), problems)
 
+    # --- what follows from the jobs -----------------------------------------------------------------------------
+
     @cached_property
-    def counts(self) -> StatusCounts:
-        """How many of its stages have which status."""
-        return StatusCounts.of(stage.status for stage in self.stages)
+    def _run(self) -> Run:
+        """All that follows from the jobs; looked at once, then kept up with by what moves the execution."""
+        return Run.of(self.pipeline._graph, self.stages, is_halted=self.canceled_at is not None)
+
+    @cached_property
+    def _origin(self) -> tuple[StageExecution, ...]:
+        """The stages of the execution that this one came from by moving."""
+        return self.stages
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # A moved execution makes its stages when they are first asked for.
+            if name != "stages":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            stages = _stages_of(_SLOTS["_run"].__get__(self), _SLOTS["_origin"].__get__(self))
+            object.__setattr__(self, "stages", stages)
+            return stages
 
     @property
     def status(self) -> ExecutionStatus:
         """How far it has come."""
-        return self.counts.status
+        return self._run.whole.counts.status
 
     @property
     def start_time(self) -> datetime | None:
         """When its first job started; none if none did."""
-        return min((stage.start_time for stage in self.stages if stage.start_time is not None), default=None)
+        return self._run.whole.start
 
     @property
     def completion_time(self) -> datetime | None:
         """When its last job ended, or when it was canceled, if no job ever ran; none if it has not ended."""
         if not self.status.is_terminal:
             return None
-        ends = (stage.completion_time for stage in self.stages if stage.completion_time is not None)
-        return max(ends, default=self.canceled_at)
+        return self._run.whole.completion or self.canceled_at
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From its start to its completion; none if either is not known."""
+        return _between(self.start_time, self.completion_time)
+
+    def job(self, job_execution_id: UUID) -> JobExecution:
+        """One of its jobs.
+
+        Args:
+            job_execution_id: The id of the job's execution.
+
+        Raises:
+            UnknownJobError: It has no such job.
+        """
+        return self._run.jobs[self._place(job_execution_id)]
+
+    def ready_jobs(self) -> tuple[JobExecution, ...]:
+        """What may start now, in the order of definition.
+
+        A job is ready when it is ``PENDING`` and was not handed out yet, every earlier stage is in ``SUCCESS``, every
+        dependency counts as ``SUCCESS``, and the run is not halted: no job failed that is not allowed to, none was
+        canceled, and canceling was not asked for.
+        """
+        run = self._run
+        return tuple(run.jobs[place] for place in run.ready())
+
+    def explain(self) -> Explanation:
+        """Why it is in its status: the rule that decided, and the jobs that this rests on."""
+        return explain(self)
+
+    # --- what moves it ------------------------------------------------------------------------------------------
+
+    def apply(self, update: JobStatusUpdate) -> tuple[PipelineExecution, UpdateOutcome]:
+        """Join what an update tells with what is known.
+
+        When a job fails that is not allowed to, or is canceled, every job that was not handed out becomes ``CANCELED``.
+
+        Args:
+            update: An update, in any order with others, and any number of times.
+
+        Returns:
+            The execution after it, and what became of the update. If nothing changed, it is this execution.
+
+        Raises:
+            UnknownJobError: The update is about a job that is not in this execution.
+        """
+        place = self._place(update.job_execution_id)
+        known = self._run.jobs[place]
+        job, outcome = join(known, update)
+        return (self if job is known else self._moved(self._run.with_job(place, job))), outcome
+
+    def hand_out(self, at: datetime) -> tuple[PipelineExecution, tuple[JobExecution, ...]]:
+        """Hand all that is ready to Workers.
+
+        Args:
+            at: The time, with an offset.
+
+        Returns:
+            The execution after it, and the jobs, with their ``queued_at``, in the order of definition.
+
+        Raises:
+            ContractError: The time has no offset.
+        """
+        places = tuple(self._run.ready())
+        if not places:
+            return self, ()
+        moved = self._moved(self._run.handed_out(_utc(at)))
+        return moved, tuple(moved._run.jobs[place] for place in places)
+
+    def cancel(self, at: datetime) -> tuple[PipelineExecution, tuple[JobExecution, ...]]:
+        """Cancel what was not handed out. Asked again, or too late, it changes nothing.
+
+        Jobs that were handed out are never canceled behind their Worker's back: it is to be told to stop, and reports
+        how they ended.
+
+        Args:
+            at: The time, with an offset.
+
+        Returns:
+            The execution after it, and the jobs of which the Workers are to be told to stop.
+
+        Raises:
+            ContractError: The time has no offset.
+        """
+        if self.status.is_terminal:
+            return self, ()
+        moved = self
+        if self.canceled_at is None:
+            moved = self._moved(self._run.halted(), canceled_at=_utc(at))
+        return moved, tuple(job for job in moved._run.jobs if not job.status.is_terminal)
+
+    def _place(self, job_execution_id: UUID) -> int:
+        place = self._run.places.get(job_execution_id)
+        if place is None:
+            message = (
+                f"expected a job of the pipeline execution {self.id}, which has no job execution {job_execution_id}"
+            )
+            raise UnknownJobError(type(self), [Problem("/job_execution_id", "value", message)])
+        return place
+
+    def _moved(self, run: Run, **changes: Any) -> PipelineExecution:
+        """This execution with other jobs. What is known to be right is not checked again, and its stages not made."""
+        moved = object.__new__(PipelineExecution)
+        for name in ("id", "pipeline", "run_number", "commit_hash", "is_local", "canceled_at", "_origin"):
+            object.__setattr__(moved, name, changes.get(name, getattr(self, name)))
+        object.__setattr__(moved, "_run", run)
+        return moved
+
+
+_SLOTS = vars(PipelineExecution)
+
+
+def _utc(at: datetime) -> datetime:
+    try:
+        return in_utc(at)
+    except Refusal as refusal:
+        raise ContractError(PipelineExecution, [refusal.problem("at")]) from None
+
+
+def _between(start: datetime | None, end: datetime | None) -> timedelta | None:
+    return None if start is None or end is None else end - start
+
+
+def _stages_of(run: Run, origin: tuple[StageExecution, ...]) -> tuple[StageExecution, ...]:
+    """Stages with the jobs of a run; those of which no job changed are the stages of the origin."""
+    jobs = tuple(run.jobs)
+    stages = []
+    for stage, start, end in zip(origin, run.graph.starts, run.graph.starts[1:], strict=False):
+        now = jobs[start:end]
+        is_same = all(map(is_, now, stage.jobs))
+        stages.append(stage if is_same else evolve(stage, jobs=now))
+    return tuple(stages)
 
 
 def _mismatches(execution: PipelineExecution) -> Iterable[Problem]:

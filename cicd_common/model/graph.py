@@ -26,7 +26,7 @@ class Graph:
         starts: For each stage the place of its first job; and, last, the number of jobs.
         stage_of: For each job the place of its stage.
         dependents: For each job those that wait for it.
-        waits: For each job how many others it waits for.
+        needs: For each job those that it waits for.
     """
 
     jobs: tuple[Job, ...]
@@ -34,7 +34,7 @@ class Graph:
     starts: tuple[int, ...]
     stage_of: tuple[int, ...]
     dependents: tuple[tuple[int, ...], ...]
-    waits: tuple[int, ...]
+    needs: tuple[tuple[int, ...], ...]
 
     @classmethod
     def of(cls, stages: Sequence[Stage]) -> Graph:
@@ -45,17 +45,17 @@ class Graph:
         for stage in stages:
             starts.append(starts[-1] + len(stage.jobs))
         dependents: list[list[int]] = [[] for _ in jobs]
-        needs = [set(job.dependencies) for job in jobs]
-        for place, names in enumerate(needs):
-            for name in names:
-                dependents[places[name]].append(place)
+        needs = [tuple({places[name] for name in job.dependencies}) for job in jobs]
+        for place, others in enumerate(needs):
+            for other in others:
+                dependents[other].append(place)
         return cls(
             jobs,
             places,
             tuple(starts),
             tuple(at for at, stage in enumerate(stages) for _ in stage.jobs),
             tuple(map(tuple, dependents)),
-            tuple(map(len, needs)),
+            tuple(needs),
         )
 
 

@@ -55,6 +55,15 @@ class StatusCounts:
             canceled=self.canceled + other.canceled,
         )
 
+    def moved(self, was: ExecutionStatus, now: ExecutionStatus) -> StatusCounts:
+        """The counts after one child moved from a status to another.
+
+        Args:
+            was: What the child counted as.
+            now: What it counts as.
+        """
+        return self if was is now else self + _MOVES[was, now]
+
     @property
     def total(self) -> int:
         """How many children there are."""
@@ -72,3 +81,10 @@ class StatusCounts:
                 return ExecutionStatus.FAILED
             return ExecutionStatus.CANCELED if self.canceled else ExecutionStatus.SUCCESS
         return ExecutionStatus.PENDING if self.pending == self.total else ExecutionStatus.RUNNING
+
+
+def _move(was: ExecutionStatus, now: ExecutionStatus) -> StatusCounts:
+    return StatusCounts(**{was.lower(): -1, now.lower(): 1})
+
+
+_MOVES = {(was, now): _move(was, now) for was in ExecutionStatus for now in ExecutionStatus if was is not now}

@@ -1,0 +1,72 @@
+"""The output of a job, put together from the pieces in which it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from ..api.request import JobStatusUpdate
+
+__all__ = ["LogText"]
+
+
+@frozen
+class LogText:
+    """Pieces of a log, joined by sequence. The same for any order of arrival, and for any repeats.
+
+    Attributes:
+        chunks: The pieces that came, each with its sequence, in the order of the sequences.
+        first: The sequence that a log begins with: 1, the default, for the updates of a job.
+    """
+
+    chunks: tuple[tuple[int, str], ...] = ()
+    first: int = field(default=1, kw_only=True)
+
+    @classmethod
+    def of(cls, updates: Iterable[JobStatusUpdate]) -> LogText:
+        """Join the logs of updates.
+
+        Args:
+            updates: Updates of one job execution, in any order.
+        """
+        return cls().join((update.sequence, update.logs) for update in updates)
+
+    def join(self, chunks: Iterable[tuple[int, str]]) -> LogText:
+        """Join more pieces.
+
+        Of two texts for one sequence, which only a wrong sender makes, the longer one stays; of two that are as long,
+        the greater one; so that their order does not matter.
+
+        Args:
+            chunks: Pieces with their sequences, in any order.
+
+        Returns:
+            The log with them. If they bring nothing new, it is this log.
+        """
+        known = dict(self.chunks)
+        for sequence, text in chunks:
+            known[sequence] = max(known.get(sequence, ""), text, key=lambda each: (len(each), each))
+        joined = tuple(sorted(known.items()))
+        return self if joined == self.chunks else LogText(joined, first=self.first)
+
+    @property
+    def text(self) -> str:
+        """All pieces that came, one after the other."""
+        return "".join(text for _, text in self.chunks)
+
+    @property
+    def gaps(self) -> tuple[range, ...]:
+        """The sequences that are missing before the last one that came, as ranges."""
+        gaps = []
+        expected = self.first
+        for sequence, _ in self.chunks:
+            if sequence > expected:
+                gaps.append(range(expected, sequence))
+            expected = sequence + 1
+        return tuple(gaps)
+
+    def __str__(self) -> str:
+        return self.text
