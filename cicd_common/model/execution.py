@@ -214,6 +214,17 @@ class PipelineExecution:
         """
         return self._run.jobs[self._place(job_execution_id)]
 
+    def stage_execution_id(self, job_execution_id: UUID) -> UUID:
+        """The id of the stage execution that one of its jobs is part of.
+
+        Args:
+            job_execution_id: The id of the job's execution.
+
+        Raises:
+            UnknownJobError: It has no such job.
+        """
+        return self._origin[self._run.graph.stage_of[self._place(job_execution_id)]].id
+
     def ready_jobs(self) -> tuple[JobExecution, ...]:
         """What may start now, in the order of definition.
 

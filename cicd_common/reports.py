@@ -1,0 +1,226 @@
+"""Reports on past executions: what one means. Whatever a database answers must equal it."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Mapping
+from itertools import repeat
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+
+from .api.request import ReportRequest
+from .api.response import (
+    JobExecutionRecord,
+    JobReportResponse,
+    JobReportSummary,
+    PipelineExecutionRecord,
+    PipelineReportResponse,
+    StageExecutionRecord,
+    StageReportResponse,
+    StageReportSummary,
+)
+from .errors import ContractError, Problem, UnknownNameError
+from .model import JobExecution, Pipeline, PipelineExecution, StageExecution
+
+__all__ = ["Cursor", "report"]
+
+Report = PipelineReportResponse | StageReportResponse | JobReportResponse
+Logs = Mapping[UUID, str]
+_NONE: Logs = {}
+
+
+@frozen(order=True)
+class Cursor:
+    """The last execution of a page, behind which the next page starts.
+
+    Executions are ordered by run number, and by id where two pipelines of one name have runs of one number. New runs
+    come before the first page, so they do not move what is behind a cursor.
+
+    Attributes:
+        run_number: Its run number, from 1.
+        execution_id: The id of its pipeline execution.
+    """
+
+    run_number: int
+    execution_id: UUID
+
+    def __str__(self) -> str:
+        """Write it for a ``next_cursor``. Only `parse` is to look inside."""
+        return urlsafe_b64encode(self.run_number.to_bytes(8) + self.execution_id.bytes).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Read the ``cursor`` of a request.
+
+        Args:
+            text: What a ``next_cursor`` was.
+
+        Raises:
+            ContractError: It is nothing that a ``next_cursor`` was.
+        """
+        try:
+            raw = urlsafe_b64decode(text.encode("ascii"))
+            cursor = cls(int.from_bytes(raw[:8]), UUID(bytes=raw[8:]))
+        except ValueError:
+            cursor = None
+        if cursor is None or str(cursor) != text:
+            message = "expected the next_cursor of the page before"
+            raise ContractError(ReportRequest, [Problem("/cursor", "value", message)])
+        return cursor
+
+
+def report(
+    executions: Iterable[PipelineExecution],
+    request: ReportRequest,
+    *,
+    logs: Logs = _NONE,
+    pipelines: Iterable[Pipeline] = (),
+) -> Report:
+    """Report on past executions at the level that a request asks for.
+
+    Args:
+        executions: All executions that there are, of any pipelines, in any order.
+        request: What is asked for.
+        logs: The output of each job, by the id of its execution; a job that is not here has none.
+        pipelines: Pipelines that exist though they may have no execution.
+
+    Returns:
+        A page of the executions of the pipeline, the stage or the job: newest first, only those of the run number and
+        the status that are asked for. Its ``next_cursor`` leads to the next page, if there is more.
+
+    Raises:
+        UnknownNameError: There is no pipeline, stage or job of the name.
+        ContractError: The cursor is none.
+    """
+    mine = [run for run in executions if run.pipeline.name == request.pipeline_name]
+    _check_names(request, [run.pipeline for run in mine] + [p for p in pipelines if p.name == request.pipeline_name])
+    page, cursor = _page(mine, request)
+    return _RESPONDERS[request.level](request, page, cursor, logs)
+
+
+def _check_names(request: ReportRequest, pipelines: list[Pipeline]) -> None:
+    stages = [stage for pipeline in pipelines for stage in pipeline.stages if stage.name == request.stage_name]
+    jobs = [job for stage in stages for job in stage.jobs if job.name == request.job_name]
+    inside = ""
+    for level, found in (("pipeline", pipelines), ("stage", stages), ("job", jobs)):
+        name = getattr(request, f"{level}_name")
+        if name is None:
+            return
+        if not found:
+            message = f"expected the name of a {level}{inside}, there is none named {name}"
+            raise UnknownNameError(ReportRequest, [Problem(f"/{level}_name", "value", message)])
+        inside = f" of the {level} {name}{inside}"
+
+
+def _page(runs: Iterable[PipelineExecution], request: ReportRequest) -> tuple[list[_Found], str | None]:
+    """What is on the page, newest first, and the cursor of the next page."""
+    after = None if request.cursor is None else Cursor.parse(request.cursor)
+    found = [each for each in map(_FINDERS[request.level], runs, repeat(request)) if each is not None]
+    if request.run_number is not None:
+        found = [each for each in found if each.run.run_number == request.run_number]
+    if request.status is not None:
+        found = [each for each in found if each.thing.status is request.status]
+    if after is not None:
+        found = [each for each in found if each.cursor < after]
+    found.sort(key=lambda each: each.cursor, reverse=True)
+    page = found[: request.limit]
+    return page, str(page[-1].cursor) if len(found) > len(page) else None
+
+
+@frozen
+class _Found:
+    """An execution on its way to the page: a run, and that of its pipeline, stage or job that is reported on."""
+
+    run: PipelineExecution
+    thing: Any
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.run.run_number, self.run.id)
+
+
+def _find_run(run: PipelineExecution, _: ReportRequest) -> _Found | None:
+    return _Found(run, run)
+
+
+def _find_stage(run: PipelineExecution, request: ReportRequest) -> _Found | None:
+    # A run of a time before the stage was added to the pipeline does not have it.
+    return next((_Found(run, stage) for stage in run.stages if stage.name == request.stage_name), None)
+
+
+def _find_job(run: PipelineExecution, request: ReportRequest) -> _Found | None:
+    stage = _find_stage(run, request)
+    jobs = () if stage is None else stage.thing.jobs
+    return next((_Found(run, job) for job in jobs if job.job.name == request.job_name), None)
+
+
+_FINDERS = {"pipeline": _find_run, "stage": _find_stage, "job": _find_job}
+
+
+# --- the responses ---------------------------------------------------------------------------------------------
+
+
+def _pipeline_report(request: ReportRequest, page: list[_Found], cursor: str | None, _: Logs) -> Report:
+    return PipelineReportResponse(
+        pipeline_name=request.pipeline_name,
+        executions=tuple(
+            PipelineExecutionRecord(
+                execution_id=run.id,
+                run_number=run.run_number,
+                commit_hash=run.commit_hash,
+                **_progress(run),
+                stages=tuple(StageReportSummary(stage_name=stage.name, **_progress(stage)) for stage in run.stages),
+            )
+            for run in (each.run for each in page)
+        ),
+        next_cursor=cursor,
+    )
+
+
+def _stage_report(request: ReportRequest, page: list[_Found], cursor: str | None, _: Logs) -> Report:
+    return StageReportResponse(
+        pipeline_name=request.pipeline_name,
+        stage_name=request.stage_name or "",
+        executions=tuple(
+            StageExecutionRecord(
+                execution_id=each.thing.id,
+                run_number=each.run.run_number,
+                **_progress(each.thing),
+                jobs=tuple(
+                    JobReportSummary(job_name=run.job.name, allow_failure=run.job.allow_failure, **_progress(run))
+                    for run in each.thing.jobs
+                ),
+            )
+            for each in page
+        ),
+        next_cursor=cursor,
+    )
+
+
+def _job_report(request: ReportRequest, page: list[_Found], cursor: str | None, logs: Logs) -> Report:
+    return JobReportResponse(
+        pipeline_name=request.pipeline_name,
+        stage_name=request.stage_name or "",
+        job_name=request.job_name or "",
+        executions=tuple(
+            JobExecutionRecord(
+                execution_id=each.thing.id,
+                run_number=each.run.run_number,
+                allow_failure=each.thing.job.allow_failure,
+                exit_code=each.thing.exit_code,
+                **_progress(each.thing),
+                logs=logs.get(each.thing.id, ""),
+            )
+            for each in page
+        ),
+        next_cursor=cursor,
+    )
+
+
+def _progress(thing: PipelineExecution | StageExecution | JobExecution) -> dict[str, Any]:
+    return {"status": thing.status, "start_time": thing.start_time, "completion_time": thing.completion_time}
+
+
+_RESPONDERS = {"pipeline": _pipeline_report, "stage": _stage_report, "job": _job_report}
