@@ -1,0 +1,298 @@
+"""Hypothesis strategies for every type of the contract, edge values included.
+
+`of` gives the strategy of a type, and `values` that of an annotation. Most types follow from their annotations; those
+with rules about several fields have a function of their own, which is named after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from enum import Enum
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import attrs
+from hypothesis import strategies as st
+
+from cicd_common._fields import INTEGER, SOME, Count, Name, Ordinal, PageSize, RelativePath, Rule, Sha256, split
+from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
+from cicd_common.model import (
+    ExecutionLog,
+    Job,
+    JobExecution,
+    Pipeline,
+    PipelineExecution,
+    Stage,
+    StageExecution,
+)
+
+T = TypeVar("T")
+
+# --- leaves ----------------------------------------------------------------------------------------------------
+
+ASTRAL = "\U0001f680\U0010ffff"
+EDGE_TEXTS = [
+    "",
+    " ",
+    "\x00",
+    "\x7f\x80\x9f",
+    '"\\/\b\f\n\r\t',
+    "\u2028\u2029\ufeff\ufffe\uffff",
+    "\\ud800",
+    ASTRAL,
+    "e\u0301\u200d",
+    "null",
+    "true",
+    "1",
+    "</script>",
+    "x" * 70_000,
+    ASTRAL * 5_000,
+]
+EDGE_NAMES = ["x", "x" * 255, ASTRAL, "a/b~c", "a -> b", "\u200b", "null", "0", "\ufffd", "\u65e5\u672c"]
+INT64 = (-(2**63), 2**63 - 1)
+
+
+def texts() -> st.SearchStrategy[str]:
+    """Any text that UTF-8 can write."""
+    return st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(EDGE_TEXTS)
+
+
+def names() -> st.SearchStrategy[str]:
+    """What a `Name` may be."""
+    no_control = st.characters(codec="utf-8", exclude_categories=["Cc"])
+    usual = st.text(no_control, min_size=1, max_size=20).map(str.strip).filter(bool)
+    return usual | st.sampled_from(EDGE_NAMES)
+
+
+def integers(low: int = INT64[0], high: int = INT64[1]) -> st.SearchStrategy[int]:
+    """Integers of 64 bits, those at the limits often."""
+    edges = {low, low + 1, high - 1, high} | {edge for edge in (-1, 0, 1, 2**53 + 1) if low <= edge <= high}
+    return st.integers(low, high) | st.sampled_from(sorted(edges))
+
+
+def uuids() -> st.SearchStrategy[UUID]:
+    """UUIDs of every version and of none."""
+    return st.uuids() | st.integers(0, 2**128 - 1).map(lambda value: UUID(int=value)) | st.just(UUID(int=0))
+
+
+def distinct_uuids(count: int) -> st.SearchStrategy[list[UUID]]:
+    """A number of UUIDs, all different."""
+    return st.lists(st.uuids(), min_size=count, max_size=count, unique=True)
+
+
+def offsets() -> st.SearchStrategy[timezone]:
+    """Fixed offsets, to the minute, as RFC 3339 writes them."""
+    minutes = st.integers(-23 * 60 - 59, 23 * 60 + 59) | st.sampled_from([-1439, -1, 0, 330, 1439])
+    return minutes.map(lambda each: timezone(timedelta(minutes=each)))
+
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+EDGE_TIMES = [
+    _FIRST,
+    _LAST,
+    _LAST.replace(microsecond=0),
+    datetime(1, 1, 1, 23, 59, tzinfo=timezone(timedelta(hours=23, minutes=59))),
+    datetime(9999, 12, 31, tzinfo=timezone(-timedelta(hours=23, minutes=59))),
+    datetime(1970, 1, 1, tzinfo=UTC),
+    datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    datetime(2024, 2, 29, 12, tzinfo=UTC),
+    datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=timezone(timedelta(hours=2))),
+    datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=timezone(timedelta(seconds=1))),
+]
+
+
+def _is_in_range(time: datetime) -> bool:
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
+
+
+def times() -> st.SearchStrategy[datetime]:
+    """Times with any offset that are in the years 1 to 9999 in UTC."""
+    anywhere = st.datetimes(timezones=offsets()).filter(_is_in_range)
+    return anywhere | st.datetimes(timezones=st.just(UTC)) | st.sampled_from(EDGE_TIMES)
+
+
+def sha256s() -> st.SearchStrategy[str]:
+    """64 lower-case hexadecimal digits."""
+    return st.integers(0, 2**256 - 1).map("{:064x}".format)
+
+
+def relative_paths() -> st.SearchStrategy[str]:
+    """Relative POSIX paths that do not climb."""
+    part = st.text(st.characters(codec="utf-8", exclude_characters="/\\\x00:"), min_size=1, max_size=8)
+    parts = st.lists(part.filter(lambda each: each != ".."), min_size=1, max_size=4)
+    return parts.map("/".join) | st.sampled_from(["...", "a/..b/c", "a//b", "a/", ".", "a b/" + ASTRAL, "a/c:x"])
+
+
+# --- annotations ------------------------------------------------------------------------------------------------
+
+_LEAVES: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
+    str: texts,
+    int: integers,
+    bool: st.booleans,
+    float: lambda: st.floats(allow_nan=False, allow_infinity=False),
+    UUID: uuids,
+    datetime: times,
+}
+
+
+def _rule(hint: Any) -> Rule:
+    return split(hint)[1][0]
+
+
+_RULES: dict[Rule, Callable[[], st.SearchStrategy[Any]]] = {
+    INTEGER: integers,
+    _rule(Name): names,
+    _rule(Count): lambda: integers(low=0),
+    _rule(Ordinal): lambda: integers(low=1),
+    _rule(PageSize): lambda: integers(1, 1000),
+    _rule(Sha256): sha256s,
+    _rule(RelativePath): relative_paths,
+}
+
+
+def values(hint: Any) -> st.SearchStrategy[Any]:
+    """What a field of an annotation may hold."""
+    base, rules, optional = split(hint)
+    strategy = _values_of(base, rules)
+    return st.none() | strategy if optional else strategy
+
+
+def _values_of(base: Any, rules: tuple[Rule, ...]) -> st.SearchStrategy[Any]:
+    if get_origin(base) is tuple:
+        least = 1 if SOME in rules else 0
+        return st.lists(values(get_args(base)[0]), min_size=least, max_size=least + 2).map(tuple)
+    if attrs.has(base):
+        return of(base)
+    if issubclass(base, Enum):
+        return st.sampled_from(base)
+    known = [_RULES[rule] for rule in rules if rule in _RULES]
+    return (known[0] if known else _LEAVES[base])()
+
+
+def fields(cls: type, **given: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]]:
+    """A strategy for each field of a class, by its annotation if it is not given."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {field.name: given.get(field.name) or values(hints[field.name]) for field in attrs.fields(cls)}
+
+
+# --- types ------------------------------------------------------------------------------------------------------
+
+
+def of(cls: type[T]) -> st.SearchStrategy[T]:
+    """Instances of a type of the contract, with every field given."""
+    special = _SPECIAL.get(cls)
+    return special() if special else st.builds(cls, **fields(cls))
+
+
+def _some_given(cls: type[T], *names: str) -> st.SearchStrategy[T]:
+    """Instances of a class that demands that at least one of some optional fields is given."""
+    given = st.fixed_dictionaries(fields(cls)).filter(lambda values: any(values[name] is not None for name in names))
+    return given.map(lambda values: cls(**values))
+
+
+def pipeline_execution_requests() -> st.SearchStrategy[PipelineExecutionRequest]:
+    """With at least one thing that says which pipeline to run."""
+    return _some_given(PipelineExecutionRequest, "pipeline_id", "file_path", "pipeline")
+
+
+def execution_logs() -> st.SearchStrategy[ExecutionLog]:
+    """Of at least one execution."""
+    return _some_given(ExecutionLog, "pipeline_execution_id", "stage_execution_id", "job_execution_id")
+
+
+@st.composite
+def report_requests(draw: st.DrawFn) -> ReportRequest:
+    """At each level; a job has its stage."""
+    values = {name: draw(strategy) for name, strategy in fields(ReportRequest).items()}
+    if values["stage_name"] is None:
+        values["job_name"] = None
+    return ReportRequest(**values)
+
+
+@st.composite
+def pipelines(draw: st.DrawFn, max_stages: int = 3, max_jobs: int = 4) -> Pipeline:
+    """Pipelines whose dependencies point wherever they may: to earlier stages, and forth and back inside a stage."""
+    sizes = draw(st.lists(st.integers(1, max_jobs), min_size=1, max_size=max_stages))
+    total = sum(sizes)
+    stage_names = draw(st.lists(names(), min_size=len(sizes), max_size=len(sizes), unique=True))
+    job_names = draw(st.lists(names(), min_size=total, max_size=total, unique=True))
+    stage_ids, job_ids = draw(distinct_uuids(len(sizes))), iter(draw(distinct_uuids(total)))
+    stages = []
+    earlier: list[str] = []
+    for stage_name, stage_id, size in zip(stage_names, stage_ids, sizes, strict=True):
+        here, job_names = job_names[:size], job_names[size:]
+        made = {}
+        for job_name in draw(st.permutations(here)):
+            dependencies = draw(st.lists(st.sampled_from(earlier), max_size=3)) if earlier else []
+            made[job_name] = draw(jobs(id=next(job_ids), name=job_name, dependencies=tuple(dependencies)))
+            earlier.append(job_name)
+        stages.append(Stage(id=stage_id, name=stage_name, jobs=tuple(made[name] for name in here)))
+    head = {name: draw(values) for name, values in fields(Pipeline).items() if name != "stages"}
+    return Pipeline(**head, stages=tuple(stages))
+
+
+def jobs(**given: Any) -> st.SearchStrategy[Job]:
+    """Jobs of which some fields are given as values."""
+    return st.builds(Job, **fields(Job, **{name: st.just(value) for name, value in given.items()}))
+
+
+def job_executions(of_job: Job) -> st.SearchStrategy[JobExecution]:
+    """Executions of a job, in any state, whether it can come to it or not."""
+    return st.builds(JobExecution, **fields(JobExecution, job=st.just(of_job)))
+
+
+@st.composite
+def pipeline_executions(draw: st.DrawFn, of_pipeline: st.SearchStrategy[Pipeline] | None = None) -> PipelineExecution:
+    """Executions of a pipeline with all its jobs, in any state, whether they can come to it or not."""
+    pipeline = draw(of_pipeline or pipelines())
+    stage_ids = draw(distinct_uuids(len(pipeline.stages)))
+    job_ids = iter(draw(distinct_uuids(sum(len(stage.jobs) for stage in pipeline.stages))))
+    stages = tuple(
+        StageExecution(
+            id=stage_id,
+            name=stage.name,
+            jobs=tuple(attrs.evolve(draw(job_executions(each)), id=next(job_ids)) for each in stage.jobs),
+        )
+        for stage, stage_id in zip(pipeline.stages, stage_ids, strict=True)
+    )
+    head = fields(PipelineExecution, pipeline=st.just(pipeline), stages=st.just(stages))
+    return PipelineExecution(**{name: draw(values) for name, values in head.items()})
+
+
+def deep_pipeline(length: int) -> Pipeline:
+    """A pipeline of as many stages, each with a job that waits for that of the stage before."""
+    return Pipeline(
+        id=UUID(int=0),
+        name="deep",
+        repo_url="",
+        stages=tuple(
+            Stage(
+                id=UUID(int=at),
+                name=f"stage {at}",
+                jobs=(
+                    Job(
+                        id=UUID(int=at),
+                        name=f"job {at}",
+                        script=("true",),
+                        dependencies=(f"job {at - 1}",) if at else (),
+                    ),
+                ),
+            )
+            for at in range(length)
+        ),
+    )
+
+
+_SPECIAL: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
+    ExecutionLog: execution_logs,
+    Pipeline: lambda: pipelines() | st.builds(deep_pipeline, st.sampled_from([1, 2, 300])),
+    PipelineExecution: pipeline_executions,
+    PipelineExecutionRequest: pipeline_execution_requests,
+    ReportRequest: report_requests,
+}
