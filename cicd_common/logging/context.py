@@ -49,6 +49,7 @@ class execution_context:  # noqa: N801 - used like a function, as those of conte
 
     def __init__(
         self,
+        /,
         *,
         pipeline_execution_id: object = None,
         stage_execution_id: object = None,

@@ -37,9 +37,8 @@ def mask_logging_errors() -> None:
 
     Handlers that have their own way to deal with errors keep it.
     """
-
     # There is no other way to reach what handlers print that are not ours.
-    logging.Handler.handleError = _handle_error  # type: ignore[method-assign]
+    logging.Handler.handleError = _handle_error  # type: ignore[method-assign, assignment]
 
 
 def _handle_error(_: logging.Handler, record: logging.LogRecord) -> None:

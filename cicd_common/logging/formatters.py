@@ -21,7 +21,7 @@ def notice(message: str, /, *args: object, **fields: object) -> logging.LogRecor
         args: The arguments.
         fields: Its fields.
     """
-    record = CicdRecord("cicd_common.logging", logging.WARNING, __file__, 0, message, args, None)
+    record = CicdRecord(str(__package__), logging.WARNING, __file__, 0, message, args, None)
     record.fields = Fields.of(fields)
     vars(record).update(record.fields.values)
     return record

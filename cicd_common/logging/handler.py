@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from .console_format import ConsoleFormatter
 from .formatters import LineFormatter, notice
@@ -50,7 +50,7 @@ class LineHandler(logging.Handler):
     def createLock(self) -> None:  # noqa: N802 - the name in the standard library
         """Take the lock of the masker: while a line is masked and written, no secret can be added."""
         super().createLock()
-        self.lock = self._masker.lock
+        self.lock = cast(Any, self._masker.lock)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line of a record.

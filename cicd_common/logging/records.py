@@ -53,7 +53,7 @@ def message_of(record: logging.LogRecord) -> str:
         record: Any record.
     """
     try:
-        return text_of(record.getMessage())
+        return record.getMessage() if type(record) is CicdRecord else text_of(record.getMessage())
     except Exception:
         return _safe_message(record)
 

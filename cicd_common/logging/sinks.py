@@ -6,14 +6,9 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, Protocol, TextIO
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks.
-    fcntl = None  # type: ignore[assignment]
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Protocol, TextIO
 
 __all__ = ["FileSink", "Sink", "StreamSink"]
 
@@ -108,21 +103,28 @@ def _write_text(stream: TextIO, line: str) -> None:
 class _Descriptor:
     """A file descriptor that lines are written to."""
 
-    __slots__ = ("_fd", "_torn", "_turn")
+    __slots__ = ("_fd", "_is_pipe", "_torn")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         # Whether the last line got only partly out: the next one must not continue it.
         self._torn = False
-        self._turn: Callable[[int], Any] = _alone if stat.S_ISFIFO(os.fstat(fd).st_mode) else nullcontext
+        self._is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
 
     def write(self, line: bytes) -> None:
+        """Write a line in one piece, on a line of its own."""
         data = b"\n" + line if self._torn else line
+        if self._is_pipe:
+            with _alone(self._fd):
+                self._write_all(data)
+        else:
+            self._write_all(data)
+
+    def _write_all(self, data: bytes) -> None:
         written = 0
         try:
-            with self._turn(self._fd):
-                while written < len(data):
-                    written += _write_some(self._fd, data[written:])
+            while written < len(data):
+                written += _write_some(self._fd, data[written:])
         finally:
             if written:
                 self._torn = written < len(data)
@@ -134,12 +136,14 @@ def _alone(fd: int) -> Iterator[None]:
 
     A lock of this kind belongs to a process. So it does not outlive it, and a forked child does not hold it.
     """
-    with suppress(OSError, AttributeError):
+    import fcntl  # Here, since only systems that have pipes of this kind have it.
+
+    with suppress(OSError):
         fcntl.lockf(fd, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        with suppress(OSError, AttributeError):
+        with suppress(OSError):
             fcntl.lockf(fd, fcntl.LOCK_UN)
 
 

@@ -1,0 +1,246 @@
+"""What a line costs, against a minimal JSON formatter on the standard library's logging.
+
+Run as ``python benchmarks/logging/bench_logging.py [ROUNDS]``. Every contender writes the same line, with four context
+fields, to a file of its own. They take turns, round by round, so that what else the machine does meets all of them;
+the figures are medians over the rounds, and the ratios those of times in the same round.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from cicd_common.logging import CicdLogger, JsonFormatter, LineHandler, SecretMasker, execution_context
+
+CALLS = 1000
+FIELDS = {
+    "pipeline_execution_id": "0b6b4d5a-1f3a-4a57-9f55-2f0a3a5e5c11",
+    "stage_execution_id": "5f0c2a7e-95f1-4c39-8a55-0d1cf1a4d7b2",
+    "job_execution_id": "c0a8f7d6-3b6e-4a0e-8f5e-7d0b9b1f2a33",
+    "worker_id": "worker-7",
+}
+CONTEXT: ContextVar[dict[str, str]] = ContextVar("CONTEXT", default=FIELDS)
+MESSAGE = "job finished"
+
+
+class MinimalFormatter(logging.Formatter):
+    """The baseline: what one writes by hand in ten minutes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **CONTEXT.get(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def standard(name: str, formatter: logging.Formatter, path: str) -> logging.Logger:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(formatter)
+    return attached(name, handler)
+
+
+def attached(name: str, handler: logging.Handler) -> logging.Logger:
+    logger = logging.Logger(name, logging.INFO)
+    logger.addHandler(handler)
+    return logger
+
+
+def ours(name: str, path: str, count: int = 0) -> CicdLogger:
+    masker = SecretMasker()
+    for _ in range(count):
+        masker.add(secrets.token_hex(20))
+    handler = LineHandler(file=path, masker=masker)
+    handler.setFormatter(JsonFormatter(masker=masker))
+    return CicdLogger(attached(name, handler))
+
+
+def ours_in_context(logger: CicdLogger) -> Callable[[int], None]:
+    def run(calls: int) -> None:
+        with execution_context(**FIELDS):
+            for _ in range(calls):
+                logger.info(MESSAGE)
+
+    return run
+
+
+def calls_of(log: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[int], None]:
+    def run(calls: int) -> None:
+        for _ in range(calls):
+            log(*args, **kwargs)
+
+    return run
+
+
+def structlog_fastest(path: str) -> Callable[[int], None]:
+    """As its documentation on performance has it: no positional arguments, no standard library, bytes."""
+    import structlog
+
+    logger = structlog.wrap_logger(
+        structlog.BytesLogger(open(path, "ab")),  # noqa: SIM115 - open as long as the program runs
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(serializer=lambda event, **_: json.dumps(event).encode()),
+        ],
+        cache_logger_on_first_use=True,
+    ).bind()
+    structlog.contextvars.bind_contextvars(**FIELDS)
+    return calls_of(logger.info, MESSAGE)
+
+
+def structlog_standard(path: str) -> Callable[[int], None]:
+    """Rendered by a ``ProcessorFormatter`` of the standard library's logging."""
+    import structlog
+
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()]
+    )
+    logger = structlog.wrap_logger(
+        standard("worker.jobs", formatter, path),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        cache_logger_on_first_use=True,
+    ).bind()
+    return calls_of(logger.info, MESSAGE)
+
+
+def python_json_logger(path: str) -> Callable[[int], None]:
+    from pythonjsonlogger.json import JsonFormatter as PythonJsonFormatter
+
+    formatter = PythonJsonFormatter("{asctime}{levelname}{name}{message}", style="{")
+    return calls_of(standard("worker.jobs", formatter, path).info, MESSAGE, extra=FIELDS)
+
+
+def loguru_serialized(path: str) -> Callable[[int], None]:
+    from loguru import logger
+
+    logger.remove()
+    logger.add(path, serialize=True)
+    return calls_of(logger.bind(**FIELDS).info, MESSAGE)
+
+
+def contenders(folder: str) -> dict[str, Callable[[int], None]]:
+    def at(name: str) -> str:
+        return str(Path(folder, name))
+
+    found = {
+        "minimal formatter (baseline)": calls_of(
+            standard("worker.jobs", MinimalFormatter(), at("baseline")).info, MESSAGE
+        ),
+        "CicdLogger": ours_in_context(ours("worker.jobs", at("ours"))),
+        "CicdLogger, one field a call": calls_of(
+            ours("worker.jobs", at("ours-fields")).bind(**FIELDS).info, MESSAGE, exit_code=0
+        ),
+        "CicdLogger, ten secrets": ours_in_context(ours("worker.jobs", at("ours-10"), 10)),
+        "CicdLogger, fifty secrets": ours_in_context(ours("worker.jobs", at("ours-50"), 50)),
+    }
+    others = {
+        "structlog, fastest set-up": structlog_fastest,
+        "structlog, standard library set-up": structlog_standard,
+        "python-json-logger": python_json_logger,
+        "loguru, serialize": loguru_serialized,
+    }
+    for name, make in others.items():
+        with contextlib.suppress(ImportError):
+            found[name] = make(at(name.replace(" ", "-")))
+    return found
+
+
+def disabled(folder: str) -> dict[str, Callable[[int], None]]:
+    plain = standard("worker.jobs", MinimalFormatter(), str(Path(folder, "disabled")))
+    logger = CicdLogger(plain)
+    return {
+        "disabled call, standard logger": calls_of(plain.debug, MESSAGE),
+        "disabled call, CicdLogger": calls_of(logger.debug, MESSAGE),
+        "disabled call with a field, standard logger": calls_of(plain.debug, MESSAGE, extra={"exit_code": 0}),
+        "disabled call with a field, CicdLogger": calls_of(logger.debug, MESSAGE, exit_code=0),
+    }
+
+
+def measure(runs: dict[str, Callable[[int], None]], rounds: int, calls: int) -> dict[str, list[float]]:
+    """Microseconds a call, of each contender in each round."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = perf_counter()
+            run(calls)
+            times[name].append((perf_counter() - start) / calls * 1e6)
+    return times
+
+
+def rows(times: dict[str, list[float]], baseline: str) -> Iterator[str]:
+    for name, measured in times.items():
+        ratio = statistics.median(mine / base for mine, base in zip(measured, times[baseline], strict=True))
+        yield f"| {name} | {statistics.median(measured):.2f} | {ratio:.2f} |"
+
+
+def import_times(rounds: int) -> tuple[float, float, float]:
+    """Milliseconds for: logging and json; what the package needs by itself; this package on top of these."""
+    program = (
+        "import time; a = time.perf_counter(); import logging, json; b = time.perf_counter();"
+        "import cicd_common; c = time.perf_counter(); import cicd_common.logging; d = time.perf_counter();"
+        "print(b - a, c - b, d - c)"
+    )
+    folder = str(Path(__file__).parents[2])
+    found = []
+    for _ in range(rounds):
+        done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+        found.append([float(part) * 1000 for part in done.stdout.split()])
+    first, second, third = (statistics.median(column) for column in zip(*found, strict=True))
+    return first, second, third
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {rounds} rounds of {CALLS} calls\n")
+    print("| | µs a call | ratio |\n| --- | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as folder:
+        for row in rows(measure(contenders(folder), rounds, CALLS), "minimal formatter (baseline)"):
+            print(row)
+        times = measure(disabled(folder), rounds, CALLS * 10)
+        names = list(times)
+        for row in [
+            *rows({n: times[n] for n in names[:2]}, names[0]),
+            *rows({n: times[n] for n in names[2:]}, names[2]),
+        ]:
+            print(row)
+    base, package, logger = import_times(15)
+    print(
+        f"\nImport: logging and json {base:.1f} ms, cicd_common {package:.1f} ms, cicd_common.logging {logger:.1f} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()
