@@ -16,7 +16,8 @@ import attrs
 from hypothesis import strategies as st
 
 from cicd_common._fields import INTEGER, SOME, Count, Name, Ordinal, PageSize, RelativePath, Rule, Sha256, split
-from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
+from cicd_common.api.request import JobStatusUpdate, PipelineExecutionRequest, ReportRequest
+from cicd_common.enums import ExecutionStatus
 from cicd_common.model import (
     ExecutionLog,
     Job,
@@ -178,7 +179,10 @@ def _values_of(base: Any, rules: tuple[Rule, ...]) -> st.SearchStrategy[Any]:
 def fields(cls: type, **given: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]]:
     """A strategy for each field of a class, by its annotation if it is not given."""
     hints = get_type_hints(cls, include_extras=True)
-    return {field.name: given.get(field.name) or values(hints[field.name]) for field in attrs.fields(cls)}
+    return {
+        field.name: given[field.name] if field.name in given else values(hints[field.name])
+        for field in attrs.fields(cls)
+    }
 
 
 # --- types ------------------------------------------------------------------------------------------------------
@@ -250,7 +254,7 @@ def job_executions(of_job: Job) -> st.SearchStrategy[JobExecution]:
 @st.composite
 def pipeline_executions(draw: st.DrawFn, of_pipeline: st.SearchStrategy[Pipeline] | None = None) -> PipelineExecution:
     """Executions of a pipeline with all its jobs, in any state, whether they can come to it or not."""
-    pipeline = draw(of_pipeline or pipelines())
+    pipeline = draw(pipelines() if of_pipeline is None else of_pipeline)
     stage_ids = draw(distinct_uuids(len(pipeline.stages)))
     job_ids = iter(draw(distinct_uuids(sum(len(stage.jobs) for stage in pipeline.stages))))
     stages = tuple(
@@ -296,3 +300,58 @@ _SPECIAL: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
     PipelineExecutionRequest: pipeline_execution_requests,
     ReportRequest: report_requests,
 }
+
+
+# --- executions that move ----------------------------------------------------------------------------------------
+
+_DAY = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+def statuses() -> st.SearchStrategy[ExecutionStatus]:
+    """Every status."""
+    return st.sampled_from(ExecutionStatus)
+
+
+@st.composite
+def histories(draw: st.DrawFn, job_execution_id: UUID = UUID(int=1)) -> list[JobStatusUpdate]:
+    """True histories of a job: sequences rising by one, ranks never falling, one end."""
+    pending, running = draw(st.integers(0, 1)), draw(st.integers(0, 3))
+    end = draw(st.sampled_from([status for status in ExecutionStatus if status.is_terminal]))
+    told = [ExecutionStatus.PENDING] * pending + [ExecutionStatus.RUNNING] * running + [end]
+    seconds = draw(st.lists(st.integers(0, 86_399), min_size=len(told), max_size=len(told)))
+    return [
+        JobStatusUpdate(
+            job_execution_id=job_execution_id,
+            sequence=sequence,
+            status=status,
+            # Clocks may be set back: the order of the times is not that of the sequences.
+            occurred_at=_DAY + timedelta(seconds=second),
+            logs=draw(st.text(max_size=3)),
+            exit_code=draw(st.integers(0, 255)) if status.is_terminal else None,
+        )
+        for sequence, (status, second) in enumerate(zip(told, seconds, strict=True), 1)
+    ]
+
+
+def shortest_history(job_execution_id: UUID) -> list[JobStatusUpdate]:
+    """A job that succeeds at once."""
+    update = JobStatusUpdate(
+        job_execution_id=job_execution_id, sequence=1, status=ExecutionStatus.SUCCESS, occurred_at=_DAY
+    )
+    return [update]
+
+
+@st.composite
+def moved_executions(draw: st.DrawFn, of_pipeline: st.SearchStrategy[Pipeline] | None = None) -> PipelineExecution:
+    """Executions in a state that they came to by the rules."""
+    pipeline = draw(pipelines() if of_pipeline is None else of_pipeline)
+    execution = pipeline.new_execution(run_number=draw(integers(1, 2**31)))
+    for step in range(draw(st.integers(0, 8))):
+        execution, jobs = execution.hand_out(_DAY + timedelta(hours=step))
+        for job in jobs:
+            history = draw(histories(job.id))
+            for update in history[: draw(st.integers(0, len(history)))]:
+                execution, _ = execution.apply(update)
+        if draw(st.integers(0, 9)) == 0:
+            execution, _ = execution.cancel(_DAY)
+    return execution

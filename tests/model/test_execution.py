@@ -1,0 +1,357 @@
+"""How executions move, by named cases; `test_moves` plays them all."""
+
+from datetime import datetime, timedelta
+from itertools import permutations
+from uuid import uuid4
+
+import attrs
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cicd_common import ContractError
+from cicd_common.errors import UnknownJobError
+from cicd_common.model import JobExecution, PipelineExecution, StageExecution, UpdateOutcome
+from moves import CANCELED, FAILED, MOMENT, PENDING, RUNNING, SUCCESS, job, jobs_of, moved, named, pipeline, update
+
+APPLIED, LATE, CONFLICT = UpdateOutcome
+
+
+def names(jobs):
+    return [each.job.name for each in jobs]
+
+
+def after(execution, *updates):
+    """The execution after updates, and what became of them."""
+    outcomes = []
+    for each in updates:
+        execution, outcome = execution.apply(each)
+        outcomes.append(outcome)
+    return execution, outcomes
+
+
+@pytest.fixture
+def execution():
+    """One job, handed out."""
+    return pipeline(["only"]).new_execution(run_number=1).hand_out(MOMENT)[0]
+
+
+class TestNewExecution:
+    def test_every_job_is_pending(self):
+        """And nothing else is known of it."""
+        execution = pipeline(["a", "b"], ["c"]).new_execution(run_number=7)
+        assert {(run.status, run.queued_at, run.start_time, run.last_sequence) for run in jobs_of(execution)} == {
+            (PENDING, None, None, 0)
+        }
+        assert (execution.status, execution.run_number, execution.is_local) == (PENDING, 7, False)
+
+    def test_the_commit_is_that_of_the_pipeline_unless_another_is_given(self):
+        """A run of a branch may be of a commit."""
+        definition = attrs.evolve(pipeline(["a"]), commit_hash="c0ffee")
+        assert definition.new_execution(run_number=1).commit_hash == "c0ffee"
+        assert definition.new_execution(run_number=1, commit_hash="beef").commit_hash == "beef"
+
+    def test_its_id_may_be_given(self):
+        """By a database that has chosen it."""
+        chosen = uuid4()
+        assert pipeline(["a"]).new_execution(run_number=1, id=chosen).id == chosen
+
+    def test_the_run_number_is_checked(self):
+        """It begins with 1."""
+        with pytest.raises(ContractError, match="run_number"):
+            pipeline(["a"]).new_execution(run_number=0)
+
+
+class TestApply:
+    @pytest.mark.parametrize(
+        ("updates", "outcomes", "status"),
+        [
+            ([(1, RUNNING), (2, SUCCESS)], [APPLIED, APPLIED], SUCCESS),
+            ([(1, FAILED)], [APPLIED], FAILED),
+            ([(2, SUCCESS), (1, RUNNING)], [APPLIED, LATE], SUCCESS),
+            ([(1, RUNNING), (1, RUNNING)], [APPLIED, LATE], RUNNING),
+            ([(1, RUNNING), (2, RUNNING)], [APPLIED, APPLIED], RUNNING),
+            ([(1, RUNNING), (2, PENDING)], [APPLIED, LATE], RUNNING),
+            ([(1, SUCCESS), (2, RUNNING)], [APPLIED, LATE], SUCCESS),
+            ([(1, SUCCESS), (2, FAILED)], [APPLIED, CONFLICT], SUCCESS),
+            ([(2, CANCELED), (1, SUCCESS)], [APPLIED, CONFLICT], CANCELED),
+            ([(1, PENDING), (2, RUNNING)], [APPLIED, APPLIED], RUNNING),
+            ([(5, RUNNING), (3, SUCCESS)], [APPLIED, LATE], RUNNING),
+        ],
+    )
+    def test_outcomes(self, execution, updates, outcomes, status):
+        """What becomes of the updates, and the status at the end."""
+        execution, found = after(execution, *(update(execution, "only", *each) for each in updates))
+        assert (found, execution.status) == (outcomes, status)
+
+    def test_a_conflict_changes_nothing(self, execution):
+        """Not even the sequence."""
+        ended, _ = after(execution, update(execution, "only", 1, SUCCESS, exit_code=0))
+        same, outcome = ended.apply(update(execution, "only", 9, FAILED, 5, exit_code=1))
+        assert (same is ended, outcome) == (True, CONFLICT)
+
+    def test_a_late_start_is_filled_in(self, execution):
+        """The terminal update had overtaken it."""
+        execution, _ = after(
+            execution, update(execution, "only", 2, SUCCESS, 9, exit_code=0), update(execution, "only", 1, RUNNING, 4)
+        )
+        run = named(execution, "only")
+        assert (run.start_time, run.completion_time) == (MOMENT + timedelta(seconds=4), MOMENT + timedelta(seconds=9))
+        assert (run.exit_code, run.last_sequence) == (0, 2)
+        assert (execution.start_time, execution.completion_time) == (run.start_time, run.completion_time)
+
+    def test_the_start_is_the_earliest_running_update(self, execution):
+        """A later one, which only brings output, does not move it."""
+        execution, _ = after(
+            execution, update(execution, "only", 2, RUNNING, 6), update(execution, "only", 1, RUNNING, 3)
+        )
+        assert execution.start_time == MOMENT + timedelta(seconds=3)
+
+    def test_an_older_end_than_what_is_known_does_not_end_it(self, execution):
+        """In no true history does a job run after its end."""
+        execution, _ = after(
+            execution, update(execution, "only", 5, RUNNING, 5), update(execution, "only", 3, SUCCESS, 3, exit_code=0)
+        )
+        run = named(execution, "only")
+        assert (run.status, run.completion_time, run.exit_code) == (RUNNING, None, None)
+
+    def test_an_older_start_does_not_start_what_is_pending(self, execution):
+        """Neither does a job wait after its start."""
+        execution, _ = after(execution, update(execution, "only", 5, PENDING), update(execution, "only", 3, RUNNING))
+        assert (execution.status, execution.start_time) == (PENDING, None)
+
+    def test_a_job_of_another_run_is_an_error_of_its_own(self, execution):
+        """It names the run and the job."""
+        other = pipeline(["only"]).new_execution(run_number=1)
+        stray = update(other, "only", 1, RUNNING)
+        with pytest.raises(UnknownJobError) as caught:
+            execution.apply(stray)
+        assert str(execution.id) in str(caught.value)
+        assert str(stray.job_execution_id) in str(caught.value)
+        assert caught.value.problems[0].pointer == "/job_execution_id"
+
+    def test_all_720_orders_of_six_updates_with_repeats_end_in_the_same_run(self, execution):
+        """Each update comes a second time, too."""
+        history = [
+            update(execution, "only", 1, PENDING, 0, logs="a"),
+            update(execution, "only", 2, RUNNING, 1, logs="b"),
+            update(execution, "only", 3, RUNNING, 2, logs="c"),
+            update(execution, "only", 4, RUNNING, 3, logs="d"),
+            update(execution, "only", 5, RUNNING, 4, logs="e"),
+            update(execution, "only", 6, FAILED, 5, logs="f", exit_code=2),
+        ]
+        ends = {after(execution, *order, *order[::2], *order[1::2])[0] for order in permutations(history)}
+        assert len(ends) == 1
+        run = named(ends.pop(), "only")
+        assert (run.status, run.exit_code, run.last_sequence) == (FAILED, 2, 6)
+        assert (run.start_time, run.completion_time) == (MOMENT + timedelta(seconds=1), MOMENT + timedelta(seconds=5))
+
+    @given(st.data())
+    def test_any_order_of_a_history_with_repeats_ends_in_the_same_run(self, data):
+        """For generated histories."""
+        execution = pipeline(["only"]).new_execution(run_number=1).hand_out(MOMENT)[0]
+        history = data.draw(strategies.histories(named(execution, "only").id))
+        order = data.draw(st.permutations(history + data.draw(st.lists(st.sampled_from(history)))))
+        assert after(execution, *order)[0] == after(execution, *history)[0]
+
+
+class TestHalting:
+    def test_a_failure_cancels_all_that_was_not_handed_out(self):
+        """Without times, since it never ran. What was handed out runs to its end."""
+        execution = pipeline(["a", "b", job("c", "a")], ["d"]).new_execution(run_number=1)
+        execution = moved(execution, "a", FAILED)
+        assert [run.status for run in jobs_of(execution)] == [FAILED, PENDING, CANCELED, CANCELED]
+        assert {(run.queued_at, run.completion_time) for run in jobs_of(execution)[2:]} == {(None, None)}
+        assert execution.ready_jobs() == ()
+        assert execution.status is RUNNING
+        execution, _ = after(execution, update(execution, "b", 1, SUCCESS, 9))
+        assert (execution.status, execution.completion_time) == (FAILED, MOMENT + timedelta(seconds=9))
+
+    def test_a_failure_that_is_allowed_halts_nothing(self):
+        """Not even what depends on the job."""
+        execution = pipeline([job("a", allow_failure=True), job("b", "a")], ["c"]).new_execution(run_number=1)
+        execution = moved(execution, "a", FAILED)
+        assert names(execution.ready_jobs()) == ["b"]
+
+    def test_a_job_that_its_worker_canceled_halts_the_run(self):
+        """What waits for it could never start, and the run would never end."""
+        execution = moved(pipeline(["a"], ["b"]).new_execution(run_number=1), "a", CANCELED)
+        assert (execution.status, names(jobs_of(execution)[1:])) == (CANCELED, ["b"])
+
+
+class TestHandOut:
+    def test_stages_and_dependencies_are_waited_for(self):
+        """Step by step."""
+        execution = pipeline([job("b", "a"), "a"], [job("c", "b"), "d"]).new_execution(run_number=1)
+        seen = []
+        while not execution.status.is_terminal:
+            seen.append(names(execution.ready_jobs()))
+            execution, jobs = execution.hand_out(MOMENT)
+            for each in jobs:
+                execution, _ = execution.apply(update(execution, each.job.name, 1, SUCCESS))
+        assert seen == [["a"], ["b"], ["c", "d"]]
+        assert execution.status is SUCCESS
+
+    def test_it_marks_the_jobs(self):
+        """In the execution and in what it returns alike."""
+        execution, jobs = pipeline(["a", "b"]).new_execution(run_number=1).hand_out(MOMENT)
+        assert [each.queued_at for each in jobs] == [MOMENT, MOMENT]
+        assert list(jobs) == jobs_of(execution)
+
+    def test_nothing_is_handed_out_twice(self, execution):
+        """The second time nothing is ready, and nothing changes."""
+        same, jobs = execution.hand_out(MOMENT)
+        assert (same is execution, jobs) == (True, ())
+
+    def test_a_job_that_reported_before_it_was_handed_out_is_not_ready(self):
+        """A Worker that was not asked may be right all the same."""
+        execution = pipeline(["a", "b"]).new_execution(run_number=1)
+        execution, _ = after(execution, update(execution, "a", 1, RUNNING))
+        assert names(execution.ready_jobs()) == ["b"]
+
+    @pytest.mark.parametrize("move", [PipelineExecution.hand_out, PipelineExecution.cancel])
+    def test_a_naive_time_is_refused(self, move):
+        """A time without an offset is no moment."""
+        with pytest.raises(ContractError, match="/at"):
+            move(pipeline(["a"]).new_execution(run_number=1), datetime(2026, 1, 31))  # noqa: DTZ001
+
+
+class TestCancel:
+    def test_what_was_not_handed_out_is_canceled_and_the_rest_is_named(self):
+        """Its Workers are to be told to stop, and report how it ended."""
+        execution, _ = pipeline(["a", "b"], ["c"]).new_execution(run_number=1).hand_out(MOMENT)
+        execution, _ = after(execution, update(execution, "a", 1, SUCCESS))
+        execution, to_stop = execution.cancel(MOMENT)
+        assert names(to_stop) == ["b"]
+        assert [run.status for run in jobs_of(execution)] == [SUCCESS, PENDING, CANCELED]
+        assert (execution.status, execution.canceled_at) == (RUNNING, MOMENT)
+        execution, _ = after(execution, update(execution, "b", 1, CANCELED, 3))
+        assert (execution.status, execution.completion_time) == (CANCELED, MOMENT + timedelta(seconds=3))
+
+    def test_a_run_of_which_nothing_ran_completes_when_it_was_canceled(self):
+        """It has no start."""
+        execution, to_stop = pipeline(["a"], ["b"]).new_execution(run_number=1).cancel(MOMENT)
+        assert (to_stop, execution.status) == ((), CANCELED)
+        assert (execution.start_time, execution.completion_time, execution.duration) == (None, MOMENT, None)
+        assert execution.stages[0].completion_time is None
+
+    def test_asked_again_the_first_time_stands(self, execution):
+        """And the Workers are named again."""
+        once, _ = execution.cancel(MOMENT)
+        twice, to_stop = once.cancel(MOMENT + timedelta(seconds=5))
+        assert (twice is once, names(to_stop)) == (True, ["only"])
+
+    def test_too_late_it_changes_nothing(self, execution):
+        """A run that ended is not canceled."""
+        ended, _ = after(execution, update(execution, "only", 1, SUCCESS))
+        assert ended.cancel(MOMENT) == (ended, ())
+
+    def test_the_time_is_stored_in_utc(self, execution):
+        """As all times are."""
+        canceled, _ = execution.cancel(datetime.fromisoformat("2026-01-31T14:00:00+02:00"))
+        assert canceled.canceled_at == MOMENT
+        assert canceled.canceled_at.utcoffset() == timedelta(0)
+
+
+class TestTimes:
+    def test_durations(self, execution):
+        """Of the job, its stage and the run."""
+        execution, _ = after(
+            execution, update(execution, "only", 1, RUNNING, 2), update(execution, "only", 2, SUCCESS, 5)
+        )
+        run = named(execution, "only")
+        assert run.queue_time == timedelta(seconds=2)
+        assert run.duration == execution.stages[0].duration == execution.duration == timedelta(seconds=3)
+
+    def test_what_is_not_known_is_none(self, execution):
+        """Before the start and before the end."""
+        assert (named(execution, "only").queue_time, execution.duration) == (None, None)
+        running, _ = after(execution, update(execution, "only", 1, RUNNING, 2))
+        assert (running.duration, running.stages[0].duration, named(running, "only").duration) == (None, None, None)
+
+    def test_a_stage_without_jobs_has_ended_and_never_ran(self):
+        """A run of a stage, alone, may have none."""
+        stage = StageExecution(name="empty", jobs=())
+        assert (stage.status, stage.start_time, stage.completion_time) == (SUCCESS, None, None)
+
+
+class TestValue:
+    def test_what_did_not_change_is_shared(self):
+        """The stage that the update is not about is the same object, and so is the pipeline."""
+        before, _ = pipeline(["a"], ["b"]).new_execution(run_number=1).hand_out(MOMENT)
+        after_it, _ = after(before, update(before, "a", 1, RUNNING))
+        assert after_it.stages[1] is before.stages[1]
+        assert after_it.pipeline is before.pipeline
+        assert before.status is PENDING
+
+    @given(strategies.moved_executions())
+    def test_a_moved_execution_equals_one_made_of_its_fields(self, execution):
+        """Its stages are made when they are first asked for, by whatever asks."""
+        made = attrs.evolve(execution)
+        assert (made, hash(made), repr(made)) == (execution, hash(execution), repr(execution))
+
+    def test_it_has_no_other_attributes(self):
+        """Making stages late does not make other names up."""
+        moved_one = moved(pipeline(["a"]).new_execution(run_number=1), "a", RUNNING)
+        with pytest.raises(AttributeError, match="no attribute 'stage'"):
+            moved_one.stage  # noqa: B018
+
+    def test_jobs_by_id(self, execution):
+        """And the id of the stage execution that they are part of."""
+        run = named(execution, "only")
+        assert execution.job(run.id) is run
+        assert execution.stage_execution_id(run.id) == execution.stages[0].id
+        for question in (execution.job, execution.stage_execution_id):
+            with pytest.raises(UnknownJobError):
+                question(uuid4())
+
+
+class TestRefusals:
+    @staticmethod
+    def problems(**changes):
+        execution = pipeline(["a", "b"], ["c"]).new_execution(run_number=1)
+        with pytest.raises(ContractError) as caught:
+            attrs.evolve(execution, **{name: change(execution) for name, change in changes.items()})
+        return [(problem.pointer, problem.message) for problem in caught.value.problems]
+
+    def test_fewer_stages_than_the_pipeline(self):
+        """One for one."""
+        found = self.problems(stages=lambda execution: execution.stages[:1])
+        assert found == [("/stages", "expected the stages of the pipeline, one for one")]
+
+    def test_stages_of_other_names_or_jobs(self):
+        """Both are told."""
+        found = self.problems(
+            stages=lambda execution: (
+                attrs.evolve(execution.stages[0], jobs=execution.stages[0].jobs[::-1]),
+                attrs.evolve(execution.stages[1], name="other"),
+            )
+        )
+        assert found == [
+            ("/stages/0/jobs", "expected the jobs of the pipeline's stage stage 0"),
+            ("/stages/1/name", "expected the name of the pipeline's stage, stage 1"),
+        ]
+
+    def test_fewer_jobs_than_the_stage(self):
+        """Also if those that are there are right."""
+        found = self.problems(
+            stages=lambda execution: (
+                attrs.evolve(execution.stages[0], jobs=execution.stages[0].jobs[:1]),
+                execution.stages[1],
+            )
+        )
+        assert found == [("/stages/0/jobs", "expected the jobs of the pipeline's stage stage 0")]
+
+    def test_ids_that_are_shared(self):
+        """By two jobs, and by two stages."""
+
+        def stages(execution):
+            first, second = execution.stages
+            run = JobExecution(id=first.jobs[0].id, job=second.jobs[0].job)
+            return first, StageExecution(id=first.id, name=second.name, jobs=(run,))
+
+        assert self.problems(stages=stages) == [
+            ("/stages/1/id", "expected an id of its own, found that of another stage"),
+            ("/stages/1/jobs/0/id", "expected an id of its own, found that of another job execution"),
+        ]
