@@ -305,6 +305,7 @@ _SPECIAL: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
 # --- executions that move ----------------------------------------------------------------------------------------
 
 _DAY = datetime(2026, 1, 31, tzinfo=UTC)
+_SOME_JOB = UUID(int=1)
 
 
 def statuses() -> st.SearchStrategy[ExecutionStatus]:
@@ -313,7 +314,7 @@ def statuses() -> st.SearchStrategy[ExecutionStatus]:
 
 
 @st.composite
-def histories(draw: st.DrawFn, job_execution_id: UUID = UUID(int=1)) -> list[JobStatusUpdate]:
+def histories(draw: st.DrawFn, job_execution_id: UUID = _SOME_JOB) -> list[JobStatusUpdate]:
     """True histories of a job: sequences rising by one, ranks never falling, one end."""
     pending, running = draw(st.integers(0, 1)), draw(st.integers(0, 3))
     end = draw(st.sampled_from([status for status in ExecutionStatus if status.is_terminal]))
@@ -355,3 +356,15 @@ def moved_executions(draw: st.DrawFn, of_pipeline: st.SearchStrategy[Pipeline] |
         if draw(st.integers(0, 9)) == 0:
             execution, _ = execution.cancel(_DAY)
     return execution
+
+
+@st.composite
+def past_executions(draw: st.DrawFn) -> list[PipelineExecution]:
+    """Runs of two pipelines of one name and of one of another, in any order; each has its runs numbered from 1."""
+    runs = []
+    for name in ("shared", "shared", "other"):
+        pipeline = attrs.evolve(draw(pipelines(max_stages=2, max_jobs=2)), name=name, id=draw(st.uuids()))
+        for number in range(1, draw(st.integers(0, 6)) + 1):
+            moved = draw(moved_executions(st.just(pipeline)))
+            runs.append(attrs.evolve(moved, run_number=number))
+    return draw(st.permutations(runs))

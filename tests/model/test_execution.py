@@ -9,11 +9,11 @@ import pytest
 import strategies
 from hypothesis import given
 from hypothesis import strategies as st
+from moves import CANCELED, FAILED, MOMENT, PENDING, RUNNING, SUCCESS, job, jobs_of, moved, named, pipeline, update
 
 from cicd_common import ContractError
 from cicd_common.errors import UnknownJobError
 from cicd_common.model import JobExecution, PipelineExecution, StageExecution, UpdateOutcome
-from moves import CANCELED, FAILED, MOMENT, PENDING, RUNNING, SUCCESS, job, jobs_of, moved, named, pipeline, update
 
 APPLIED, LATE, CONFLICT = UpdateOutcome
 
@@ -214,7 +214,7 @@ class TestHandOut:
     def test_a_naive_time_is_refused(self, move):
         """A time without an offset is no moment."""
         with pytest.raises(ContractError, match="/at"):
-            move(pipeline(["a"]).new_execution(run_number=1), datetime(2026, 1, 31))  # noqa: DTZ001
+            move(pipeline(["a"]).new_execution(run_number=1), datetime(2026, 1, 31))
 
 
 class TestCancel:

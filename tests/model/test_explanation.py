@@ -1,9 +1,9 @@
 """Why an execution is in its status, by named cases."""
 
 import pytest
+from moves import CANCELED, FAILED, MOMENT, RUNNING, SUCCESS, job, moved, pipeline, update
 
 from cicd_common.model import Reason
-from moves import CANCELED, FAILED, MOMENT, RUNNING, SUCCESS, job, moved, pipeline, update
 
 
 def new(*stages):

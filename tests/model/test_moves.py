@@ -5,11 +5,11 @@ import strategies
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from moves import MOMENT, jobs_of, naive_counts, naive_ready, state_of
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.model import PipelineExecution, UpdateOutcome
-from moves import MOMENT, jobs_of, naive_counts, naive_ready, state_of
 
 SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
 
@@ -60,7 +60,9 @@ class System(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def cancel(self, data):
-        running = [job.id for job in jobs_of(self.execution) if job.id in self.handed_out and not job.status.is_terminal]
+        running = [
+            job.id for job in jobs_of(self.execution) if job.id in self.handed_out and not job.status.is_terminal
+        ]
         has_ended = self.execution.status.is_terminal
         self.execution, to_stop = self.execution.cancel(MOMENT)
         assert [job.id for job in to_stop] == ([] if has_ended else running)

@@ -2,7 +2,6 @@
 
 import strategies
 from hypothesis import given
-
 from moves import MOMENT, SUCCESS, job, pipeline, update
 
 

@@ -1,0 +1,203 @@
+"""Between models and records."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import attrs
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cicd_common import ContractError, ExecutionStatus
+from cicd_common.api.response import JobExecutionResponse, PipelineExecutionResponse
+from cicd_common.errors import UnknownJobError
+from cicd_common.mapping import (
+    execution_from_records,
+    execution_to_records,
+    job_execution_request,
+    job_execution_response,
+    pipeline_execution_response,
+    pipeline_from_records,
+    pipeline_to_records,
+)
+from cicd_common.model import Job, Pipeline, Stage
+
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+UPDATED = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def records_of(pipeline):
+    return pipeline_to_records(pipeline, created_at=CREATED, updated_at=UPDATED)
+
+
+def jobs_of(parent):
+    return [job for stage in parent.stages for job in stage.jobs]
+
+
+@pytest.fixture
+def pipeline():
+    compile_it = Job(name="compile", script=("make",))
+    return Pipeline(
+        name="pipeline",
+        repo_url="https://example.org/repo.git",
+        stages=(
+            Stage(name="build", jobs=(compile_it,)),
+            Stage(name="test", jobs=(Job(name="test", script=("make test",), dependencies=("compile",)),)),
+        ),
+    )
+
+
+class TestPipelines:
+    @given(strategies.pipelines(), st.randoms(use_true_random=False))
+    def test_to_records_and_back_is_the_identity(self, pipeline, random):
+        """Also if the records of the stages come in another order, and those of the jobs stage by stage in any."""
+        records = records_of(pipeline)
+        stages, by_stage = list(records.stages), list(pipeline.stages)
+        random.shuffle(stages)
+        random.shuffle(by_stage)
+        of_job = {job.id: job for job in records.jobs}
+        jobs = [of_job[job.id] for stage in by_stage for job in stage.jobs]
+        assert pipeline_from_records(records.pipeline, stages, jobs) == pipeline
+
+    @given(strategies.pipelines())
+    def test_every_field_is_in_a_record(self, pipeline):
+        """By name, but for those that became ids, places or records of their own."""
+        records = records_of(pipeline)
+        for model, record in [
+            (pipeline, records.pipeline),
+            *zip(pipeline.stages, records.stages, strict=True),
+            *zip(jobs_of(pipeline), records.jobs, strict=True),
+        ]:
+            names = {field.name for field in attrs.fields(type(model))} - {"stages", "jobs", "dependencies"}
+            assert {name: getattr(record, name) for name in names} == {name: getattr(model, name) for name in names}
+            assert (record.created_at, record.updated_at) == (CREATED, UPDATED)
+
+    def test_foreign_keys(self, pipeline):
+        """Stages point to the pipeline, jobs to the stage, dependencies to jobs."""
+        records = records_of(pipeline)
+        assert [(stage.pipeline_id, stage.execution_order) for stage in records.stages] == [
+            (pipeline.id, 0),
+            (pipeline.id, 1),
+        ]
+        assert [job.stage_id for job in records.jobs] == [stage.id for stage in pipeline.stages]
+        assert records.jobs[1].dependencies == (records.jobs[0].id,)
+
+    def test_a_job_of_another_stage_is_refused(self, pipeline):
+        """It would be lost."""
+        records = records_of(pipeline)
+        stray = attrs.evolve(records.jobs[0], stage_id=uuid4())
+        with pytest.raises(ContractError, match=f"stage_id of the record {stray.id}"):
+            pipeline_from_records(records.pipeline, records.stages, [stray, *records.jobs])
+
+    def test_a_stage_of_another_pipeline_is_refused(self, pipeline):
+        """Its jobs are not of this one."""
+        records = records_of(pipeline)
+        stray = attrs.evolve(records.stages[0], pipeline_id=uuid4())
+        with pytest.raises(ContractError, match=f"pipeline_id of the record {stray.id}"):
+            pipeline_from_records(records.pipeline, [stray, records.stages[1]], records.jobs)
+
+    def test_a_dependency_that_is_not_there_is_refused(self, pipeline):
+        """The message names the job and the id."""
+        records = records_of(pipeline)
+        lost = uuid4()
+        with pytest.raises(ContractError, match=f"job test to depend on jobs of the pipeline, not on {lost}"):
+            pipeline_from_records(
+                records.pipeline,
+                records.stages,
+                [records.jobs[0], attrs.evolve(records.jobs[1], dependencies=(lost,))],
+            )
+
+
+class TestExecutions:
+    @given(strategies.pipeline_executions() | strategies.moved_executions(), st.randoms(use_true_random=False))
+    def test_to_records_and_back_is_the_identity(self, execution, random):
+        """Whatever the order of the records."""
+        records = execution_to_records(execution)
+        stages, jobs = list(records.stages), list(records.jobs)
+        random.shuffle(stages)
+        random.shuffle(jobs)
+        assert execution_from_records(execution.pipeline, records.execution, stages, jobs) == execution
+
+    @given(strategies.moved_executions())
+    def test_records_carry_what_follows_from_the_jobs(self, execution):
+        """Since their readers have no jobs at hand."""
+        records = execution_to_records(execution)
+        for model, record in [
+            (execution, records.execution),
+            *zip(execution.stages, records.stages, strict=True),
+            *zip(jobs_of(execution), records.jobs, strict=True),
+        ]:
+            assert record.status is model.status
+            assert (record.start_time, record.completion_time) == (model.start_time, model.completion_time)
+        assert [run.allow_failure for run in records.jobs] == [run.job.allow_failure for run in jobs_of(execution)]
+
+    def test_logs_and_jobs_go_with_the_records_that_they_are_of(self, pipeline):
+        """What is not given is empty."""
+        execution = pipeline.new_execution(run_number=1)
+        job = records_of(pipeline).jobs[1]
+        records = execution_to_records(execution, logs={jobs_of(execution)[0].id: "output"}, jobs=[job])
+        assert [(run.logs, run.job) for run in records.jobs] == [("output", None), ("", job)]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda x: (attrs.evolve(x.execution, pipeline_id=uuid4()), x.stages, x.jobs), "the id of the pipeline"),
+            (lambda x: (x.execution, x.stages[:1], x.jobs[:1]), "one record of the stage_id"),
+            (lambda x: (x.execution, x.stages, x.jobs[:1]), "one record of the job_id"),
+            (lambda x: (x.execution, x.stages, (*x.jobs, x.jobs[0])), "found 2"),
+            (lambda x: (x.execution, x.stages, (*x.jobs, attrs.evolve(x.jobs[0], job_id=uuid4()))), "to be of those"),
+            (
+                lambda x: (
+                    x.execution,
+                    (attrs.evolve(x.stages[0], pipeline_execution_id=uuid4()), x.stages[1]),
+                    x.jobs,
+                ),
+                "pipeline_execution_id",
+            ),
+        ],
+    )
+    def test_records_that_do_not_belong_together_are_refused(self, pipeline, change, message):
+        """One case for each way."""
+        records = execution_to_records(pipeline.new_execution(run_number=1))
+        with pytest.raises(ContractError, match=message):
+            execution_from_records(pipeline, *change(records))
+
+
+class TestMessages:
+    @given(strategies.moved_executions())
+    def test_a_worker_is_asked_for_all_that_the_job_says(self, execution):
+        """Field by field."""
+        for stage in execution.stages:
+            for run in stage.jobs:
+                request = job_execution_request(execution, run.id)
+                job = run.job
+                assert attrs.asdict(request) == {
+                    "job_execution_id": run.id,
+                    "stage_execution_id": stage.id,
+                    "job_id": job.id,
+                    "job_name": job.name,
+                    "repo": execution.pipeline.repo_url,
+                    "commit_hash": execution.commit_hash,
+                    "is_local": execution.is_local,
+                    "docker_image": job.docker_image,
+                    "commands": job.script,
+                    "working_dir": job.working_dir,
+                    "artifacts": job.artifacts,
+                }
+
+    def test_a_job_that_is_not_in_the_execution_is_an_error(self, pipeline):
+        """The same as for an update."""
+        with pytest.raises(UnknownJobError):
+            job_execution_request(pipeline.new_execution(run_number=1), uuid4())
+
+    def test_what_a_backend_answers(self, pipeline):
+        """About the run, and about a job."""
+        execution = pipeline.new_execution(run_number=3)
+        run = jobs_of(execution)[0]
+        assert pipeline_execution_response(execution) == PipelineExecutionResponse(
+            execution_id=execution.id, run_number=3, status=ExecutionStatus.PENDING
+        )
+        assert job_execution_response(run) == JobExecutionResponse(
+            job_execution_id=run.id, status=ExecutionStatus.PENDING
+        )

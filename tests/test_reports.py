@@ -1,0 +1,228 @@
+"""What a report means, against a plain search through everything."""
+
+from uuid import UUID
+
+import attrs
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cicd_common import ContractError, ExecutionStatus
+from cicd_common.api.request import ReportRequest
+from cicd_common.api.response import (
+    JobExecutionRecord,
+    JobReportSummary,
+    PipelineExecutionRecord,
+    StageExecutionRecord,
+    StageReportSummary,
+)
+from cicd_common.errors import UnknownNameError
+from cicd_common.model import Job, Pipeline, Stage
+from cicd_common.reports import Cursor, report
+
+
+def pipeline(name="pipeline", **stages):
+    return Pipeline(
+        name=name,
+        repo_url="",
+        stages=tuple(
+            Stage(name=stage, jobs=tuple(Job(name=job, script=("true",)) for job in jobs))
+            for stage, jobs in stages.items()
+        ),
+    )
+
+
+def times(thing):
+    return {"status": thing.status, "start_time": thing.start_time, "completion_time": thing.completion_time}
+
+
+def search(runs, request, logs):
+    """Records by the words of the contract, newest first, all on one page."""
+    records = []
+    for run in sorted(runs, key=lambda each: (each.run_number, each.id), reverse=True):
+        if run.pipeline.name != request.pipeline_name or request.run_number not in (None, run.run_number):
+            continue
+        summaries = tuple(StageReportSummary(stage_name=stage.name, **times(stage)) for stage in run.stages)
+        if request.level == "pipeline" and request.status in (None, run.status):
+            records.append(
+                PipelineExecutionRecord(
+                    execution_id=run.id,
+                    run_number=run.run_number,
+                    commit_hash=run.commit_hash,
+                    stages=summaries,
+                    **times(run),
+                )
+            )
+        for stage in run.stages:
+            if stage.name != request.stage_name:
+                continue
+            jobs = tuple(
+                JobReportSummary(job_name=each.job.name, allow_failure=each.job.allow_failure, **times(each))
+                for each in stage.jobs
+            )
+            if request.level == "stage" and request.status in (None, stage.status):
+                records.append(
+                    StageExecutionRecord(execution_id=stage.id, run_number=run.run_number, jobs=jobs, **times(stage))
+                )
+            records += [
+                JobExecutionRecord(
+                    execution_id=each.id,
+                    run_number=run.run_number,
+                    allow_failure=each.job.allow_failure,
+                    exit_code=each.exit_code,
+                    logs=logs.get(each.id, ""),
+                    **times(each),
+                )
+                for each in stage.jobs
+                if each.job.name == request.job_name and request.status in (None, each.status)
+            ]
+    return records
+
+
+@st.composite
+def cases(draw):
+    """Runs, logs of some jobs, and a request for names that there are, at any level."""
+    runs = draw(strategies.past_executions().filter(bool))
+    run = draw(st.sampled_from(runs))
+    stage = draw(st.none() | st.sampled_from(run.stages))
+    job = None if stage is None else draw(st.none() | st.sampled_from(stage.jobs))
+    logs = {each.id: f"log of {each.id}" for run in runs for stage in run.stages for each in stage.jobs[:1]}
+    request = ReportRequest(
+        pipeline_name=run.pipeline.name,
+        stage_name=stage and stage.name,
+        job_name=job and job.job.name,
+        run_number=draw(st.none() | st.integers(1, 6)),
+        status=draw(st.none() | strategies.statuses()),
+        limit=draw(st.integers(1, 4)),
+    )
+    return runs, logs, request
+
+
+def pages(runs, request, logs, arrive=lambda: ()):
+    """All pages of a report; new runs may arrive after each."""
+    found = []
+    while True:
+        page = report(runs, request, logs=logs)
+        assert len(page.executions) <= request.limit
+        found += page.executions
+        if page.next_cursor is None:
+            return found
+        assert len(page.executions) == request.limit
+        request = attrs.evolve(request, cursor=page.next_cursor)
+        runs = [*arrive(), *runs]
+
+
+class TestReport:
+    @given(cases())
+    def test_all_pages_together_are_all_that_there_is(self, case):
+        """As a plain search finds it, at each level and with each filter."""
+        runs, logs, request = case
+        assert pages(runs, request, logs) == search(runs, request, logs)
+
+    @given(cases())
+    def test_pages_stay_right_when_new_runs_arrive_between_them(self, case):
+        """What was there when the first page was asked for comes once, and nothing else does."""
+        runs, logs, request = case
+        newest = max(run.run_number for run in runs)
+
+        def arrive():
+            nonlocal newest
+            newest += 1
+            return [attrs.evolve(runs[0], run_number=newest, id=UUID(int=newest))]
+
+        assert pages(runs, request, logs, arrive) == search(runs, request, logs)
+
+    def test_it_says_what_it_is_about(self):
+        """The names of the request, at each level."""
+        runs = [pipeline(build=["compile"]).new_execution(run_number=1)]
+        names = {"pipeline_name": "pipeline", "stage_name": "build", "job_name": "compile"}
+        for level in (1, 2, 3):
+            asked = dict(list(names.items())[:level])
+            found = report(runs, ReportRequest(**asked))
+            assert {name: getattr(found, name) for name in asked} == asked
+
+    def test_a_run_without_the_stage_is_left_out(self):
+        """The definition may have had it later."""
+        old, new = pipeline(build=["a"]), pipeline(build=["a"], test=["b"])
+        runs = [old.new_execution(run_number=1), new.new_execution(run_number=2)]
+        for names in ({"stage_name": "test"}, {"stage_name": "test", "job_name": "b"}):
+            found = report(runs, ReportRequest(pipeline_name="pipeline", **names))
+            assert [record.run_number for record in found.executions] == [2]
+
+    def test_a_run_without_the_job_is_left_out(self):
+        """Likewise."""
+        old, new = pipeline(build=["a"]), pipeline(build=["a", "b"])
+        runs = [old.new_execution(run_number=1), new.new_execution(run_number=2)]
+        found = report(runs, ReportRequest(pipeline_name="pipeline", stage_name="build", job_name="b"))
+        assert [record.run_number for record in found.executions] == [2]
+
+    def test_a_filter_that_nothing_passes_gives_an_empty_page(self):
+        """The names are right, so it is no error."""
+        runs = [pipeline(build=["a"]).new_execution(run_number=1)]
+        found = report(runs, ReportRequest(pipeline_name="pipeline", status=ExecutionStatus.FAILED))
+        assert (found.executions, found.next_cursor) == ((), None)
+
+
+class TestNames:
+    RUNS = [pipeline("one", build=["a"], test=["b"]).new_execution(run_number=1)]  # noqa: RUF012
+
+    @pytest.mark.parametrize(
+        ("names", "pointer", "message"),
+        [
+            (["two"], "/pipeline_name", "expected the name of a pipeline, there is none named two"),
+            (
+                ["one", "b"],
+                "/stage_name",
+                "expected the name of a stage of the pipeline one, there is none named b",
+            ),
+            (
+                ["one", "test", "a"],
+                "/job_name",
+                "expected the name of a job of the stage test of the pipeline one, there is none named a",
+            ),
+        ],
+    )
+    def test_the_error_says_which_name_at_which_level(self, names, pointer, message):
+        """The pointer is that of the request."""
+        request = ReportRequest(**dict(zip(("pipeline_name", "stage_name", "job_name"), names, strict=False)))
+        with pytest.raises(UnknownNameError) as caught:
+            report(self.RUNS, request)
+        assert [(problem.pointer, problem.message) for problem in caught.value.problems] == [(pointer, message)]
+
+    def test_a_pipeline_that_has_not_run_yet_has_an_empty_report(self):
+        """If it is said to exist."""
+        found = report([], ReportRequest(pipeline_name="new", stage_name="s"), pipelines=[pipeline("new", s=["a"])])
+        assert found.executions == ()
+
+    def test_another_pipeline_that_exists_does_not_help(self):
+        """Only those of the name count."""
+        with pytest.raises(UnknownNameError):
+            report([], ReportRequest(pipeline_name="new"), pipelines=[pipeline("old", s=["a"])])
+
+
+class TestCursor:
+    @given(st.integers(1, 2**63 - 1), st.uuids())
+    def test_it_is_read_as_it_was_written(self, number, execution_id):
+        """And fits into a URL as it is."""
+        cursor = Cursor(number, execution_id)
+        assert Cursor.parse(str(cursor)) == cursor
+        assert str(cursor).replace("-", "").replace("_", "").isalnum()
+
+    @given(st.text() | st.text("AB-_=", min_size=30, max_size=34))
+    def test_anything_else_is_refused(self, text):
+        """By one error at its place; what is not refused is a cursor to the letter."""
+        found = []
+        try:
+            found = [str(Cursor.parse(text))]
+        except ContractError as caught:
+            error = caught
+        if not found:
+            assert [(each.pointer, each.code) for each in error.problems] == [("/cursor", "value")]
+        assert found in ([], [text])
+
+    def test_a_request_with_a_bad_cursor_is_refused(self):
+        """Not taken for the first page."""
+        runs = [pipeline(build=["a"]).new_execution(run_number=1)]
+        with pytest.raises(ContractError, match="next_cursor of the page before"):
+            report(runs, ReportRequest(pipeline_name="pipeline", cursor="first"))
