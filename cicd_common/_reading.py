@@ -82,24 +82,26 @@ class Reading:
         values = {}
         for field in fields:
             if field.name in value:
-                values[field] = self.read(value[field.name], hints.get(field.name, Any), (*path, field.name))
+                values[field.name] = self.read(value[field.name], hints.get(field.name, Any), (*path, field.name))
             elif field.default is attrs.NOTHING:
                 self._refuse(Refusal("missing", f"expected {describe(hints[field.name])}"), (*path, field.name))
         if self.strict:
             self._refuse_unknown(value, {field.name for field in fields}, path)
         if len(self.problems) > found:
-            self._validate(values, path)
+            self._validate(fields, values, path)
             return _REFUSED
-        return self._construct(base, {field.alias: each for field, each in values.items()}, path)
+        given = {field.alias: values[field.name] for field in fields if field.name in values}
+        return self._construct(base, given, path)
 
     def _refuse_unknown(self, value: dict[str, Any], known: set[str], path: _Path) -> None:
         for key in value:
             if key not in known:
                 self._refuse(Refusal("unknown", "expected no key of this name"), (*path, key))
 
-    def _validate(self, values: dict[attrs.Attribute[Any], Any], path: _Path) -> None:
+    def _validate(self, fields: list[attrs.Attribute[Any]], values: dict[str, Any], path: _Path) -> None:
         """Ask the validators of a class that can't be constructed, so that their problems are told as well."""
-        for field, value in values.items():
+        for field in fields:
+            value = values.get(field.name, _REFUSED)
             if field.validator is not None and value is not _REFUSED:
                 try:
                     field.validator(None, field, value)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from math import isfinite
 from operator import attrgetter, is_
 from types import NoneType, UnionType
@@ -31,7 +31,7 @@ from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn
 
 from ._compiled import compile_reader, compile_writer, is_contract
-from ._fields import INTEGER, Refusal, Rule, describe, is_checked, is_text
+from ._fields import INTEGER, Refusal, Rule, describe, is_checked, is_text, split
 from ._reading import Reading
 from ._wire import encode, parse, read_time, read_uuid, write_time, write_uuid
 from .errors import ContractError
@@ -163,7 +163,9 @@ class ContractConverter(cattrs.Converter):
 # --- the hooks, one for each kind of value ------------------------------------------------------------------------
 
 
-def _read_str(value: Any, _: Any) -> str:
+def _read_str(value: Any, cls: Any) -> str:
+    if cls is not str:
+        return _read_derived(value, cls, str, _read_str)  # type: ignore[no-any-return]
     if type(value) is not str:
         raise Refusal("type", "expected a string")
     if not value.isascii() and not is_text(value):
@@ -171,7 +173,9 @@ def _read_str(value: Any, _: Any) -> str:
     return value
 
 
-def _read_int(value: Any, _: Any) -> int:
+def _read_int(value: Any, cls: Any) -> int:
+    if cls is not int:
+        return _read_derived(value, cls, int, _read_int)  # type: ignore[no-any-return]
     if type(value) is not int:
         raise Refusal("type", "expected an integer")
     if not INTEGER.accepts(value):
@@ -185,7 +189,9 @@ def _read_bool(value: Any, _: Any) -> bool:
     return value
 
 
-def _read_float(value: Any, _: Any) -> float:
+def _read_float(value: Any, cls: Any) -> float:
+    if cls is not float:
+        return _read_derived(value, cls, float, _read_float)  # type: ignore[no-any-return]
     if type(value) not in (float, int):
         raise Refusal("type", "expected a number")
     if not isfinite(value):
@@ -193,7 +199,21 @@ def _read_float(value: Any, _: Any) -> float:
     return float(value)
 
 
+def _read_derived(value: Any, hint: Any, base: Any, read: Callable[[Any, Any], Any]) -> Any:
+    """Read what is derived from a class: ``cattrs`` hands its hook on to subclasses, enums too, and annotated ones."""
+    cls, _, _ = split(hint)
+    if _is_enum(cls):
+        return _enum_reader(cls)(value, cls)
+    plain = read(value, base)
+    return plain if cls is base else cls(plain)
+
+
 def _read_enum(cls: type[Enum], _: cattrs.Converter) -> Callable[[Any, Any], Enum]:
+    return _enum_reader(cls)
+
+
+@cache
+def _enum_reader(cls: type[Enum]) -> Callable[[Any, Any], Enum]:
     members = {member.value: member for member in cls}
     kinds = {type(value) for value in members}
     message = f"expected {describe(cls)}"
@@ -276,8 +296,9 @@ def _is_enum(hint: Any) -> bool:
 
 
 def _register_hooks(converter: cattrs.Converter) -> None:
-    # By identity: a hook for str by its class would be that of an enum of strings as well.
     for kind, read in _READ.items():
+        converter.register_structure_hook(kind, read)
+    for kind, read in _READ_EXACTLY.items():
         converter.register_structure_hook_func(partial(is_, kind), read)
     for kind, write in _WRITE.items():
         converter.register_unstructure_hook(kind, write)
@@ -292,9 +313,8 @@ _READ: dict[Any, Callable[[Any, Any], Any]] = {
     int: _read_int,
     bool: _read_bool,
     float: _read_float,
-    UUID: read_uuid,
-    datetime: read_time,
 }
+_READ_EXACTLY: dict[Any, Callable[[Any, Any], Any]] = {UUID: read_uuid, datetime: read_time}
 _WRITE: dict[Any, Callable[[Any], Any]] = {UUID: write_uuid, datetime: write_time, Enum: attrgetter("value")}
 _READ_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {
     attrs.has: _read_class,
