@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring
 
 from ._encodings import forms
+from .values import one_line, scrub
 
 __all__ = ["Needles", "spans"]
 
@@ -31,10 +32,11 @@ class Needles:
     __slots__ = ("lines", "mask", "octets", "secrets", "texts")
 
     def __init__(self, secrets: frozenset[str] = frozenset()) -> None:
-        found = {form for secret in secrets for form in forms(secret)}
+        every = {form for secret in secrets for form in forms(secret)}
+        found = every | set(map(scrub, every))
         self.secrets = secrets
         self.texts = tuple(sorted(found))
-        self.lines = tuple(sorted(found | {encode_basestring(form)[1:-1] for form in found}))
+        self.lines = tuple(sorted(found | {one_line(encode_basestring(form)[1:-1]) for form in found}))
         self.octets = tuple(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in self.texts)
         self.mask = next((mask for mask in _MASKS if not _joins(mask, {*found, *self.octets})), _MASKS[0])
 

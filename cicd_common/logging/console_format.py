@@ -72,7 +72,7 @@ class ConsoleFormatter(LineFormatter):
         return self._styled(self._visible(name) + "=", _DIM) + _escape_controls(text)
 
     def _mask(self, text: str) -> str:
-        return self._masker.mask(scrub(text))
+        return scrub(self._masker.mask(text))
 
     def _visible(self, text: str) -> str:
         return _escape_controls(self._mask(text))

@@ -12,7 +12,7 @@ from .fields import NO_FIELDS, Fields
 from .formatters import LineFormatter
 from .masking import SecretMasker
 from .records import details_of, fields_of, message_of, severity_number
-from .values import plain, scrub, text_of
+from .values import one_line, plain
 
 __all__ = ["JsonFormatter"]
 
@@ -50,7 +50,7 @@ class JsonFormatter(LineFormatter):
         message = encode_basestring(message_of(record))
         fields = fields_of(record)
         details = details_of(record)
-        return scrub(
+        return one_line(
             f'{{"timestamp":"{self._timestamp(record.created)}{start}{message}'
             f"{self._service.json}{fields.json}{details.json}}}"
         )
@@ -68,10 +68,7 @@ class JsonFormatter(LineFormatter):
             **fields_of(record).values,
             **details_of(record).values,
         }
-        masked = {
-            mask(scrub(text_of(name))): plain(value, lambda text: mask(scrub(text))) for name, value in parts.items()
-        }
-        return "{" + Fields(masked).json[1:] + "}"
+        return one_line("{" + Fields({mask(name): plain(value, mask) for name, value in parts.items()}).json[1:] + "}")
 
     def _timestamp(self, created: float) -> str:
         """RFC 3339 in UTC with microseconds."""

@@ -12,7 +12,7 @@ from json.encoder import encode_basestring
 from types import NoneType
 from typing import Any, cast
 
-__all__ = ["Mask", "dump", "plain", "scrub", "text_of"]
+__all__ = ["Mask", "dump", "one_line", "plain", "scrub", "text_of"]
 
 Mask = Callable[[str], str]
 
@@ -21,6 +21,8 @@ MOST_PARTS = 10_000
 DEEPEST = 32
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+# What some readers take for line ends, though JSON allows it in strings.
+_LINE_END = re.compile("[\x85\u2028\u2029]")
 _encode_json = JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
@@ -31,6 +33,15 @@ def scrub(text: str) -> str:
         text: Any text.
     """
     return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def one_line(json: str) -> str:
+    """JSON text in which nothing but a line feed could be taken for a line end, and without lone surrogates.
+
+    Args:
+        json: JSON text, or what stands between the quotes of a JSON string.
+    """
+    return json if json.isascii() else _LINE_END.sub(lambda found: f"\\u{ord(found[0]):04x}", scrub(json))
 
 
 def text_of(value: object) -> str:

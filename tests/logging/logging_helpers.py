@@ -11,6 +11,10 @@ from typing import Any
 from cicd_common.logging import CicdLogger, JsonFormatter, LineHandler, SecretMasker
 
 
+def fail(error: BaseException) -> None:
+    raise error
+
+
 class Written:
     """A logger of its own, and what it wrote."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from logging_helpers import Written
+from logging_helpers import Written, fail
 from logging_strategies import Unprintable, anything
 
 from cicd_common.logging import CicdLogger, execution_context, get_logger
@@ -80,7 +80,7 @@ class TestMethods:
     def test_exceptions(self, written: Written) -> None:
         """As the exception being handled, as an instance, as a tuple, and not."""
         try:
-            raise KeyError("x")
+            fail(KeyError("x"))
         except KeyError as error:
             written.log.exception("a")
             written.log.info("b", exc_info=error)

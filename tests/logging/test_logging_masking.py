@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from logging_helpers import Written
+from logging_helpers import Written, fail
 from logging_strategies import FORMS, HARD, forms_of, secrets, tangled, texts
 
 from cicd_common.logging import ConsoleFormatter, JsonFormatter, SecretMasker, capture_logs, execution_context
-from cicd_common.logging._encodings import ENCODINGS
+from cicd_common.logging._encodings import ENCODINGS, _octets
 
 
 def masker_of(*known: str) -> SecretMasker:
@@ -42,7 +42,7 @@ def log_at_place(log: Any, place: str, text: str) -> None:
     """Log a text at a place of a line."""
     if place == "exception":
         try:
-            raise ValueError(text)
+            fail(ValueError(text))
         except ValueError:
             log.exception("failed")
     elif place == "context":
@@ -60,14 +60,14 @@ _CALLS: dict[str, Any] = {
     "message": lambda log, text: log.info(text),
     "argument": lambda log, text: log.info("%s and %r", text, text),
     "named argument": lambda log, text: log.info("%(a)s", {"a": text}),
-    "bad format": lambda log, text: log.info("%d of %d", text),
+    "bad format": lambda log, text: log.info("%d %s", text, text),
     "field": lambda log, text: log.info("message", field=text),
     "key": lambda log, text: log.info("message", **{text: 1}),
     "nested": lambda log, text: log.info("message", field={"a": [{text: (text, {text})}]}),
     "bound": lambda log, text: log.bind(field=text).info("message"),
     "extra": lambda log, text: log.logger.info("message", extra={"field": text}),
     "object": lambda log, text: log.info(ValueError(text), field=ValueError(text)),
-    "octets": lambda log, text: log.info("message", field=text.encode("utf-8", "surrogatepass")),
+    "octets": lambda log, text: log.info("message", field=_octets(text)),
     "level name": lambda log, text: log.logger.handle(record_of(levelname=text)),
     "logger name": lambda log, text: log.logger.handle(record_of(name=text)),
     "stack": lambda log, text: log.logger.handle(record_of(stack_info=text)),
@@ -252,6 +252,18 @@ class TestLines:
         line = JsonFormatter().format(record)
         if not masker.line_holds(line):
             assert line == JsonFormatter(masker=masker).format(record)
+
+    @pytest.mark.parametrize("formatter", [JsonFormatter, ConsoleFormatter])
+    @pytest.mark.parametrize(
+        "secret", ["p\udce4ssword1", "p\ud800ssword", "pass\u2028wört", "pass\x85wörd", "ab\n\ncdefgh"]
+    )
+    @pytest.mark.parametrize("place", PLACES)
+    def test_rewritten_secrets(self, formatter: Any, place: str, secret: str) -> None:
+        """Secrets whose characters are not written as they are."""
+        written = Written(formatter, secret)
+        log_at_place(written.log, place, f"<{secret}>")
+        assert "ss" not in written.text.partition("message")[2].replace("message", "")
+        assert "cdef" not in written.text
 
     def test_number(self) -> None:
         """A secret of digits is masked where it stands as a number."""

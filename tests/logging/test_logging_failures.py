@@ -1,0 +1,55 @@
+"""What logging says when it fails itself."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+
+import pytest
+from logging_strategies import Unprintable
+
+from cicd_common.logging import configure, mask_logging_errors
+from cicd_common.logging.failures import report
+from cicd_common.logging.masking import process_masker
+
+
+class TestMaskLoggingErrors:
+    """Handlers of others."""
+
+    def test_message_and_arguments(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The standard library's handler fails on a bad format, and prints all it has."""
+        process_masker.add("hunter2hunter2")
+        mask_logging_errors()
+        logger = logging.Logger("x")
+        logger.addHandler(logging.StreamHandler(io.StringIO()))
+        logger.info("%d", "hunter2hunter2")
+        printed = capsys.readouterr().err
+        assert "--- Logging error ---" in printed
+        assert "Arguments: ('***',)" in printed
+        assert "hunter2" not in printed
+
+    def test_set_up(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """It is part of the set-up."""
+        configure(stream=io.StringIO(), secrets=["hunter2hunter2"])
+        stream = io.StringIO()
+        stream.close()
+        logger = logging.Logger("x")
+        logger.addHandler(logging.StreamHandler(stream))
+        logger.info("hunter2hunter2")
+        assert "Message: ***" in capsys.readouterr().err
+
+
+class TestReport:
+    """What cannot even be told."""
+
+    def test_silent(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing is said where it is not wanted, or there is nowhere to say it."""
+        monkeypatch.setattr(logging, "raiseExceptions", False)
+        report(None)
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr(logging, "raiseExceptions", True)
+        report(logging.makeLogRecord({"msg": Unprintable()}))
+        assert "Message: <unprintable Unprintable>" in capsys.readouterr().err
+        monkeypatch.setattr(sys, "stderr", None)
+        report(None)

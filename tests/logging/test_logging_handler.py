@@ -1,0 +1,431 @@
+"""Lines that are written whole, or counted."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import logging
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cicd_common.logging import (
+    ConsoleFormatter,
+    JsonFormatter,
+    LineHandler,
+    MaskingStream,
+    SecretMasker,
+    _fork,
+    sinks,
+)
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    logger = logging.Manager(logging.RootLogger(logging.DEBUG)).getLogger("worker")
+    yield logger
+    for handler in logger.handlers:
+        handler.close()
+
+
+def handler_on(log: logging.Logger, *args: Any, **options: Any) -> LineHandler:
+    handler = LineHandler(*args, masker=SecretMasker(), **options)
+    handler.setFormatter(JsonFormatter(masker=handler._masker))
+    log.addHandler(handler)
+    return handler
+
+
+def messages(text: str) -> list[str]:
+    return [json.loads(line)["message"] for line in text.splitlines()]
+
+
+class Flaky(io.StringIO):
+    """A stream that fails as long as it is told to."""
+
+    error: Exception | None = None
+
+    def write(self, text: str) -> int:
+        if self.error is not None:
+            raise self.error
+        return super().write(text)
+
+
+class TestStreams:
+    """What can be behind a stream."""
+
+    def test_text(self, log: logging.Logger) -> None:
+        """Any object with ``write``, even if it has no ``flush``."""
+
+        class Words:
+            def __init__(self) -> None:
+                self.texts: list[str] = []
+
+            def write(self, text: str) -> None:
+                self.texts.append(text)
+
+        words = Words()
+        handler_on(log, words)
+        log.info("hello")
+        assert messages("".join(words.texts)) == ["hello"]
+
+    def test_standard_error(self, log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+        """By default the error stream of the moment."""
+        handler_on(log)
+        log.info("hello")
+        assert messages(capsys.readouterr().err) == ["hello"]
+
+    def test_keeps_order(self, log: logging.Logger, tmp_path: Path) -> None:
+        """What the program itself wrote before comes before, though it was only buffered."""
+        with open(tmp_path / "out", "w") as stream:
+            handler_on(log, stream)
+            stream.write('{"message":"mine"}\n')
+            log.info("hello")
+            stream.write('{"message":"mine"}\n')
+        assert messages((tmp_path / "out").read_text()) == ["mine", "hello", "mine"]
+
+    def test_wrapper(self, log: logging.Logger, tmp_path: Path) -> None:
+        """A stream that changes what is written is not passed by."""
+
+        class Upper(io.TextIOWrapper):
+            def write(self, text: str) -> int:
+                return super().write(text.upper())
+
+        with Upper(open(tmp_path / "out", "wb")) as stream:
+            handler_on(log, stream)
+            log.info("hello")
+            assert '"MESSAGE":"HELLO"' in (tmp_path / "out").read_text()
+
+    def test_encoding(self, log: logging.Logger) -> None:
+        """What an encoding has no character for is replaced, and the line is JSON still."""
+        octets = io.BytesIO()
+        handler_on(log, io.TextIOWrapper(octets, encoding="latin-1"))
+        log.info("é€")
+        assert messages(octets.getvalue().decode("latin-1")) == ["é?"]
+
+    def test_encoding_unknown(self, log: logging.Logger) -> None:
+        """A stream that does not tell its encoding gets ASCII if it must."""
+
+        class Ascii(io.StringIO):
+            encoding = None  # type: ignore[assignment]
+
+            def write(self, text: str) -> int:
+                text.encode("ascii")
+                return super().write(text)
+
+        stream = Ascii()
+        handler_on(log, stream)
+        log.info("é")
+        assert messages(stream.getvalue()) == ["?"]
+
+    def test_terminal(self, log: logging.Logger) -> None:
+        """A terminal is written to as a stream."""
+        main, other = os.openpty()
+        with open(other, "w") as stream:
+            handler_on(log, stream)
+            log.info("hello")
+            assert messages(os.read(main, 10_000).decode()) == ["hello"]
+        os.close(main)
+
+    def test_foreign_formatter(self, log: logging.Logger) -> None:
+        """What another formatter makes is masked, too."""
+        stream = io.StringIO()
+        handler = handler_on(log, stream)
+        handler._masker.add("hunter2hunter2")
+        handler.setFormatter(logging.Formatter("%(message)s %(threadName)s"))
+        log.info("hunter2hunter2 \ud800")
+        assert stream.getvalue() == "*** \ufffd MainThread\n"
+
+    def test_console_by_default(self) -> None:
+        """Without a formatter it is the one for the console."""
+        assert isinstance(LineHandler(io.StringIO()).formatter, ConsoleFormatter)
+
+
+class TestLoss:
+    """What could not be written."""
+
+    @pytest.mark.parametrize(
+        "error",
+        [ValueError("closed"), OSError(errno.ENOSPC, "full"), BrokenPipeError(), RuntimeError(), RecursionError()],
+    )
+    def test_counted_and_reported(self, log: logging.Logger, error: Exception) -> None:
+        """The program goes on, and once writing works again a line tells how much is missing."""
+        stream = Flaky()
+        handler = handler_on(log, stream)
+        log.info("one")
+        stream.error = error
+        log.info("two")
+        log.info("three")
+        assert handler.lost == 2
+        stream.error = None
+        log.info("four")
+        log.info("five")
+        report = f"2 log lines were lost: {type(error).__name__}"
+        assert messages(stream.getvalue()) == ["one", report, "four", "five"]
+        assert json.loads(stream.getvalue().splitlines()[1])["lost"] == 2
+        assert handler.lost == 0
+
+    def test_reported_at_the_end(self, log: logging.Logger) -> None:
+        """Or when it is closed, if it works by then."""
+        stream = Flaky()
+        handler = handler_on(log, stream)
+        stream.error = OSError()
+        log.info("one")
+        handler.close()
+        assert handler.lost == 1
+        stream.error = None
+        handler.close()
+        assert messages(stream.getvalue()) == ["1 log lines were lost: OSError"]
+
+    def test_closed_stream(self, log: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Nothing is written to what has the descriptor now, and nothing printed."""
+        stream = open(tmp_path / "one", "w")
+        handler = handler_on(log, stream)
+        log.info("hello")
+        fd = stream.fileno()
+        stream.close()
+        other = os.open(tmp_path / "two", os.O_WRONLY | os.O_CREAT)
+        assert other == fd
+        log.info("hello")
+        os.close(other)
+        assert handler.lost == 1
+        assert (tmp_path / "two").read_text() == ""
+        assert capsys.readouterr().err == ""
+
+    def test_no_stream(self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A program without an error stream."""
+        monkeypatch.setattr(sys, "stderr", None)
+        handler = handler_on(log)
+        log.info("hello")
+        assert handler.lost == 1
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+    def test_full_device(self, log: logging.Logger, tmp_path: Path) -> None:
+        """A full device, as a stream and as a file, and then one that is not."""
+        with open("/dev/full", "w") as stream:
+            by_stream, by_file = handler_on(log, stream), handler_on(log, file="/dev/full")
+            for _ in range(3):
+                log.info("hello")
+            assert (by_stream.lost, by_file.lost) == (3, 3)
+            with open(tmp_path / "out", "a") as out:
+                os.dup2(out.fileno(), stream.fileno())
+                log.info("hello")
+        assert messages((tmp_path / "out").read_text()) == ["3 log lines were lost: OSError", "hello"]
+
+    def test_broken_pipe(self, log: logging.Logger) -> None:
+        """Nobody reads any more."""
+        reader, writer = os.pipe()
+        with open(writer, "w") as stream:
+            handler = handler_on(log, stream)
+            os.close(reader)
+            log.info("hello")
+            assert handler.lost == 1
+            assert handler._reason == "BrokenPipeError"
+
+    def test_torn_line(self, log: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A line that got out in part is ended before the next one."""
+        write, calls = os.write, iter([10, None])
+
+        def write_part(fd: int, data: bytes) -> int:
+            size = next(calls, 10_000)
+            if size is None:
+                raise OSError(errno.ENOSPC, "full")
+            return write(fd, data[:size])
+
+        handler = handler_on(log, file=tmp_path / "out")
+        monkeypatch.setattr(os, "write", write_part)
+        log.info("lost")
+        log.info("hello")
+        torn, *whole = (tmp_path / "out").read_text().splitlines()
+        assert torn == '{"timestam'
+        assert messages("\n".join(whole)) == ["1 log lines were lost: OSError", "hello"]
+        assert handler.lost == 0
+
+    def test_slow_reader(self, log: logging.Logger) -> None:
+        """A full pipe that is not waited for by itself is waited for."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        _fill(writer)
+        got: list[bytes] = []
+
+        def drain() -> None:
+            while data := os.read(reader, 1 << 20):
+                got.append(data)
+
+        with open(writer, "w") as stream:
+            handler = handler_on(log, stream)
+            thread = threading.Thread(target=drain)
+            thread.start()
+            log.info("x" * 200_000)
+            assert handler.lost == 0
+        thread.join()
+        os.close(reader)
+        assert messages(b"".join(got).decode().lstrip(" ")) == ["x" * 200_000]
+
+    def test_stopped_reader(self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
+        """But not forever."""
+        monkeypatch.setattr(sinks, "_PATIENCE", 1)
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        _fill(writer)
+        with open(writer, "w") as stream:
+            handler = handler_on(log, stream)
+            log.info("hello")
+            assert handler.lost == 1
+        os.close(reader)
+
+
+def _fill(writer: int) -> None:
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b" " * 512)
+
+
+class TestFiles:
+    """Files that are appended to."""
+
+    def test_appends(self, log: logging.Logger, tmp_path: Path) -> None:
+        """What is there stays there."""
+        path = tmp_path / "out"
+        path.write_text('{"message":"before"}\n')
+        handler = handler_on(log, file=path)
+        log.info("é")
+        assert messages(path.read_text(encoding="utf-8")) == ["before", "é"]
+        assert stat.S_IMODE(path.stat().st_mode) & 0o111 == 0
+        handler.close()
+        handler.close()
+        log.info("lost")
+        assert handler.lost == 1
+        assert len(path.read_text(encoding="utf-8").splitlines()) == 2
+
+    def test_not_a_file(self, tmp_path: Path) -> None:
+        """Set-up tells of a file that cannot be opened."""
+        with pytest.raises(OSError, match="nowhere"):
+            LineHandler(file=tmp_path / "nowhere" / "out")
+
+
+_CHATTER = """
+import sys
+from cicd_common.logging import JsonFormatter, LineHandler, get_logger
+handler = LineHandler(file=sys.argv[2]) if sys.argv[2] else LineHandler(sys.stdout)
+handler.setFormatter(JsonFormatter())
+log = get_logger("chatter")
+log.addHandler(handler)
+for number in range(int(sys.argv[3])):
+    log.warning(sys.argv[1] * (number * 97 % 9000), who=sys.argv[1], number=number)
+"""
+_FOLDER = str(Path(__file__).parents[2])
+
+
+def chatter(who: str, path: str, lines: int, **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", _CHATTER, who, path, str(lines)], cwd=_FOLDER, **options)
+
+
+def check_lines(text: str, lines: int) -> None:
+    """Every line is whole, and none is missing or out of its process's order."""
+    entries = [json.loads(line) for line in text.split("\n")[:-1]]
+    for who in "ab":
+        mine = [entry for entry in entries if entry["who"] == who]
+        assert [entry["number"] for entry in mine] == list(range(lines))
+        assert all(entry["message"] == who * (entry["number"] * 97 % 9000) for entry in mine)
+
+
+class TestProcesses:
+    """Several at once."""
+
+    def test_on_one_file(self, tmp_path: Path) -> None:
+        """Lines do not mix."""
+        path = tmp_path / "out"
+        for process in [chatter(who, str(path), 400) for who in "ab"]:
+            assert process.wait() == 0
+        check_lines(path.read_text(), 400)
+
+    def test_on_one_pipe(self) -> None:
+        """Lines do not mix, those longer than what a pipe takes in one piece neither."""
+        reader, writer = os.pipe()
+        processes = [chatter(who, "", 400, stdout=writer) for who in "ab"]
+        os.close(writer)
+        with open(reader) as stream:
+            text = stream.read()
+        for process in processes:
+            assert process.wait() == 0
+        check_lines(text, 400)
+
+    def test_threads(self, log: logging.Logger, tmp_path: Path) -> None:
+        """Nor do those of threads."""
+        handler_on(log, file=tmp_path / "out")
+
+        def work(who: str) -> None:
+            for number in range(300):
+                log.info(who * (number * 97 % 9000), extra={"who": who, "number": number})
+
+        threads = [threading.Thread(target=work, args=(who,)) for who in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        check_lines((tmp_path / "out").read_text(), 300)
+
+    @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+    def test_fork(self, log: logging.Logger, tmp_path: Path) -> None:
+        """A child that is forked while another thread writes a line, masks output or adds a secret is not stuck."""
+        entered, leave = threading.Barrier(3), threading.Event()
+        handler = handler_on(log, file=tmp_path / "out")
+        masker = handler._masker
+
+        def hold(_: object = None) -> None:
+            entered.wait()
+            leave.wait()
+
+        class Slow:
+            def __str__(self) -> str:
+                hold()
+                return "slow"
+
+        stream = MaskingStream[str](hold, masker)
+        threads = [
+            threading.Thread(target=log.info, args=(Slow(),)),
+            threading.Thread(target=stream.write, args=("-",)),
+        ]
+        for thread in threads:
+            thread.start()
+        entered.wait()
+        child = os.fork()
+        if not child:
+            _in_child(log, masker, stream)
+        _, status = os.waitpid(child, 0)
+        leave.set()
+        for thread in threads:
+            thread.join()
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert messages((tmp_path / "out").read_text()) == ["child ***", "slow"]
+
+    def test_locks_are_renewed(self) -> None:
+        """What runs in a child frees the locks of others; run here, where it is seen."""
+        masker, done = SecretMasker(), threading.Event()
+        masker.lock.acquire()
+        _fork._in_child()
+        thread = threading.Thread(target=lambda: (masker.add("hunter2hunter2"), done.set()))
+        thread.start()
+        assert done.wait(10)
+        thread.join()
+
+
+def _in_child(log: logging.Logger, masker: SecretMasker, stream: MaskingStream[str]) -> None:
+    """What a child does: it ends itself, by a signal if it is stuck."""
+    signal.alarm(20)
+    try:
+        stream._write = lambda _: None
+        stream.write("-")
+        masker.add("hunter2hunter2")
+        log.info("child hunter2hunter2")
+    finally:
+        os._exit(0 if masker.needles.secrets else 1)
