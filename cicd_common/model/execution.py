@@ -18,7 +18,7 @@ from .definition import Job, Pipeline
 from .explanation import Explanation, explain
 from .run import Run
 from .span import Span, earliest, latest
-from .status import StatusCounts
+from .status import StatusCounts, counted_status
 from .update import UpdateOutcome, join
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ class JobExecution:
     @property
     def counted_status(self) -> ExecutionStatus:
         """What it counts as in its stage: a ``FAILED`` job that is allowed to fail counts as ``SUCCESS``."""
-        if self.job.allow_failure and self.status is ExecutionStatus.FAILED:
-            return ExecutionStatus.SUCCESS
-        return self.status
+        return counted_status(self.status, self.job.allow_failure)
 
 
 @frozen(kw_only=True)

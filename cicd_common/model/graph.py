@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from attrs import frozen
 
@@ -13,7 +14,7 @@ from ..errors import Problem
 if TYPE_CHECKING:
     from .definition import Job, Stage
 
-__all__ = ["Graph", "problems_of"]
+__all__ = ["Graph", "needs_inside", "problems_of", "waves"]
 
 
 @frozen
@@ -64,34 +65,44 @@ def problems_of(stages: Sequence[Stage]) -> list[Problem]:
     return [*_twice(stages), *_dependencies(stages), *_cycles(stages)]
 
 
-def _each_job(stages: Sequence[Stage]) -> Iterator[tuple[str, int, Job]]:
+def _each_job(stages: Sequence[Stage]) -> Iterator[tuple[int, int, Job]]:
     for at, stage in enumerate(stages):
         for place, job in enumerate(stage.jobs):
-            yield f"/stages/{at}/jobs/{place}", at, job
+            yield at, place, job
 
 
 def _twice(stages: Sequence[Stage]) -> Iterator[Problem]:
-    named_stages = [(f"/stages/{at}", stage) for at, stage in enumerate(stages)]
-    named_jobs = [(pointer, job) for pointer, _, job in _each_job(stages)]
-    for kind, things in (("stage", named_stages), ("job", named_jobs)):
-        names: set[str] = set()
-        ids: set[object] = set()
-        for pointer, thing in things:
-            if thing.name in names:
-                yield Problem(f"{pointer}/name", "value", f"expected one {kind} named {thing.name}, found another")
-            if thing.id in ids:
-                message = f"expected an id of its own for the {kind} {thing.name}, found that of another {kind}"
-                yield Problem(f"{pointer}/id", "value", message)
-            names.add(thing.name)
-            ids.add(thing.id)
+    yield from _doubles("stage", ((stage, (at,)) for at, stage in enumerate(stages)))
+    yield from _doubles("job", ((job, (at, place)) for at, place, job in _each_job(stages)))
+
+
+def _doubles(kind: str, things: Iterable[tuple[Stage | Job, tuple[int, ...]]]) -> Iterator[Problem]:
+    names: set[str] = set()
+    ids: set[UUID] = set()
+    for thing, places in things:
+        if thing.name in names:
+            message = f"expected one {kind} named {thing.name}, found another"
+            yield Problem(f"{_pointer(places)}/name", "value", message)
+        if thing.id in ids:
+            message = f"expected an id of its own for the {kind} {thing.name}, found that of another {kind}"
+            yield Problem(f"{_pointer(places)}/id", "value", message)
+        names.add(thing.name)
+        ids.add(thing.id)
+
+
+def _pointer(places: tuple[int, ...]) -> str:
+    """The pointer of a stage, by its place, or of a job, by the places of its stage and its own."""
+    return "".join(f"/{kind}/{place}" for kind, place in zip(("stages", "jobs"), places, strict=False))
 
 
 def _dependencies(stages: Sequence[Stage]) -> Iterator[Problem]:
-    stage_of = {job.name: at for _, at, job in reversed(list(_each_job(stages)))}
-    for pointer, at, job in _each_job(stages):
+    stage_of: dict[str, int] = {}
+    for at, _, job in _each_job(stages):
+        stage_of.setdefault(job.name, at)
+    for at, place, job in _each_job(stages):
         for index, name in enumerate(job.dependencies):
             if reason := _refusal(job.name, at, name, stage_of.get(name)):
-                yield Problem(f"{pointer}/dependencies/{index}", "value", reason)
+                yield Problem(f"/stages/{at}/jobs/{place}/dependencies/{index}", "value", reason)
 
 
 def _refusal(job: str, stage: int, dependency: str, its_stage: int | None) -> str | None:
@@ -110,43 +121,66 @@ def _cycles(stages: Sequence[Stage]) -> Iterator[Problem]:
     Only dependencies inside a stage can close a cycle, since those on a later stage are refused anyway.
     """
     for at, stage in enumerate(stages):
-        stuck = _stuck(stage)
-        if stuck:
-            path = _shortest_cycle(stuck)
-            place = [job.name for job in stage.jobs].index(path[0])
-            message = f"expected no cycle of dependencies, found {' -> '.join(path)}"
-            yield Problem(f"/stages/{at}/jobs/{place}/dependencies", "value", message)
+        needs = needs_inside(stage)
+        free = {place for wave in waves(needs) for place in wave}
+        if len(free) < len(needs):
+            path = _shortest_cycle([[other for other in others if other not in free] for others in needs])
+            names = " -> ".join(stage.jobs[place].name for place in path)
+            message = f"expected no cycle of dependencies, found {names}"
+            yield Problem(f"/stages/{at}/jobs/{path[0]}/dependencies", "value", message)
             return
 
 
-def _stuck(stage: Stage) -> dict[str, list[str]]:
-    """The jobs of a stage that can never start since they wait for each other, and for which of them each waits."""
-    here = {job.name for job in stage.jobs}
-    needs = {job.name: {name for name in job.dependencies if name in here and name != job.name} for job in stage.jobs}
-    dependents: dict[str, list[str]] = {name: [] for name in needs}
-    for name, others in needs.items():
+def needs_inside(stage: Stage) -> list[list[int]]:
+    """For each job of a stage the others of the stage that it waits for. Jobs are named by their places in the stage.
+
+    Jobs of earlier stages are done when this one starts.
+    """
+    places = {job.name: place for place, job in enumerate(stage.jobs)}
+    return [
+        [places[name] for name in dict.fromkeys(job.dependencies) if name in places and name != job.name]
+        for job in stage.jobs
+    ]
+
+
+def waves(needs: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Put jobs into waves: each job in the first one behind all that it waits for.
+
+    Args:
+        needs: For each job those that it waits for.
+
+    Returns:
+        The waves; jobs that wait for each other, so that none can ever be first, are in none.
+    """
+    dependents: list[list[int]] = [[] for _ in needs]
+    for place, others in enumerate(needs):
         for other in others:
-            dependents[other].append(name)
-    waits = {name: len(others) for name, others in needs.items()}
-    free = deque(name for name, count in waits.items() if not count)
-    while free:
-        for name in dependents[free.popleft()]:
-            waits[name] -= 1
-            if not waits[name]:
-                free.append(name)
-    return {name: [other for other in others if waits[other]] for name, others in needs.items() if waits[name]}
+            dependents[other].append(place)
+    left = [len(others) for others in needs]
+    found = []
+    wave = [place for place, count in enumerate(left) if not count]
+    while wave:
+        found.append(wave)
+        after = []
+        for place in wave:
+            for dependent in dependents[place]:
+                left[dependent] -= 1
+                if not left[dependent]:
+                    after.append(dependent)
+        wave = sorted(after)
+    return found
 
 
-def _shortest_cycle(stuck: Mapping[str, Sequence[str]]) -> list[str]:
+def _shortest_cycle(needs: Sequence[Sequence[int]]) -> list[int]:
     """The shortest way from a job that is on a cycle back to it, by what each job waits for."""
-    start = _on_a_cycle(stuck)
-    before: dict[str, str] = {}
+    start = _on_a_cycle(needs)
+    before: dict[int, int] = {}
     reached = deque([start])
     while start not in before:
-        name = reached.popleft()
-        for other in stuck[name]:
+        place = reached.popleft()
+        for other in needs[place]:
             if other not in before:
-                before[other] = name
+                before[other] = place
                 reached.append(other)
     path = [start]
     while len(path) == 1 or path[-1] != start:
@@ -154,11 +188,11 @@ def _shortest_cycle(stuck: Mapping[str, Sequence[str]]) -> list[str]:
     return path[::-1]
 
 
-def _on_a_cycle(stuck: Mapping[str, Sequence[str]]) -> str:
+def _on_a_cycle(needs: Sequence[Sequence[int]]) -> int:
     """A job on a cycle: who walks along what jobs wait for, each waiting for another, must come back to one."""
-    seen: set[str] = set()
-    name = next(iter(stuck))
-    while name not in seen:
-        seen.add(name)
-        name = stuck[name][0]
-    return name
+    seen: set[int] = set()
+    place = next(place for place, others in enumerate(needs) if others)
+    while place not in seen:
+        seen.add(place)
+        place = needs[place][0]
+    return place

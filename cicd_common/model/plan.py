@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from attrs import frozen
+
+from .graph import needs_inside, waves
 
 if TYPE_CHECKING:
     from .definition import Pipeline, Stage
@@ -55,13 +56,4 @@ def plan(pipeline: Pipeline) -> Plan:
 
 
 def _waves(stage: Stage) -> tuple[tuple[str, ...], ...]:
-    places = {job.name: place for place, job in enumerate(stage.jobs)}
-    # Jobs of earlier stages are done when this one starts.
-    sorter = TopologicalSorter({job.name: [name for name in job.dependencies if name in places] for job in stage.jobs})
-    sorter.prepare()
-    waves = []
-    while sorter.is_active():
-        wave = sorter.get_ready()
-        sorter.done(*wave)
-        waves.append(tuple(sorted(wave, key=places.__getitem__)))
-    return tuple(waves)
+    return tuple(tuple(stage.jobs[place].name for place in wave) for wave in waves(needs_inside(stage)))

@@ -42,9 +42,11 @@ class Span:
 
 def earliest(*times: datetime | None) -> datetime | None:
     """The earliest of the times that are known."""
-    return min((time for time in times if time is not None), default=None)
+    known = [time for time in times if time is not None]
+    return min(known) if known else None
 
 
 def latest(*times: datetime | None) -> datetime | None:
     """The latest of the times that are known."""
-    return max((time for time in times if time is not None), default=None)
+    known = [time for time in times if time is not None]
+    return max(known) if known else None

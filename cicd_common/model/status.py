@@ -8,7 +8,19 @@ from attrs import frozen
 
 from ..enums import ExecutionStatus
 
-__all__ = ["StatusCounts"]
+__all__ = ["StatusCounts", "counted_status"]
+
+
+def counted_status(status: ExecutionStatus, allow_failure: bool) -> ExecutionStatus:
+    """What a job counts as in its stage: a ``FAILED`` job that is allowed to fail counts as ``SUCCESS``.
+
+    Args:
+        status: The status of the job.
+        allow_failure: Whether it is allowed to fail.
+    """
+    if allow_failure and status is ExecutionStatus.FAILED:
+        return ExecutionStatus.SUCCESS
+    return status
 
 
 @frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -12,9 +12,13 @@ from .span import earliest, latest
 
 if TYPE_CHECKING:
     from ..api.request import JobStatusUpdate
+    from ..dto import JobExecutionDTO
     from .execution import JobExecution
 
 __all__ = ["UpdateOutcome", "join"]
+
+# The record of a job execution moves by the same rule: a database has it at hand, and not the job itself.
+J = TypeVar("J", "JobExecution", "JobExecutionDTO")
 
 
 class UpdateOutcome(Enum):
@@ -28,7 +32,7 @@ class UpdateOutcome(Enum):
     """It tells of another end than the one that is known. The first one stands."""
 
 
-def join(job: JobExecution, update: JobStatusUpdate) -> tuple[JobExecution, UpdateOutcome]:
+def join(job: J, update: JobStatusUpdate) -> tuple[J, UpdateOutcome]:
     """Join what an update tells of a job with what is known of it.
 
     For a true history (sequences rising by one, ranks never falling, one end) any order of arrival, with any repeats,
@@ -45,19 +49,21 @@ def join(job: JobExecution, update: JobStatusUpdate) -> tuple[JobExecution, Upda
     if known.is_terminal and told.is_terminal and known is not told:
         return job, UpdateOutcome.CONFLICT
     if update.sequence <= job.last_sequence or told.can_become(known):
-        return _filled_in(job, update), UpdateOutcome.LATE
-    moved = evolve(job, status=told, last_sequence=update.sequence)
-    return _filled_in(moved, update), UpdateOutcome.APPLIED
+        changes: dict[str, Any] = {}
+        outcome = UpdateOutcome.LATE
+    else:
+        changes = {"status": told, "last_sequence": update.sequence}
+        outcome = UpdateOutcome.APPLIED
+    changes |= _filled_in(job, update, changes.get("status", known))
+    return evolve(job, **changes) if changes else job, outcome
 
 
-def _filled_in(job: JobExecution, update: JobStatusUpdate) -> JobExecution:
-    """The times and the exit code, of which each update tells a part, joined so that their order does not matter."""
-    start, end, code = job.start_time, job.completion_time, job.exit_code
-    if update.status is ExecutionStatus.RUNNING and job.status is not ExecutionStatus.PENDING:
-        start = earliest(start, update.occurred_at)
-    if update.status is job.status and job.status.is_terminal:
-        end = latest(end, update.occurred_at)
-        code = update.exit_code if code is None else code
-    if (start, end, code) == (job.start_time, job.completion_time, job.exit_code):
-        return job
-    return evolve(job, start_time=start, completion_time=end, exit_code=code)
+def _filled_in(job: JobExecution, update: JobStatusUpdate, status: ExecutionStatus) -> dict[str, Any]:
+    """What an update tells of the times and the exit code that was not known, joined so that no order matters."""
+    told: dict[str, Any] = {}
+    if update.status is ExecutionStatus.RUNNING and status is not ExecutionStatus.PENDING:
+        told["start_time"] = earliest(job.start_time, update.occurred_at)
+    if update.status is status and status.is_terminal:
+        told["completion_time"] = latest(job.completion_time, update.occurred_at)
+        told["exit_code"] = update.exit_code if job.exit_code is None else job.exit_code
+    return {name: value for name, value in told.items() if value != getattr(job, name)}
