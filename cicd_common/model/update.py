@@ -58,7 +58,7 @@ def join(job: J, update: JobStatusUpdate) -> tuple[J, UpdateOutcome]:
     return evolve(job, **changes) if changes else job, outcome
 
 
-def _filled_in(job: JobExecution, update: JobStatusUpdate, status: ExecutionStatus) -> dict[str, Any]:
+def _filled_in(job: JobExecution | JobExecutionDTO, update: JobStatusUpdate, status: ExecutionStatus) -> dict[str, Any]:
     """What an update tells of the times and the exit code that was not known, joined so that no order matters."""
     told: dict[str, Any] = {}
     if update.status is ExecutionStatus.RUNNING and status is not ExecutionStatus.PENDING:
