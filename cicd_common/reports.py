@@ -24,7 +24,7 @@ from .api.response import (
 from .errors import ContractError, Problem, UnknownNameError
 from .model import JobExecution, Pipeline, PipelineExecution, StageExecution
 
-__all__ = ["Cursor", "report"]
+__all__ = ["Cursor", "check_found", "report"]
 
 Report = PipelineReportResponse | StageReportResponse | JobReportResponse
 Logs = Mapping[UUID, str]
@@ -103,12 +103,27 @@ def report(
 def _check_names(request: ReportRequest, pipelines: list[Pipeline]) -> None:
     stages = [stage for pipeline in pipelines for stage in pipeline.stages if stage.name == request.stage_name]
     jobs = [job for stage in stages for job in stage.jobs if job.name == request.job_name]
+    check_found(request, pipeline=bool(pipelines), stage=bool(stages), job=bool(jobs))
+
+
+def check_found(request: ReportRequest, *, pipeline: bool, stage: bool, job: bool) -> None:
+    """Refuse a request for what does not exist.
+
+    Args:
+        request: What is asked for.
+        pipeline: Whether there is a pipeline of its name.
+        stage: Whether such a pipeline has a stage of its name.
+        job: Whether such a stage has a job of its name.
+
+    Raises:
+        UnknownNameError: There is no pipeline, stage or job of the name.
+    """
     inside = ""
-    for level, found in (("pipeline", pipelines), ("stage", stages), ("job", jobs)):
+    for level, is_found in (("pipeline", pipeline), ("stage", stage), ("job", job)):
         name = getattr(request, f"{level}_name")
         if name is None:
             return
-        if not found:
+        if not is_found:
             message = f"expected the name of a {level}{inside}, there is none named {name}"
             raise UnknownNameError(ReportRequest, [Problem(f"/{level}_name", "value", message)])
         inside = f" of the {level} {name}{inside}"
