@@ -126,8 +126,7 @@ class _Descriptor:
             while written < len(data):
                 written += _write_some(self._fd, data[written:])
         finally:
-            if written:
-                self._torn = written < len(data)
+            self._torn = written < len(data) if written else self._torn
 
 
 @contextmanager

@@ -11,16 +11,24 @@ from cicd_common.logging._needles import Needles
 from cicd_common.logging.masking import process_masker
 
 
+def _loggers() -> list[logging.Logger]:
+    found = logging.Logger.manager.loggerDict.values()
+    return [logger for logger in found if isinstance(logger, logging.Logger)]
+
+
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level, handle_error = list(root.handlers), root.level, logging.Handler.handleError
+    root, handle_error = logging.getLogger(), logging.Handler.handleError
+    before = {logger: (logger.level, logger.propagate, list(logger.handlers)) for logger in (root, *_loggers())}
     yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    for logger in (root, *_loggers()):
+        level, propagate, handlers = before.get(logger, (logging.NOTSET, True, []))
+        for handler in logger.handlers:
+            if handler not in handlers:
+                handler.close()
+        logger.handlers[:] = handlers
+        logger.propagate = propagate
+        logger.setLevel(level)
     logging.captureWarnings(False)
     logging.Handler.handleError = handle_error  # type: ignore[method-assign]
     process_masker._needles = Needles()

@@ -9,13 +9,14 @@ import threading
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from logging_helpers import Written, fail
 from logging_strategies import FORMS, HARD, forms_of, secrets, tangled, texts
 
 from cicd_common.logging import ConsoleFormatter, JsonFormatter, SecretMasker, capture_logs, execution_context
-from cicd_common.logging._encodings import ENCODINGS, _octets
+from cicd_common.logging._encodings import ENCODINGS, SHORTEST, _octets
+from cicd_common.logging._needles import MANY
 
 
 def masker_of(*known: str) -> SecretMasker:
@@ -169,6 +170,23 @@ class TestMask:
     def test_named_cases(self, known: list[str], text: str, expected: str) -> None:
         """Known leaks of other maskers."""
         assert expected == masker_of(*known).mask(text)
+
+    @given(secrets, texts, st.sampled_from(list(FORMS)))
+    @settings(max_examples=20)
+    def test_many_secrets(self, secret: str, text: str, way: tuple[str, str]) -> None:
+        """With so many that they are looked for in another way, all is masked the same."""
+        few, many = masker_of(secret), masker_of(secret, *(f"{n} pässwörd's" for n in range(50)))
+        assert len(many.needles.lines) > MANY
+        assert min(map(len, many.needles.lines)) >= SHORTEST
+        for masker in (few, many):
+            written = Written(JsonFormatter)
+            written.masker._needles = masker.needles
+            written.log.info(text + FORMS[way](secret) + text)
+            assert not [form for form in forms_of(secret) if form in written.text]
+            assert not [form for form in forms_of(secret) if form in masker.mask(text + FORMS[way](secret))]
+        assert not many.holds("hello")
+        assert not many.line_holds("hello")
+        assert many.mask("hello") == "hello"
 
     def test_all_masks_collide(self) -> None:
         """With secrets that end like every mask there is, one is used all the same."""

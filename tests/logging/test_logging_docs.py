@@ -1,0 +1,49 @@
+"""The examples of the documentation do what it says."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+_BLOCK = re.compile(r"^```(python|text|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z|^\d\d:\d\d:\d\d\.\d{3}", re.MULTILINE)
+
+
+def examples(document: str) -> Iterator[tuple[str, str]]:
+    """Each example, and what stands below it as its output."""
+    code = None
+    for kind, text in _BLOCK.findall((DOCS / document).read_text(encoding="utf-8")):
+        if kind == "python":
+            if code is not None:
+                yield code, ""
+            code = text
+        else:
+            assert code is not None, "an output without an example"
+            yield code, text
+            code = None
+    if code is not None:
+        yield code, ""
+
+
+@pytest.mark.parametrize("document", ["logging.md", "logging-readme-section.md"])
+def test_examples(document: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """They run one after the other, and print what stands below each, but for the time."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for code, output in examples(document):
+        linecache.cache["example.py"] = (len(code), None, code.splitlines(keepends=True), "example.py")
+        exec(compile(code, "example.py", "exec"), names)
+        assert _TIME.sub("TIME", capsys.readouterr().out) == _TIME.sub("TIME", output)
+
+
+def test_all_is_documented() -> None:
+    """Every public name is in the guide."""
+    import cicd_common.logging as face
+
+    guide = (DOCS / "logging.md").read_text(encoding="utf-8")
+    assert [name for name in face.__all__ if f"`{name}" not in guide and name not in guide] == []
