@@ -279,6 +279,13 @@ def write_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list[
     return lambda value: [write_item(each) for each in value]
 
 
+def _write_str(value: str) -> str:
+    # Of an enum of strings cattrs finds the hook for str before that for Enum.
+    if type(value) is str:
+        return value
+    return value.value if isinstance(value, Enum) else str.__str__(value)
+
+
 def _has_rule(hint: Any) -> bool:
     return get_origin(hint) is Annotated and any(isinstance(note, Rule) for note in get_args(hint)[1:])
 
@@ -315,7 +322,12 @@ _READ: dict[Any, Callable[[Any, Any], Any]] = {
     float: _read_float,
 }
 _READ_EXACTLY: dict[Any, Callable[[Any, Any], Any]] = {UUID: read_uuid, datetime: read_time}
-_WRITE: dict[Any, Callable[[Any], Any]] = {UUID: write_uuid, datetime: write_time, Enum: attrgetter("value")}
+_WRITE: dict[Any, Callable[[Any], Any]] = {
+    str: _write_str,
+    UUID: write_uuid,
+    datetime: write_time,
+    Enum: attrgetter("value"),
+}
 _READ_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {
     attrs.has: _read_class,
     is_optional: _read_optional,
