@@ -18,7 +18,7 @@ from uuid import UUID
 import attrs
 import cattrs
 
-from ._fields import is_checked, split
+from ._fields import is_checked, is_text, split
 from ._wire import write_time, write_uuid
 
 __all__ = ["compile_reader", "compile_writer", "is_contract"]
@@ -33,6 +33,13 @@ _LEAF_WRITERS: dict[Any, Callable[[Any], str]] = {
     datetime: write_time,
 }
 
+# What is a value as it stands in plain data. Whether it keeps the rules of its field, the class finds out.
+_LEAF_TESTS = {
+    str: "type({0}) is str and ({0}.isascii() or is_text({0}))",
+    int: "type({0}) is int",
+    bool: "type({0}) is bool",
+}
+
 
 def is_contract(hint: Any) -> bool:
     """Whether a type is one of the contract's own all through: `checked` classes of the leaves that these know."""
@@ -41,51 +48,71 @@ def is_contract(hint: Any) -> bool:
         return get_args(base)[-1:] == (...,) and is_contract(get_args(base)[0])
     if is_checked(base):
         return all(is_contract(hint) for hint in _hints(base).values())
-    return base in _LEAF_WRITERS or (isinstance(base, type) and issubclass(base, StrEnum))
+    return base in _LEAF_WRITERS or _is_enum(base)
 
 
-def compile_reader(cls: Any, converter: cattrs.Converter) -> Callable[[dict[str, Any], Any], Any]:
-    """Make a function that reads a dict as an instance of a `checked` class.
+def _is_enum(base: Any) -> bool:
+    return isinstance(base, type) and issubclass(base, StrEnum)
+
+
+def compile_reader(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    """Make a function that reads plain data as an instance of a `checked` class.
 
     Args:
         cls: The class.
-        converter: Gives the readers of its fields.
+        converter: Gives the readers of all that has no test of its own here.
 
     Returns:
         The function. At the first thing that is wrong it raises anything.
     """
-    names: dict[str, Any] = {"new": object.__new__, "cls": cls, "check": cls.__attrs_post_init__}
-    lines = ["def read(plain, _):", "    self = new(cls)"]
+    names: dict[str, Any] = {"new": object.__new__, "cls": cls, "check": cls.__attrs_post_init__, "is_text": is_text}
+    lines = ["def read(plain, _):", "    if type(plain) is not dict: raise TypeError", "    self = new(cls)"]
     hints = _hints(cls)
     for field in attrs.fields(cls):
-        lines += _reading_lines(field, hints[field.name], converter, names)
+        lines += _indented(_field_lines(field, hints[field.name], converter, names))
     lines += ["    check(self)", "    return self"]
     return _define("read", lines, names)
 
 
-def _reading_lines(
+def _field_lines(
     field: attrs.Attribute[Any], hint: Any, converter: cattrs.Converter, names: dict[str, Any]
 ) -> list[str]:
     name = field.name
     base, _, optional = split(hint)
     names[f"set_{name}"] = names["cls"].__dict__[name].__set__
-    names[f"read_{name}"] = converter.get_structure_hook(base)
-    names[f"base_{name}"] = base
-    value = f"read_{name}(value, base_{name})"
-    if optional:
-        value = f"None if value is None else {value}"
-    if field.default is attrs.NOTHING:
-        return [f"    value = plain[{name!r}]", f"    set_{name}(self, {value})"]
     names[f"default_{name}"] = field.default
-    made = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]  # a class at run time
-    default = f"default_{name}.factory()" if made else f"default_{name}"
-    return [
-        f"    if {name!r} in plain:",
-        f"        value = plain[{name!r}]",
-        f"        set_{name}(self, {value})",
-        "    else:",
-        f"        set_{name}(self, {default})",
-    ]
+    lines = _value_lines(name, base, converter, names)
+    if optional:
+        lines = ["if value is not None:", *_indented(lines)]
+    lines = [f"value = plain[{name!r}]", *lines]
+    if field.default is not attrs.NOTHING:
+        made = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]  # a class at run time
+        default = f"default_{name}.factory()" if made else f"default_{name}"
+        lines = [f"if {name!r} in plain:", *_indented(lines), f"else: value = {default}"]
+    return [*lines, f"set_{name}(self, value)"]
+
+
+def _value_lines(name: str, base: Any, converter: cattrs.Converter, names: dict[str, Any]) -> list[str]:
+    """Lines that make the value of a field of the plain value, or raise. They call as little as they can."""
+    if base in _LEAF_TESTS:
+        return [f"if not ({_LEAF_TESTS[base].format('value')}): raise TypeError"]
+    if _is_enum(base):
+        names[f"members_{name}"] = {member.value: member for member in base}
+        return ["if type(value) is not str: raise TypeError", f"value = members_{name}[value]"]
+    if get_origin(base) is not tuple:
+        names[f"read_{name}"], names[f"type_{name}"] = converter.get_structure_hook(base), base
+        return [f"value = read_{name}(value, type_{name})"]
+    item = get_args(base)[0]
+    lines = ["if type(value) is not list: raise TypeError"]
+    if split(item)[0] in _LEAF_TESTS and not split(item)[2]:
+        test = _LEAF_TESTS[split(item)[0]].format("item")
+        return [*lines, "for item in value:", f"    if not ({test}): raise TypeError", "value = tuple(value)"]
+    names[f"read_{name}"], names[f"type_{name}"] = converter.get_structure_hook(item), item
+    return [*lines, f"value = tuple([read_{name}(item, type_{name}) for item in value])"]
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
 
 
 def compile_writer(cls: Any) -> Callable[[Any], str]:

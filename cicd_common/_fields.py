@@ -86,19 +86,13 @@ def is_text(text: str) -> bool:
     return True
 
 
-def _is_name(text: str) -> bool:
-    if not 0 < len(text) < 256 or text[0].isspace() or text[-1].isspace():
-        return False
-    return text.isprintable() or _control(text) is None
-
-
 _control = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 # Empty, absolute, with a drive, a backslash (a separator where Windows reads it) or a NUL, or climbing up.
 _unsafe_path = re.compile(r"\A\Z|\A/|\A[A-Za-z]:|[\\\x00]|(?:\A|/)\.\.(?:/|\Z)").search
 _sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
 
 # What a test may call. A function of its own name, so that compiled tests and rules see the same ones.
-_VOCABULARY = {"UTC": UTC, "is_name": _is_name, "unsafe_path": _unsafe_path, "sha256": _sha256}
+_VOCABULARY = {"UTC": UTC, "control": _control, "unsafe_path": _unsafe_path, "sha256": _sha256}
 
 
 @attrs.frozen
@@ -137,7 +131,11 @@ _OF_TYPE = {
 }
 
 Name = Annotated[
-    str, Rule("a name: 1 to 255 characters, no control characters, no blank at either end", "is_name(value)")
+    str,
+    Rule(
+        "a name: 1 to 255 characters, no control characters, no blank at either end",
+        "0 < len(value) < 256 and value == value.strip() and (value.isprintable() or control(value) is None)",
+    ),
 ]
 Count = Annotated[int, _integer(0, _MAX, " of 0 or more, of at most 64 bits")]
 Ordinal = Annotated[int, _integer(1, _MAX, " of 1 or more, of at most 64 bits")]

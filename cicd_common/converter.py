@@ -243,9 +243,8 @@ def _read_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any], 
 
 def _read_class(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     if is_checked(cls):
-        read_dict = compile_reader(cls, converter)
-    else:
-        read_dict = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False)
+        return compile_reader(cls, converter)
+    read_dict = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False)
 
     def read(value: Any, _: Any) -> Any:
         # A class of which no field is required would find nothing missing in a list or a string.
