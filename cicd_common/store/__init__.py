@@ -1,0 +1,36 @@
+"""Executions, logs and artifacts in a database: SQLite or PostgreSQL. Needs the extra ``store``, and ``postgres``."""
+
+from . import _extra  # noqa: F401 - says what is missing, before anything else fails for it
+from .errors import (
+    BusyError,
+    DefinitionError,
+    FullError,
+    SchemaError,
+    StoreError,
+    UnavailableError,
+    UnknownExecutionError,
+    UnknownJobExecutionError,
+    UnknownPipelineError,
+    UnknownReportNameError,
+    UrlError,
+)
+from .moving import Applied
+from .starting import Started
+from .store import ExecutionStore
+
+__all__ = [
+    "Applied",
+    "BusyError",
+    "DefinitionError",
+    "ExecutionStore",
+    "FullError",
+    "SchemaError",
+    "Started",
+    "StoreError",
+    "UnavailableError",
+    "UnknownExecutionError",
+    "UnknownJobExecutionError",
+    "UnknownPipelineError",
+    "UnknownReportNameError",
+    "UrlError",
+]

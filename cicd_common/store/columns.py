@@ -1,0 +1,48 @@
+"""The types of columns that SQLAlchemy does not have as the store needs them: the same on every database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Enum, LargeBinary
+from sqlalchemy.types import TypeDecorator
+
+from ..enums import ExecutionStatus
+
+__all__ = ["FreeText", "Status", "Time"]
+
+Status = Enum(ExecutionStatus, native_enum=False, create_constraint=True, name="status", length=8)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Time(TypeDecorator[datetime]):
+    """A time as microseconds since 1970 in UTC: exact, in order, and free of any session's time zone."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:  # noqa: ARG002 - as overridden
+        """To the database."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:  # noqa: ARG002 - as overridden
+        """From the database."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class FreeText(TypeDecorator[str]):
+    """Any text, as its bytes in UTF-8: the output of a job may hold a NUL, which a text of PostgreSQL cannot."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> bytes | None:  # noqa: ARG002 - as overridden
+        """To the database."""
+        return None if value is None else value.encode()
+
+    def process_result_value(self, value: bytes | None, dialect: Any) -> str | None:  # noqa: ARG002 - as overridden
+        """From the database."""
+        return None if value is None else bytes(value).decode()

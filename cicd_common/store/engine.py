@@ -1,0 +1,174 @@
+"""Connections to a database, and the three ways in which the store uses one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
+from weakref import WeakSet
+
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from ..errors import Problem
+from .errors import UnavailableError, UrlError
+from .failures import translated
+
+__all__ = ["Database"]
+
+# The drivers that are used for those that a URL may name.
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+# For each way to use a database the options of its connections. On SQLite a transaction that writes takes the right to
+# do so at its start: one that took it later would find that others had written since it read, and could only fail.
+_WAYS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "sqlite": {
+        "write": {"begin": "BEGIN IMMEDIATE"},
+        "read": {"begin": "BEGIN"},
+        "look": {},
+    },
+    "postgresql": {
+        "write": {"isolation_level": "READ COMMITTED"},
+        "read": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+        "look": {"isolation_level": "AUTOCOMMIT"},
+    },
+}
+
+
+class Database:
+    """A database with its pool of connections.
+
+    Args:
+        url: The URL of SQLAlchemy for it.
+        timeout: For how many seconds to wait for others, and for a connection.
+
+    Raises:
+        UrlError: The URL is none that the store works with.
+        ImportError: The driver that it takes is not installed.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self._engine: Engine | None = _engine(_parsed(url), timeout)
+        self.dialect = self._engine.dialect.name
+        self._ways = {way: self._engine.execution_options(**options) for way, options in _WAYS[self.dialect].items()}
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes: all of it or nothing."""
+        with self._begin("write") as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction in which several statements see the same state."""
+        with self._begin("read") as connection:
+            yield connection
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """A connection for one statement that reads."""
+        with self._begin("look") as connection:
+            yield connection
+
+    @contextmanager
+    def _begin(self, way: str) -> Iterator[Connection]:
+        if self._engine is None:
+            raise UnavailableError("expected a store that is open, it was closed")
+        with translated(), self._ways[way].begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections. What is asked of it afterwards fails."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        return parsed.set(drivername=_DRIVERS[parsed.drivername])
+    except (ArgumentError, AttributeError, KeyError, TypeError, ValueError):
+        _refuse_url()
+
+
+def _refuse_url() -> NoReturn:
+    message = "expected the URL of a database, such as sqlite:///runs.db or postgresql://user@host/name"
+    raise UrlError(URL, [Problem("/url", "value", message)]) from None
+
+
+def _engine(url: URL, timeout: float) -> Engine:
+    """An engine, made ready by the dialect's own function."""
+    try:
+        return _MAKERS[url.get_backend_name()](url, timeout)
+    except ModuleNotFoundError:
+        message = "a PostgreSQL database needs psycopg, which is not installed; the extra 'postgres' brings it"
+        raise ImportError(f"{message}: pip install 'cicd-common[postgres]'") from None
+
+
+def _sqlite(url: URL, timeout: float) -> Engine:
+    in_memory = url.database in (None, "", ":memory:")
+    # A database in memory is its connection: there is one, for which threads wait in turn.
+    size = {"pool_size": 1, "max_overflow": 0} if in_memory else {}
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        poolclass=QueuePool,
+        pool_timeout=timeout,
+        connect_args={"timeout": timeout, "check_same_thread": False},
+        **size,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # Transactions begin where the store says, not where the driver guesses.
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")  # An acknowledged write outlives a loss of power.
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if statement := connection.get_execution_options().get("begin"):
+            connection.exec_driver_sql(statement)
+
+    if not in_memory:
+        _FORKED.add(engine)
+    return engine
+
+
+def _postgresql(url: URL, timeout: float) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_timeout=timeout,
+        connect_args={"connect_timeout": max(2, round(timeout))},  # The driver waits for 2 seconds at the least.
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        connection.execute(f"SET lock_timeout = {round(timeout * 1000)}")
+        connection.commit()
+
+    _FORKED.add(engine)
+    return engine
+
+
+_MAKERS = {"sqlite": _sqlite, "postgresql": _postgresql}
+
+
+# A process and its fork must not share connections, and a fork must not even close those of SQLite: so idle ones are
+# closed before, and each opens its own when it next needs one.
+_FORKED: WeakSet[Engine] = WeakSet()
+
+
+def _close_idle() -> None:
+    for engine in list(_FORKED):
+        engine.dispose()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_close_idle)

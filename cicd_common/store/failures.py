@@ -1,0 +1,77 @@
+"""What goes wrong in a database, as errors of the store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from .errors import BusyError, FullError, StoreError, UnavailableError
+
+__all__ = ["failure", "translated"]
+
+_MESSAGES = {
+    UnavailableError: "expected a database that answers",
+    BusyError: "expected the database to be free within the time that the store waits",
+    FullError: "expected the database to have room",
+    StoreError: "expected the database to do what it was told",
+}
+# Primary result codes of SQLite.
+_OF_SQLITE = {
+    sqlite3.SQLITE_BUSY: BusyError,
+    sqlite3.SQLITE_LOCKED: BusyError,
+    sqlite3.SQLITE_FULL: FullError,
+    sqlite3.SQLITE_CANTOPEN: UnavailableError,
+    sqlite3.SQLITE_CORRUPT: UnavailableError,
+    sqlite3.SQLITE_IOERR: UnavailableError,
+    sqlite3.SQLITE_NOTADB: UnavailableError,
+    sqlite3.SQLITE_PERM: UnavailableError,
+    sqlite3.SQLITE_READONLY: UnavailableError,
+}
+# SQLSTATEs of PostgreSQL, or their first two characters, which are their class.
+_OF_POSTGRESQL = {
+    "08": UnavailableError,  # connection exception
+    "28": UnavailableError,  # invalid authorization
+    "3D": UnavailableError,  # no such database
+    "40": BusyError,  # rolled back: deadlock, serialization failure
+    "53": UnavailableError,  # insufficient resources, but for:
+    "53100": FullError,  # disk full
+    "55P03": BusyError,  # lock not available
+    "57": UnavailableError,  # operator intervention: shut down, starting up, but for:
+    "57014": BusyError,  # query canceled: a statement_timeout of the server
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise failures of the database as errors of the store.
+
+    The error that caused one is not attached: its text may hold values that were stored, and those carry secrets.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise failure(error) from None
+
+
+def failure(error: SQLAlchemyError) -> StoreError:
+    """The error of the store for one of SQLAlchemy."""
+    kind, name = _kind(error)
+    return kind(f"{_MESSAGES[kind]} ({name})")
+
+
+def _kind(error: SQLAlchemyError) -> tuple[type[StoreError], str]:
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(error, PoolTimeoutError):
+        return BusyError, "all connections are in use"
+    if isinstance(cause, sqlite3.Error) and hasattr(cause, "sqlite_errorcode"):
+        return _OF_SQLITE.get(cause.sqlite_errorcode & 0xFF, StoreError), cause.sqlite_errorname
+    if state := getattr(cause, "sqlstate", None):
+        kind = _OF_POSTGRESQL.get(state) or _OF_POSTGRESQL.get(state[:2], StoreError)
+        return kind, f"{type(cause).__name__}, {state}"
+    # The drivers have no code for a connection that never was, or that broke off.
+    is_gone = type(cause).__name__ == "OperationalError" or getattr(error, "connection_invalidated", False)
+    return UnavailableError if is_gone else StoreError, type(cause or error).__name__

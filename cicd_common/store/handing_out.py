@@ -1,0 +1,136 @@
+"""Hand out jobs: each once, since whoever does it holds the lock on the run, and marks them in the same transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BindParameter, Connection, and_, bindparam, literal_column, select, tuple_, update
+
+from ..api.request import JobExecutionRequest
+from .tables import (
+    IS_OPEN,
+    IS_UNHEARD,
+    IS_WAITING,
+    dependencies,
+    job_executions,
+    jobs,
+    pipeline_executions,
+    pipelines,
+    stage_executions,
+)
+
+__all__ = ["hand_out", "release", "unheard"]
+
+_RUN_ID: BindParameter[UUID] = bindparam("run_id")
+_REQUESTS = (
+    select(
+        job_executions.c.id,
+        job_executions.c.stage_execution_id,
+        job_executions.c.job_id,
+        jobs.c.name,
+        pipelines.c.repo_url,
+        pipeline_executions.c.commit_hash,
+        pipeline_executions.c.is_local,
+        jobs.c.docker_image,
+        jobs.c.script,
+        jobs.c.working_dir,
+        jobs.c.artifacts,
+    )
+    .join(jobs, job_executions.c.job_id == jobs.c.id)
+    .join(pipeline_executions, job_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+    .join(pipelines, pipeline_executions.c.pipeline_id == pipelines.c.id)
+)
+_OPEN_STAGE = (
+    select(stage_executions.c.id)
+    .where(stage_executions.c.pipeline_execution_id == _RUN_ID, IS_OPEN)
+    .order_by(stage_executions.c.execution_order)
+    .limit(literal_column("1"))
+    .scalar_subquery()
+)
+_READY = _REQUESTS.where(
+    IS_WAITING, job_executions.c.stage_execution_id == _OPEN_STAGE, job_executions.c.waits == 0
+).order_by(jobs.c.place)
+_HAND_OUT = update(job_executions).where(job_executions.c.id == bindparam("key"))
+_DEPENDENTS = (
+    select(job_executions.c.id)
+    .select_from(dependencies)
+    .join(jobs, dependencies.c.job_id == jobs.c.id)
+    .join(stage_executions, stage_executions.c.stage_id == jobs.c.stage_id)
+    .join(
+        job_executions,
+        and_(job_executions.c.stage_execution_id == stage_executions.c.id, job_executions.c.job_id == jobs.c.id),
+    )
+    .where(dependencies.c.dependency_id == bindparam("done"), stage_executions.c.pipeline_execution_id == _RUN_ID)
+)
+_RELEASE = (
+    update(job_executions)
+    .where(job_executions.c.id.in_(_DEPENDENTS))
+    .values(waits=job_executions.c.waits - literal_column("1"))
+)
+_queued = job_executions.alias()
+_AFTER = select(_queued.c.queued_at).where(_queued.c.id == bindparam("after")).scalar_subquery()
+_UNHEARD = (
+    _REQUESTS.where(IS_UNHEARD).order_by(job_executions.c.queued_at, job_executions.c.id).limit(bindparam("limit"))
+)
+_UNHEARD_AFTER = _UNHEARD.where(
+    tuple_(job_executions.c.queued_at, job_executions.c.id) > tuple_(_AFTER, bindparam("after"))
+)
+
+
+def release(connection: Connection, run_id: UUID, job_id: UUID) -> None:
+    """Let the jobs that waited for one wait for one less.
+
+    Args:
+        connection: In a transaction that has locked the run.
+        run_id: The pipeline execution.
+        job_id: The job that is now in ``SUCCESS``, or counts as that.
+    """
+    connection.execute(_RELEASE, {"run_id": run_id, "done": job_id})
+
+
+def hand_out(connection: Connection, run_id: UUID, at: datetime) -> tuple[JobExecutionRequest, ...]:
+    """Hand out all jobs of a run that are ready, in the order of definition.
+
+    Args:
+        connection: In a transaction that has locked the run.
+        run_id: The pipeline execution.
+        at: The time.
+    """
+    ready = connection.execute(_READY, {"run_id": run_id}).all()
+    if ready:
+        connection.execute(_HAND_OUT, [{"key": row.id, "queued_at": at} for row in ready])
+    return tuple(map(_request, ready))
+
+
+def unheard(connection: Connection, after: UUID | None, limit: int) -> tuple[JobExecutionRequest, ...]:
+    """Jobs that were handed out and never heard of, those that were handed out first in front.
+
+    Args:
+        connection: In a transaction.
+        after: The job execution behind which to start; none means at the first.
+        limit: How many to return at most.
+    """
+    key: dict[str, Any] = {"limit": limit}
+    if after is None:
+        rows = connection.execute(_UNHEARD, key)
+    else:
+        rows = connection.execute(_UNHEARD_AFTER, {**key, "after": after})
+    return tuple(map(_request, rows))
+
+
+def _request(row: Any) -> JobExecutionRequest:
+    return JobExecutionRequest(
+        job_execution_id=row.id,
+        stage_execution_id=row.stage_execution_id,
+        job_id=row.job_id,
+        job_name=row.name,
+        repo=row.repo_url,
+        commit_hash=row.commit_hash,
+        is_local=row.is_local,
+        docker_image=row.docker_image,
+        commands=tuple(row.script),
+        working_dir=row.working_dir,
+        artifacts=tuple(row.artifacts),
+    )

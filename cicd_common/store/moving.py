@@ -1,0 +1,219 @@
+"""Move executions in the database, by the rules of the model.
+
+Whoever moves a run first locks the row of its pipeline execution. So there is one at a time for each run, and no two
+wait for each other.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+from sqlalchemy import Connection, Table, bindparam, func, select, update
+
+from ..api.request import JobExecutionRequest, JobStatusUpdate
+from ..api.response import JobExecutionResponse
+from ..dto import JobExecutionDTO
+from ..enums import ExecutionStatus
+from ..model import Span, StatusCounts, UpdateOutcome
+from ..model.status import counted_status
+from ..model.update import join
+from .errors import unknown_execution, unknown_job
+from .handing_out import hand_out, release
+from .outputs import put_chunk
+from .progress import SPAN, run_values, span_of, span_values
+from .rows import columns_for
+from .tables import IS_WAITING, dependencies, job_executions, jobs, pipeline_executions, stage_executions
+
+__all__ = ["Applied", "apply", "cancel"]
+
+_RUNNING = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
+
+
+@frozen(kw_only=True)
+class Applied:
+    """What became of an update.
+
+    Attributes:
+        outcome: What became of it.
+        jobs: The jobs that became ready by it, handed out: each is for one Worker, and is never handed out again.
+    """
+
+    outcome: UpdateOutcome
+    jobs: tuple[JobExecutionRequest, ...] = ()
+
+
+@frozen
+class _State:
+    """A job with its parents, all locked."""
+
+    job: JobExecutionDTO
+    run_id: UUID
+    stage: Span
+    run: Span
+    canceled_at: datetime | None
+    is_needed: bool
+
+
+# --- statements ------------------------------------------------------------------------------------------------
+
+
+def _span(table: Table, prefix: str) -> list[Any]:
+    return [table.c[name].label(prefix + name) for name in SPAN]
+
+
+_JOB = columns_for(JobExecutionDTO, job_executions)
+# The order of what is locked is that of the list: the run comes first.
+_LOCK_JOB = (
+    select(
+        *_JOB,
+        stage_executions.c.pipeline_execution_id.label("run_id"),
+        pipeline_executions.c.canceled_at,
+        *_span(stage_executions, "stage_"),
+        *_span(pipeline_executions, "run_"),
+        select(dependencies.c.job_id)
+        .where(dependencies.c.dependency_id == job_executions.c.job_id)
+        .exists()
+        .label("is_needed"),
+    )
+    .join(stage_executions, job_executions.c.stage_execution_id == stage_executions.c.id)
+    .join(pipeline_executions, stage_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+    .where(job_executions.c.id == bindparam("job_execution_id"))
+    .with_for_update(of=[pipeline_executions, stage_executions, job_executions], key_share=True)
+)
+_LOCK_RUN = (
+    select(pipeline_executions.c.canceled_at, *_span(pipeline_executions, ""))
+    .where(pipeline_executions.c.id == bindparam("run_id"))
+    .with_for_update(key_share=True)
+)
+_PUT: dict[Table, Any] = {
+    table: update(table).where(table.c.id == bindparam("key"))
+    for table in (job_executions, stage_executions, pipeline_executions)
+}
+_OF_RUN = job_executions.c.stage_execution_id.in_(
+    select(stage_executions.c.id).where(stage_executions.c.pipeline_execution_id == bindparam("run_id"))
+)
+_WAITING_STAGES = (
+    select(stage_executions.c.id, *_span(stage_executions, ""), func.count().label("waiting"))
+    .join(job_executions, job_executions.c.stage_execution_id == stage_executions.c.id)
+    .where(stage_executions.c.pipeline_execution_id == bindparam("run_id"), IS_WAITING)
+    .group_by(stage_executions.c.id)
+)
+_CANCEL_WAITING = update(job_executions).where(_OF_RUN, IS_WAITING).values(status=ExecutionStatus.CANCELED)
+_TO_STOP = (
+    select(job_executions.c.id, job_executions.c.status)
+    .join(jobs, job_executions.c.job_id == jobs.c.id)
+    .where(_OF_RUN, job_executions.c.status.in_(_RUNNING))
+    .order_by(jobs.c.place)
+)
+
+
+# --- updates ---------------------------------------------------------------------------------------------------
+
+
+def apply(connection: Connection, update: JobStatusUpdate, at: datetime) -> Applied:
+    """Join an update with what is known, and do what follows from it.
+
+    Args:
+        connection: In a transaction that writes.
+        update: The update.
+        at: When the jobs that become ready are handed out.
+
+    Raises:
+        UnknownJobExecutionError: There is no such job.
+    """
+    state = _locked(connection, update.job_execution_id)
+    put_chunk(connection, update)
+    job, outcome = join(state.job, update)
+    if job is state.job:
+        return Applied(outcome=outcome)
+    return Applied(outcome=outcome, jobs=_put(connection, state, job, at))
+
+
+def _locked(connection: Connection, job_execution_id: UUID) -> _State:
+    row = connection.execute(_LOCK_JOB, {"job_execution_id": job_execution_id}).one_or_none()
+    if row is None:
+        raise unknown_job(job_execution_id)
+    job = JobExecutionDTO(**{column.name: row._mapping[column.name] for column in _JOB})
+    return _State(job, row.run_id, span_of(row, "stage_"), span_of(row, "run_"), row.canceled_at, row.is_needed)
+
+
+def _put(connection: Connection, state: _State, job: JobExecutionDTO, at: datetime) -> tuple[JobExecutionRequest, ...]:
+    """Store a job that has changed, with all that follows from it."""
+    was = counted_status(state.job.status, job.allow_failure)
+    now = counted_status(job.status, job.allow_failure)
+    _put_job(connection, job)
+    stage = state.stage.after(was, now, job.start_time, job.completion_time)
+    if stage != state.stage:
+        _put_parents(connection, state, stage)
+    if was is now or not now.is_terminal:
+        return ()
+    if now is not ExecutionStatus.SUCCESS:
+        _halt(connection, state.run_id)
+        return ()
+    if state.is_needed:
+        release(connection, state.run_id, job.job_id)
+    if state.is_needed or stage.counts.status is ExecutionStatus.SUCCESS:
+        return hand_out(connection, state.run_id, at)
+    return ()
+
+
+def _put_job(connection: Connection, job: JobExecutionDTO) -> None:
+    names = ("status", "start_time", "completion_time", "exit_code", "last_sequence")
+    connection.execute(_PUT[job_executions], {"key": job.id, **{name: getattr(job, name) for name in names}})
+
+
+def _put_parents(connection: Connection, state: _State, stage: Span) -> None:
+    connection.execute(_PUT[stage_executions], {"key": state.job.stage_execution_id, **span_values(stage)})
+    run = state.run.after(state.stage.counts.status, stage.counts.status, stage.start, stage.end)
+    if run != state.run:
+        connection.execute(_PUT[pipeline_executions], {"key": state.run_id, **run_values(run, state.canceled_at)})
+
+
+# --- halting ---------------------------------------------------------------------------------------------------
+
+
+def cancel(connection: Connection, execution_id: UUID, at: datetime) -> tuple[JobExecutionResponse, ...]:
+    """Cancel what was not handed out, unless the run is at its end.
+
+    Args:
+        connection: In a transaction that writes.
+        execution_id: The pipeline execution.
+        at: The time.
+
+    Returns:
+        The jobs of which the Workers are to be told to stop, in the order of definition.
+
+    Raises:
+        UnknownExecutionError: There is no such execution.
+    """
+    row = connection.execute(_LOCK_RUN, {"run_id": execution_id}).one_or_none()
+    if row is None:
+        raise unknown_execution(execution_id)
+    if span_of(row).counts.status.is_terminal:
+        return ()
+    if row.canceled_at is None:
+        connection.execute(_PUT[pipeline_executions], {"key": execution_id, "canceled_at": at})
+        _halt(connection, execution_id)
+    rows = connection.execute(_TO_STOP, {"run_id": execution_id})
+    return tuple(JobExecutionResponse(job_execution_id=each.id, status=each.status) for each in rows)
+
+
+def _halt(connection: Connection, run_id: UUID) -> None:
+    """Cancel every job of a run that was not handed out."""
+    key = {"run_id": run_id}
+    rows = connection.execute(_WAITING_STAGES, key).all()
+    if not rows:
+        return
+    connection.execute(_CANCEL_WAITING, key)
+    row = connection.execute(_LOCK_RUN, key).one()
+    run, stages = span_of(row), []
+    for each in rows:
+        was = span_of(each)
+        now = Span(was.counts + StatusCounts(pending=-each.waiting, canceled=each.waiting), was.start, was.end)
+        run = run.after(was.counts.status, now.counts.status, now.start, now.end)
+        stages.append({"key": each.id, **span_values(now)})
+    connection.execute(_PUT[stage_executions], stages)
+    connection.execute(_PUT[pipeline_executions], {"key": run_id, **run_values(run, row.canceled_at)})

@@ -1,0 +1,99 @@
+"""What jobs leave: their logs, chunk by chunk, and the list of their files."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import BindParameter, Connection, bindparam, select, update
+
+from ..api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
+from ..model import LogText
+from .rows import insert_new, put
+from .tables import artifacts, logs, name_key
+
+__all__ = ["artifacts_of", "log_of", "put_artifacts", "put_chunk"]
+
+_JOB_ID: BindParameter[UUID] = bindparam("job")
+_CHUNK = select(logs.c.text).where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence == bindparam("number"))
+_CHANGE = update(logs).where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence == bindparam("number"))
+_LOG = (
+    select(logs.c.sequence, logs.c.text)
+    .where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence > bindparam("after"))
+    .order_by(logs.c.sequence)
+    .limit(bindparam("limit"))
+)
+_ARTIFACTS = (
+    select(artifacts.c.path, artifacts.c.size, artifacts.c.sha256)
+    .where(artifacts.c.job_execution_id == _JOB_ID)
+    .order_by(artifacts.c.path_key)
+    .limit(bindparam("limit"))
+)
+_ARTIFACTS_AFTER = _ARTIFACTS.where(artifacts.c.path_key > bindparam("after"))
+
+
+def put_chunk(connection: Connection, update: JobStatusUpdate) -> None:
+    """Store the output that came with an update, empty or not: a sequence that is missing is a gap in the log.
+
+    Args:
+        connection: In a transaction that has locked the job.
+        update: The update.
+    """
+    row = {"job_execution_id": update.job_execution_id, "sequence": update.sequence, "text": update.logs}
+    if insert_new(connection, logs, row):
+        return
+    key = {"job": update.job_execution_id, "number": update.sequence}
+    known = LogText(((update.sequence, connection.execute(_CHUNK, key).scalar_one()),))
+    joined = known.join([(update.sequence, update.logs)])
+    if joined is not known:
+        connection.execute(_CHANGE, {**key, "text": joined.text})
+
+
+def log_of(connection: Connection, job_execution_id: UUID, after: int, limit: int) -> LogText:
+    """Chunks of a job's log.
+
+    Args:
+        connection: In a transaction.
+        job_execution_id: The job execution.
+        after: The sequence behind which to start.
+        limit: How many chunks to return at most.
+    """
+    rows = connection.execute(_LOG, {"job": job_execution_id, "after": after, "limit": limit})
+    return LogText(tuple((row.sequence, row.text) for row in rows), first=after + 1)
+
+
+def put_artifacts(connection: Connection, request: ArtifactUploadRequest) -> None:
+    """Store what a job left. Of two files of one path the later one stays.
+
+    Args:
+        connection: In a transaction that writes.
+        request: The files.
+    """
+    rows = {
+        artifact.path: {
+            "job_execution_id": request.job_execution_id,
+            "path_key": name_key(artifact.path),
+            "path": artifact.path,
+            "size": artifact.size,
+            "sha256": artifact.sha256,
+        }
+        for artifact in request.artifacts
+    }
+    # In one order, so that no two wait for each other.
+    put(connection, artifacts, sorted(rows.values(), key=lambda row: row["path_key"]))
+
+
+def artifacts_of(connection: Connection, job_execution_id: UUID, after: str | None, limit: int) -> tuple[Artifact, ...]:
+    """Files that a job left, in an order of no meaning that stays.
+
+    Args:
+        connection: In a transaction.
+        job_execution_id: The job execution.
+        after: The path of the file behind which to start; none means at the first.
+        limit: How many to return at most.
+    """
+    key = {"job": job_execution_id, "limit": limit}
+    if after is None:
+        rows = connection.execute(_ARTIFACTS, key)
+    else:
+        rows = connection.execute(_ARTIFACTS_AFTER, {**key, "after": name_key(after)})
+    return tuple(Artifact(**row._mapping) for row in rows)

@@ -1,0 +1,237 @@
+"""Reports from the database, which equal those of `reports.report`: a page in two statements, however long the history.
+
+The first statement finds the page by the key of the name, walking down an index; the second finds what stands on it.
+Where the page is empty, it is asked instead whether there is anything of the name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+from sqlalchemy import BindParameter, Column, Connection, Table, bindparam, select, tuple_
+
+from ..api.request import ReportRequest
+from ..api.response import (
+    JobExecutionRecord,
+    JobReportResponse,
+    JobReportSummary,
+    PipelineExecutionRecord,
+    PipelineReportResponse,
+    StageExecutionRecord,
+    StageReportResponse,
+    StageReportSummary,
+)
+from ..errors import UnknownNameError
+from ..reports import Cursor, check_found
+from .errors import UnknownReportNameError
+from .tables import job_executions, jobs, logs, name_key, pipeline_executions, pipelines, stage_executions, stages
+
+__all__ = ["report"]
+
+Report = PipelineReportResponse | StageReportResponse | JobReportResponse
+Row = Any
+Rows = Sequence[Row]
+
+
+def report(connection: Connection, request: ReportRequest) -> Report:
+    """Report on past executions.
+
+    Args:
+        connection: In a transaction in which all statements see the same state.
+        request: What is asked for.
+
+    Raises:
+        UnknownReportNameError: There is no pipeline, stage or job of the name.
+        ContractError: The cursor is none.
+    """
+    level = _LEVELS[request.level]
+    page, cursor = level.page(connection, request)
+    if not page:
+        _check_names(connection, request)
+    parts = level.parts_of(connection, [row.id for row in page])
+    names = {f"{name}_name": getattr(request, f"{name}_name") for name in level.names}
+    executions = tuple(level.record(row, parts[row.id]) for row in page)
+    return level.response(**names, executions=executions, next_cursor=cursor)
+
+
+# --- the page --------------------------------------------------------------------------------------------------
+
+
+@frozen(eq=False)
+class _Level:
+    """What a report at one level is made of.
+
+    Attributes:
+        names: The names that a request has, from the pipeline's down.
+        table: The table of the executions.
+        run_id: Its column for the id of the pipeline execution.
+        columns: Those that a record needs.
+        parts: What stands in a record besides: a statement for those of ``ids``, each with its ``owner``.
+        record: Makes a record of a row and its parts.
+        response: Makes the response.
+    """
+
+    names: tuple[str, ...]
+    table: Table
+    run_id: Column[UUID]
+    columns: tuple[str, ...]
+    parts: Any
+    record: Callable[[Row, Rows], Any]
+    response: Callable[..., Report]
+
+    def page(self, connection: Connection, request: ReportRequest) -> tuple[Rows, str | None]:
+        """The rows on the page, and the cursor of the next one."""
+        table = self.table
+        key = [getattr(request, f"{name}_name") for name in self.names]
+        columns = (table.c[name] for name in ("id", "run_number", *_PROGRESS, *self.columns))
+        statement = select(*columns, self.run_id.label("run_id")).where(table.c.name_key == name_key(*key))
+        if request.run_number is not None:
+            statement = statement.where(table.c.run_number == request.run_number)
+        if request.status is not None:
+            statement = statement.where(table.c.status == request.status)
+        if request.cursor is not None:
+            after = Cursor.parse(request.cursor)
+            place = tuple_(after.run_number, after.execution_id)
+            statement = statement.where(tuple_(table.c.run_number, self.run_id) < place)
+        statement = statement.order_by(table.c.run_number.desc(), self.run_id.desc()).limit(request.limit + 1)
+        rows = connection.execute(statement).all()
+        if len(rows) <= request.limit:
+            return rows, None
+        page = rows[: request.limit]
+        return page, str(Cursor(page[-1].run_number, page[-1].run_id))
+
+    def parts_of(self, connection: Connection, ids: Sequence[UUID]) -> Mapping[UUID, Rows]:
+        """What stands in the records besides, by the ids of the executions."""
+        parts: defaultdict[UUID, list[Row]] = defaultdict(list)
+        if ids:
+            for row in connection.execute(self.parts, {"ids": ids}):
+                parts[row.owner].append(row)
+        return parts
+
+
+_PROGRESS = ("status", "start_time", "completion_time")
+_IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
+
+
+def _progress_of(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _PROGRESS}
+
+
+# --- the levels ------------------------------------------------------------------------------------------------
+
+_STAGES = (
+    select(
+        stage_executions.c.pipeline_execution_id.label("owner"),
+        stages.c.name,
+        *(stage_executions.c[name] for name in _PROGRESS),
+    )
+    .join(stages, stage_executions.c.stage_id == stages.c.id)
+    .where(stage_executions.c.pipeline_execution_id.in_(_IDS))
+    .order_by(stage_executions.c.execution_order)
+)
+_JOBS = (
+    select(
+        job_executions.c.stage_execution_id.label("owner"),
+        jobs.c.name,
+        job_executions.c.allow_failure,
+        *(job_executions.c[name] for name in _PROGRESS),
+    )
+    .join(jobs, job_executions.c.job_id == jobs.c.id)
+    .where(job_executions.c.stage_execution_id.in_(_IDS))
+    .order_by(jobs.c.place)
+)
+_LOGS = (
+    select(logs.c.job_execution_id.label("owner"), logs.c.text)
+    .where(logs.c.job_execution_id.in_(_IDS))
+    .order_by(logs.c.job_execution_id, logs.c.sequence)
+)
+
+
+def _pipeline_record(row: Row, parts: Rows) -> PipelineExecutionRecord:
+    return PipelineExecutionRecord(
+        execution_id=row.id,
+        run_number=row.run_number,
+        commit_hash=row.commit_hash,
+        **_progress_of(row),
+        stages=tuple(StageReportSummary(stage_name=part.name, **_progress_of(part)) for part in parts),
+    )
+
+
+def _stage_record(row: Row, parts: Rows) -> StageExecutionRecord:
+    return StageExecutionRecord(
+        execution_id=row.id,
+        run_number=row.run_number,
+        **_progress_of(row),
+        jobs=tuple(
+            JobReportSummary(job_name=part.name, allow_failure=part.allow_failure, **_progress_of(part))
+            for part in parts
+        ),
+    )
+
+
+def _job_record(row: Row, parts: Rows) -> JobExecutionRecord:
+    return JobExecutionRecord(
+        execution_id=row.id,
+        run_number=row.run_number,
+        allow_failure=row.allow_failure,
+        exit_code=row.exit_code,
+        **_progress_of(row),
+        logs="".join(part.text for part in parts),
+    )
+
+
+_LEVELS = {
+    "pipeline": _Level(
+        names=("pipeline",),
+        table=pipeline_executions,
+        run_id=pipeline_executions.c.id,
+        columns=("commit_hash",),
+        parts=_STAGES,
+        record=_pipeline_record,
+        response=PipelineReportResponse,
+    ),
+    "stage": _Level(
+        names=("pipeline", "stage"),
+        table=stage_executions,
+        run_id=stage_executions.c.pipeline_execution_id,
+        columns=(),
+        parts=_JOBS,
+        record=_stage_record,
+        response=StageReportResponse,
+    ),
+    "job": _Level(
+        names=("pipeline", "stage", "job"),
+        table=job_executions,
+        run_id=job_executions.c.pipeline_execution_id,
+        columns=("allow_failure", "exit_code"),
+        parts=_LOGS,
+        record=_job_record,
+        response=JobReportResponse,
+    ),
+}
+
+# --- names -----------------------------------------------------------------------------------------------------
+
+_FOUND = select(
+    select(pipelines.c.id).where(pipelines.c.name == bindparam("name")).exists().label("pipeline"),
+    select(stages.c.id).where(stages.c.name_key == bindparam("stage_key")).exists().label("stage"),
+    select(jobs.c.id).where(jobs.c.name_key == bindparam("job_key")).exists().label("job"),
+)
+
+
+def _check_names(connection: Connection, request: ReportRequest) -> None:
+    stage = (request.pipeline_name, request.stage_name or "")
+    keys = {
+        "name": request.pipeline_name,
+        "stage_key": name_key(*stage),
+        "job_key": name_key(*stage, request.job_name or ""),
+    }
+    found = connection.execute(_FOUND, keys).one()
+    try:
+        check_found(request, **found._mapping)
+    except UnknownNameError as error:
+        raise UnknownReportNameError(error.type, error.problems) from None
