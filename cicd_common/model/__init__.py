@@ -1,10 +1,11 @@
 """The execution logic: what is to run, how it runs, and what it says."""
 
 from .definition import Job, Pipeline, Stage
-from .execution import JobExecution, PipelineExecution, StageExecution
+from .execution import PipelineExecution
 from .explanation import Explanation, Reason
 from .log import ExecutionLog
 from .log_text import LogText
+from .parts import JobExecution, StageExecution
 from .plan import Plan, PlannedStage
 from .span import Span
 from .status import StatusCounts

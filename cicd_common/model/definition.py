@@ -113,7 +113,8 @@ class Pipeline:
         Raises:
             ContractError: An argument is refused.
         """
-        from .execution import JobExecution, PipelineExecution, StageExecution
+        from .execution import PipelineExecution
+        from .parts import JobExecution, StageExecution
 
         return PipelineExecution(
             id=uuid4() if id is None else id,

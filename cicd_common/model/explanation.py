@@ -12,7 +12,8 @@ from attrs import frozen
 from ..enums import ExecutionStatus
 
 if TYPE_CHECKING:
-    from .execution import JobExecution, PipelineExecution
+    from .execution import PipelineExecution
+    from .parts import JobExecution
 
 __all__ = ["Explanation", "Reason", "explain"]
 

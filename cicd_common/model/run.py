@@ -19,7 +19,7 @@ from .status import StatusCounts
 from .vector import Vector
 
 if TYPE_CHECKING:
-    from .execution import JobExecution, StageExecution
+    from .parts import JobExecution, StageExecution
 
 __all__ = ["Run"]
 

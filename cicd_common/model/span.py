@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import frozen
 
 from ..enums import ExecutionStatus
 from .status import StatusCounts
 
-__all__ = ["Span", "earliest", "latest"]
+__all__ = ["Span", "between", "earliest", "latest"]
 
 
 @frozen
@@ -50,3 +50,8 @@ def latest(*times: datetime | None) -> datetime | None:
     """The latest of the times that are known."""
     known = [time for time in times if time is not None]
     return max(known) if known else None
+
+
+def between(start: datetime | None, end: datetime | None) -> timedelta | None:
+    """From a start to an end; none if either is not known."""
+    return None if start is None or end is None else end - start

@@ -13,7 +13,7 @@ from .span import earliest, latest
 if TYPE_CHECKING:
     from ..api.request import JobStatusUpdate
     from ..dto import JobExecutionDTO
-    from .execution import JobExecution
+    from .parts import JobExecution
 
 __all__ = ["UpdateOutcome", "join"]
 
