@@ -66,7 +66,7 @@ def configure(
 
 def _add(secrets: Iterable[str]) -> list[str]:
     refused = []
-    for secret in secrets:
+    for secret in [secrets] if isinstance(secrets, str) else secrets:
         try:
             process_masker.add(secret)
         except ValueError as error:

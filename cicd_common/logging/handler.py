@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
@@ -44,8 +45,33 @@ class LineHandler(logging.Handler):
         self._sink: Sink = StreamSink(stream) if file is None else FileSink(file)
         self.lost = 0
         self._reason = ""
+        self._line: Callable[[logging.LogRecord], str] = self._masked
         super().__init__()
         self.setFormatter(ConsoleFormatter(masker=self._masker))
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the name in the standard library
+        """Write lines with a formatter. What one makes that is not ours is masked as any text.
+
+        Args:
+            fmt: The formatter; none for the one of the standard library.
+        """
+        super().setFormatter(fmt)
+        self._line = fmt.format if isinstance(fmt, LineFormatter) else self._masked
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write the line of a record, if no filter is against it.
+
+        Args:
+            record: Any record.
+
+        Returns:
+            Whether it passed the filters.
+        """
+        passed = self.filter(record) if self.filters else True
+        if passed:
+            with self._masker.lock:
+                self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
 
     def createLock(self) -> None:  # noqa: N802 - the name in the standard library
         """Take the lock of the masker: while a line is masked and written, no secret can be added."""
@@ -75,10 +101,8 @@ class LineHandler(logging.Handler):
         self._sink.close()
         super().close()
 
-    def _line(self, record: logging.LogRecord) -> str:
-        line = self.format(record)
-        # Ours have masked it, piece by piece. What another formatter makes is masked as any text.
-        return line if isinstance(self.formatter, LineFormatter) else scrub(self._masker.mask(line))
+    def _masked(self, record: logging.LogRecord) -> str:
+        return scrub(self._masker.mask(self.format(record)))
 
     def _report(self) -> str:
         record = notice("%d log lines were lost: %s", self.lost, self._reason, lost=self.lost)

@@ -35,6 +35,7 @@ class JsonFormatter(LineFormatter):
     def __init__(self, *_: object, service: str | None = None, masker: SecretMasker | None = None) -> None:
         super().__init__(*_, masker=masker)
         self._service = Fields({"service.name": service}) if service is not None else NO_FIELDS
+        self._service_json = self._service.json
         # The last second that was written, since most lines come in the same one as the line before.
         self._second = (-1, "")
 
@@ -48,12 +49,11 @@ class JsonFormatter(LineFormatter):
     def _render(self, record: logging.LogRecord) -> str:
         start = _start(record.levelname, record.levelno, record.name)
         message = encode_basestring(message_of(record))
-        fields = fields_of(record)
         details = details_of(record)
-        return one_line(
-            f'{{"timestamp":"{self._timestamp(record.created)}{start}{message}'
-            f"{self._service.json}{fields.json}{details.json}}}"
-        )
+        told = details.json if details is not NO_FIELDS else ""
+        fields = fields_of(record).json
+        line = f'{{"timestamp":"{self._timestamp(record.created)}{start}{message}{self._service_json}{fields}{told}}}'
+        return line if line.isascii() else one_line(line)
 
     def _render_masked(self, record: logging.LogRecord) -> str:
         """The same line with every key and value masked; written the slow way, since few lines hold a secret."""

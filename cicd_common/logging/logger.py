@@ -179,7 +179,7 @@ class CicdLogger:
                 fields = fields.join(Fields.of({text_of(name): value for name, value in extra.items()}))
             if given:
                 fields = fields.join(Fields.of(given))
-            frame = _caller(stacklevel)
+            frame = sys._getframe(2) if stacklevel == 1 else _caller(stacklevel)
             record = _record(self.logger, level, frame, msg, args, exc_info and _error_tuple(exc_info), fields)
             if stack_info:
                 record.stack_info = self.logger.findCaller(True, stacklevel + 2)[3]
@@ -223,9 +223,9 @@ def _record(
 ) -> logging.LogRecord:
     code = frame.f_code
     factory = logging.getLogRecordFactory()
-    make = CicdRecord if factory is logging.LogRecord else factory
-    record = make(logger.name, level, code.co_filename, frame.f_lineno, msg, args, exc_info, code.co_name)
-    if isinstance(record, CicdRecord):
+    make: Any = CicdRecord if factory is logging.LogRecord else factory
+    record: Any = make(logger.name, level, code.co_filename, frame.f_lineno, msg, args, exc_info, code.co_name)
+    if make is CicdRecord:
         record.fields = fields
-    vars(record).update(fields.values)
-    return record
+    record.__dict__.update(fields.values)
+    return record  # type: ignore[no-any-return] # a factory may make what it likes

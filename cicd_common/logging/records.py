@@ -82,9 +82,9 @@ def details_of(record: logging.LogRecord) -> Fields:
     Args:
         record: Any record.
     """
-    if not (record.exc_info or record.exc_text or record.stack_info) and record.threadName in _UNTOLD:
-        return NO_FIELDS
-    return Fields(dict(_details(record)))
+    if record.threadName not in _UNTOLD or record.exc_info or record.exc_text or record.stack_info:
+        return Fields(dict(_details(record)))
+    return NO_FIELDS
 
 
 # Threads that no line needs to name: the main one, and one that is not known.

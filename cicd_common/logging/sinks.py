@@ -124,7 +124,11 @@ class _Descriptor:
         written = 0
         try:
             while written < len(data):
-                written += _write_some(self._fd, data[written:])
+                try:
+                    written += os.write(self._fd, data[written:])
+                except BlockingIOError:
+                    if not _has_room_in_time(self._fd):
+                        raise
         finally:
             self._torn = written < len(data) if written else self._torn
 
@@ -146,14 +150,10 @@ def _alone(fd: int) -> Iterator[None]:
             fcntl.lockf(fd, fcntl.LOCK_UN)
 
 
-def _write_some(fd: int, data: bytes) -> int:
-    try:
-        return os.write(fd, data)
-    except BlockingIOError:
-        import select
+def _has_room_in_time(fd: int) -> bool:
+    """Whether a pipe whose owner made it non-blocking takes more, now or soon."""
+    import select
 
-        poll = select.poll()
-        poll.register(fd, select.POLLOUT)
-        if not poll.poll(_PATIENCE):
-            raise
-        return 0
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(_PATIENCE))

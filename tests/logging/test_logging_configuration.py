@@ -121,6 +121,11 @@ class TestConfigure:
         assert "qqq" not in stream.getvalue()
         assert process_masker.mask("hunter2hunter2") == "***"
 
+    def test_one_secret(self) -> None:
+        """A text alone is one secret, not one of each character."""
+        configure(stream=io.StringIO(), secrets="hunter2hunter2")
+        assert process_masker.mask("hunter2hunter2") == "***"
+
     @pytest.mark.parametrize("wrong", [{"format": "xml"}, {"level": "LOUD"}, {"file": "/nowhere/out"}])
     def test_wrong_arguments(self, wrong: dict[str, Any]) -> None:
         """They are refused before anything is changed."""

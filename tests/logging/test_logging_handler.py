@@ -146,6 +146,26 @@ class TestStreams:
         log.info("hunter2hunter2 \ud800")
         assert stream.getvalue() == "*** \ufffd MainThread\n"
 
+    def test_filter(self, log: logging.Logger) -> None:
+        """Filters of the handler are asked."""
+        stream = io.StringIO()
+        handler = handler_on(log, stream)
+        handler.addFilter(lambda record: "no" not in record.msg)
+        assert [handler.handle(logging.makeLogRecord({"msg": text})) for text in ("no", "yes")] == [False, True]
+        log.info("no")
+        log.info("hello")
+        assert messages(stream.getvalue())[-1] == "hello"
+        assert len(stream.getvalue().splitlines()) == 2
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="filters could not replace records before")
+    def test_filter_that_replaces(self, log: logging.Logger) -> None:
+        """What a filter returns in place of a record is written."""
+        stream = io.StringIO()
+        handler = handler_on(log, stream)
+        handler.addFilter(lambda record: logging.makeLogRecord({**vars(record), "msg": "other"}))
+        log.info("hello")
+        assert messages(stream.getvalue()) == ["other"]
+
     def test_console_by_default(self) -> None:
         """Without a formatter it is the one for the console."""
         assert isinstance(LineHandler(io.StringIO()).formatter, ConsoleFormatter)
@@ -251,17 +271,27 @@ class TestLoss:
         assert messages("\n".join(whole)) == ["1 log lines were lost: OSError", "hello"]
         assert handler.lost == 0
 
-    def test_slow_reader(self, log: logging.Logger) -> None:
+    def test_slow_reader(self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
         """A full pipe that is not waited for by itself is waited for."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         _fill(writer)
+        write, full = os.write, threading.Event()
         got: list[bytes] = []
 
+        def watched(fd: int, data: bytes) -> int:
+            try:
+                return write(fd, data)
+            except BlockingIOError:
+                full.set()
+                raise
+
         def drain() -> None:
+            full.wait()
             while data := os.read(reader, 1 << 20):
                 got.append(data)
 
+        monkeypatch.setattr(os, "write", watched)
         with open(writer, "w") as stream:
             handler = handler_on(log, stream)
             thread = threading.Thread(target=drain)
