@@ -21,7 +21,7 @@ import cattrs
 from ._fields import is_checked, is_text, split
 from ._wire import write_time, write_uuid
 
-__all__ = ["compile_reader", "compile_writer", "is_contract"]
+__all__ = ["Made", "compile_plain", "compile_reader", "compile_writer", "is_contract"]
 
 # Text that needs no escaping, so that the quotes around it can stand in the template.
 _QUOTED = (UUID, datetime)
@@ -39,6 +39,20 @@ _LEAF_TESTS = {
     int: "type({0}) is int",
     bool: "type({0}) is bool",
 }
+
+
+class Made(dict[Any, Any]):
+    """Makes what it is asked for, and keeps it. What is there already is had without a call in Python.
+
+    Args:
+        make: Makes the value of a key.
+    """
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self._make = make
+
+    def __missing__(self, key: Any) -> Any:
+        return self.setdefault(key, self._make(key))
 
 
 def is_contract(hint: Any) -> bool:
@@ -138,6 +152,28 @@ def compile_writer(cls: Any) -> Callable[[Any], str]:
         parts.append(f'"{name}":{quote}{{{text}}}{quote}')
     lines.append(f"    return f'{{{{{','.join(parts)}}}}}'")
     return _define("write", lines, names)
+
+
+def compile_plain(cls: Any, use: Callable[[dict[str, Any]], Any] | None = None) -> Callable[[Any], Any]:
+    """Make a function that takes an instance of a type that `is_contract` apart, down to its leaves and no further.
+
+    Args:
+        cls: The class.
+        use: What to do with the dict of an instance; it is returned by default.
+    """
+    names: dict[str, Any] = {"use": use}
+    parts = []
+    for name, hint in _hints(cls).items():
+        base, _, optional = split(hint)
+        item = split(get_args(base)[0])[0] if get_origin(base) is tuple else base
+        value = f"self.{name}"
+        if is_checked(item):
+            names[f"plain_{name}"] = compile_plain(item)
+            value = f"plain_{name}({value})" if item is base else f"[*map(plain_{name}, {value})]"
+            value = f"None if self.{name} is None else {value}" if optional else value
+        parts.append(f"{name!r}: {value}")
+    plain = f"{{{', '.join(parts)}}}"
+    return _define("plain", ["def plain(self):", f"    return {plain if use is None else f'use({plain})'}"], names)
 
 
 def _writer(base: Any) -> Callable[[Any], str]:

@@ -30,7 +30,7 @@ import cattrs
 from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn
 
-from ._compiled import compile_reader, compile_writer, is_contract
+from ._compiled import Made, compile_reader, compile_writer, is_contract
 from ._fields import INTEGER, Refusal, Rule, describe, is_checked, is_text, split
 from ._reading import Reading
 from ._wire import encode, parse, read_time, read_uuid, write_time, write_uuid
@@ -54,7 +54,7 @@ class ContractConverter(cattrs.Converter):
         # The fast way stops at the first problem; a `Reading` then finds them all.
         super().__init__(detailed_validation=False)
         _register_hooks(self)
-        self._writers: dict[type, Callable[[Any], bytes]] = {}
+        self._writers = Made(self._writer)
 
     def loads(self, data: bytes | bytearray | memoryview | str, type: type[T], *, strict: bool = False) -> T:
         """Read JSON.
@@ -93,9 +93,7 @@ class ContractConverter(cattrs.Converter):
                 character.
             TypeError: It holds a value of a type that has no place in JSON.
         """
-        cls = obj.__class__
-        write = self._writers.get(cls) or self._writers.setdefault(cls, self._writer(cls))
-        return write(obj)
+        return self._writers[obj.__class__](obj)  # type: ignore[no-any-return]
 
     def _writer(self, cls: type) -> Callable[[Any], bytes]:
         return self._compile_writer(cls) if is_checked(cls) and is_contract(cls) else self._write_plain
@@ -265,13 +263,13 @@ def _read_optional(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any
     return lambda value, _: None if value is None else read_some(value, some)
 
 
-def write_optional(hint: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
+def _write_optional(hint: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
     (some,) = (arg for arg in get_args(hint) if arg is not NoneType)
     write_some = converter.get_unstructure_hook(some)
     return identity if write_some is identity else lambda value: None if value is None else write_some(value)
 
 
-def write_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list[Any]]:
+def _write_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list[Any]]:
     write_item = converter.get_unstructure_hook(get_args(hint)[0])
     if write_item is identity:
         return list
@@ -289,11 +287,11 @@ def _has_rule(hint: Any) -> bool:
     return get_origin(hint) is Annotated and any(isinstance(note, Rule) for note in get_args(hint)[1:])
 
 
-def is_optional(hint: Any) -> bool:
+def _is_optional(hint: Any) -> bool:
     return get_origin(hint) in (Union, UnionType) and len(get_args(hint)) == 2 and NoneType in get_args(hint)
 
 
-def is_items(hint: Any) -> bool:
+def _is_items(hint: Any) -> bool:
     return get_origin(hint) in (list, set, frozenset) or (get_origin(hint) is tuple and get_args(hint)[-1:] == (...,))
 
 
@@ -329,12 +327,15 @@ _WRITE: dict[Any, Callable[[Any], Any]] = {
 }
 _READ_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {
     attrs.has: _read_class,
-    is_optional: _read_optional,
-    is_items: _read_items,
+    _is_optional: _read_optional,
+    _is_items: _read_items,
     _is_enum: _read_enum,
     _has_rule: _read_annotated,
 }
-_WRITE_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {is_optional: write_optional, is_items: write_items}
+_WRITE_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {
+    _is_optional: _write_optional,
+    _is_items: _write_items,
+}
 
 
 def make_converter(engine: Engine | None = None) -> ContractConverter:
