@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self, overload
 from uuid import UUID
 
-from .._fields import Refusal, in_utc
 from ..api.request import (
     Artifact,
     ArtifactUploadRequest,
@@ -24,9 +23,9 @@ from ..api.response import (
     StageReportResponse,
 )
 from ..dto import PipelineDTO
-from ..errors import ContractError
 from ..model import LogText, Pipeline, PipelineExecution
 from . import definitions, handing_out, moving, outputs, reading, reporting, starting
+from .arguments import Arguments
 from .moving import Applied
 from .opening import open_database
 from .starting import Order, Started
@@ -113,15 +112,19 @@ class ExecutionStore:
             DefinitionError: The definition has the id of something else.
             UnknownPipelineError: There is no definition of the id, or the request has neither of the two.
         """
+        given = Arguments(request_id=request_id, commit_hash=commit_hash, is_local=is_local, at=at)
         if isinstance(what, PipelineExecutionRequest):
             order = Order.of(what)
         else:
             order = Order(
-                pipeline=what, pipeline_id=what.id, request_id=request_id, commit_hash=commit_hash, is_local=is_local
+                pipeline=what,
+                pipeline_id=what.id,
+                request_id=given.request_id,
+                commit_hash=given.commit_hash,
+                is_local=given.is_local,
             )
-        moment = _moment(at)
         with self._database.write() as connection:
-            return starting.start(connection, order, moment)
+            return starting.start(connection, order, given.at or _now())
 
     def apply(self, update: JobStatusUpdate, *, at: datetime | None = None) -> Applied:
         """Join an update with what is known, and do what follows from it: in its job, its stage and its pipeline.
@@ -136,9 +139,9 @@ class ExecutionStore:
         Raises:
             UnknownJobExecutionError: There is no such job.
         """
-        moment = _moment(at)
+        given = Arguments(at=at)
         with self._database.write() as connection:
-            return moving.apply(connection, update, moment)
+            return moving.apply(connection, update, given.at or _now())
 
     def cancel(self, execution_id: UUID, at: datetime | None = None) -> tuple[JobExecutionResponse, ...]:
         """Cancel what was not handed out. Asked again, or too late, it changes nothing.
@@ -153,9 +156,9 @@ class ExecutionStore:
         Raises:
             UnknownExecutionError: There is no such execution.
         """
-        moment = _moment(at)
+        given = Arguments(execution_id=execution_id, at=at)
         with self._database.write() as connection:
-            return moving.cancel(connection, execution_id, moment)
+            return moving.cancel(connection, execution_id, given.at or _now())
 
     def add_artifacts(self, request: ArtifactUploadRequest) -> None:
         """Store what a job left. Of two files of one path, the later one stays.
@@ -181,6 +184,7 @@ class ExecutionStore:
         Raises:
             UnknownExecutionError: There is no such execution.
         """
+        Arguments(execution_id=execution_id)
         with self._database.look() as connection:
             return reading.status(connection, execution_id)
 
@@ -193,6 +197,7 @@ class ExecutionStore:
         Raises:
             UnknownJobExecutionError: There is no such job.
         """
+        Arguments(job_execution_id=job_execution_id)
         with self._database.look() as connection:
             return reading.job_status(connection, job_execution_id)
 
@@ -205,6 +210,7 @@ class ExecutionStore:
         Raises:
             UnknownExecutionError: There is no such execution.
         """
+        Arguments(execution_id=execution_id)
         with self._database.read() as connection:
             return reading.load_execution(connection, execution_id)
 
@@ -230,7 +236,7 @@ class ExecutionStore:
         Args:
             job_execution_id: The job execution.
             after: The sequence of the last chunk that is known; 0, the default, for none.
-            limit: How many chunks to return at most; 1000 by default.
+            limit: How many chunks to return at most, 1 to 1000; 1000 by default.
 
         Returns:
             The chunks, with their gaps. The page before is continued by ``before.join(page.chunks)``.
@@ -238,6 +244,7 @@ class ExecutionStore:
         Raises:
             UnknownJobExecutionError: There is no such job.
         """
+        Arguments(job_execution_id=job_execution_id, after_sequence=after, limit=limit)
         with self._database.read() as connection:
             text = outputs.log_of(connection, job_execution_id, after, limit)
             if not text.chunks:
@@ -250,11 +257,12 @@ class ExecutionStore:
         Args:
             job_execution_id: The job execution.
             after: The path of the last file of the page before; none means the first page.
-            limit: How many to return at most; 1000 by default.
+            limit: How many to return at most, 1 to 1000; 1000 by default.
 
         Raises:
             UnknownJobExecutionError: There is no such job.
         """
+        Arguments(job_execution_id=job_execution_id, path=after, limit=limit)
         with self._database.read() as connection:
             files = outputs.artifacts_of(connection, job_execution_id, after, limit)
             if not files:
@@ -268,8 +276,9 @@ class ExecutionStore:
 
         Args:
             after: The job execution that was the last of the page before; none means the first page.
-            limit: How many to return at most; 1000 by default.
+            limit: How many to return at most, 1 to 1000; 1000 by default.
         """
+        Arguments(after=after, limit=limit)
         with self._database.look() as connection:
             return handing_out.unheard(connection, after, limit)
 
@@ -282,6 +291,7 @@ class ExecutionStore:
         Raises:
             UnknownPipelineError: There is no such pipeline.
         """
+        Arguments(pipeline_id=pipeline_id)
         with self._database.read() as connection:
             return definitions.load_pipeline(connection, pipeline_id)
 
@@ -293,16 +303,12 @@ class ExecutionStore:
         Args:
             name: Only those of this name; none, the default, means all.
             after: The pipeline that was the last of the page before; none means the first page.
-            limit: How many to return at most; 1000 by default.
+            limit: How many to return at most, 1 to 1000; 1000 by default.
         """
+        Arguments(name=name, after=after, limit=limit)
         with self._database.look() as connection:
             return definitions.list_pipelines(connection, name, after, limit)
 
 
-def _moment(at: datetime | None) -> datetime:
-    if at is None:
-        return datetime.now(UTC)
-    try:
-        return in_utc(at)
-    except Refusal as refusal:
-        raise ContractError(ExecutionStore, [refusal.problem("at")]) from None
+def _now() -> datetime:
+    return datetime.now(UTC)
