@@ -106,7 +106,7 @@ class Delivery(Generic[T]):
             return done
 
     def close(self, timeout: float) -> None:
-        """Deliver what is left, and take no more items. What is not delivered in time counts as lost.
+        """Deliver what is left, and take no more items. What still waits after that time is lost.
 
         Args:
             timeout: How long to wait at most, in seconds.
@@ -168,6 +168,6 @@ class Delivery(Generic[T]):
             threading.Event().wait(self._pause * 2 ** (number - 1))
         try:
             send()
-        except Exception:
+        except BaseException:  # Of a canceled task, too: this thread has nobody to tell, and must go on.
             return False
         return True

@@ -64,7 +64,7 @@ class ConsoleFormatter(LineFormatter):
         ]
         stacks = [self._visible(str(details[name])) for name in _STACKS if name in details]
         line = "\n".join([" ".join(filter(None, parts)), *stacks]).replace("\n", "\n    ")
-        return None if self._masker.holds(line) else line
+        return None if self.masker.holds(line) else line
 
     def _field(self, name: str, value: Any) -> str:
         masked = plain(value, self._mask)
@@ -72,7 +72,7 @@ class ConsoleFormatter(LineFormatter):
         return self._styled(self._visible(name) + "=", _DIM) + _escape_controls(text)
 
     def _mask(self, text: str) -> str:
-        return scrub(self._masker.mask(text))
+        return scrub(self.masker.mask(text))
 
     def _visible(self, text: str) -> str:
         return _escape_controls(self._mask(text))

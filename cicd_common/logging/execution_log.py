@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ._delivery import Delivery
@@ -106,7 +107,7 @@ class ExecutionLogHandler(logging.Handler):
         self._order = threading.Lock()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Take a record, if no filter is against it. Never raises.
+        """Take a record, if no filter is against it.
 
         The lock of the handler is not taken: `logging.shutdown` holds it while it waits for `close`, and ``send``
         may log.
@@ -175,7 +176,9 @@ class ExecutionLogHandler(logging.Handler):
 
 
 def _report(lost: int) -> None:
-    logging.getLogger().handle(notice("%d records of executions were lost", lost, lost=lost))
+    # A handler that raises must not end the thread that delivers.
+    with suppress(Exception):
+        logging.getLogger().handle(notice("%d records of executions were lost", lost, lost=lost))
 
 
 def _ids_of(fields: Fields) -> _Ids:

@@ -33,6 +33,9 @@ class LineFormatter(logging.Formatter):
     Args:
         _: What `logging.config` gives to every formatter (a format, a date format, a style): not used.
         masker: Knows the secrets; by default the one of the process.
+
+    Attributes:
+        masker: The one in use.
     """
 
     # What is written if not even a notice can be.
@@ -40,7 +43,7 @@ class LineFormatter(logging.Formatter):
 
     def __init__(self, *_: object, masker: SecretMasker | None = None) -> None:
         super().__init__()
-        self._masker = masker if masker is not None else process_masker
+        self.masker = masker if masker is not None else process_masker
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record, masked, without a line end. Never raises.

@@ -50,13 +50,13 @@ class LineHandler(logging.Handler):
         self.setFormatter(ConsoleFormatter(masker=self._masker))
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the name in the standard library
-        """Write lines with a formatter. What one makes that is not ours is masked as any text.
+        """Write lines with a formatter. What one makes that does not mask by the same masker is masked as any text.
 
         Args:
             fmt: The formatter; none for the one of the standard library.
         """
         super().setFormatter(fmt)
-        self._line = fmt.format if isinstance(fmt, LineFormatter) else self._masked
+        self._line = fmt.format if isinstance(fmt, LineFormatter) and fmt.masker is self._masker else self._masked
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Write the line of a record, if no filter is against it.
@@ -94,11 +94,13 @@ class LineHandler(logging.Handler):
 
     def close(self) -> None:
         """Report what was lost, if that is possible now, and close a file."""
-        with self._masker.lock, suppress(Exception):
-            if self.lost:
-                self._sink.write(self._report())
-                self.lost = 0
-        self._sink.close()
+        # Under the lock, since a thread that is writing must not find that its file is another one.
+        with self._masker.lock:
+            with suppress(Exception):
+                if self.lost:
+                    self._sink.write(self._report())
+                    self.lost = 0
+            self._sink.close()
         super().close()
 
     def _masked(self, record: logging.LogRecord) -> str:

@@ -41,9 +41,9 @@ class JsonFormatter(LineFormatter):
 
     def _line(self, record: logging.LogRecord) -> str | None:
         line = self._render(record)
-        if self._masker.line_holds(line):
+        if self.masker.line_holds(line):
             line = self._render_masked(record)
-            return None if self._masker.line_holds(line) else line
+            return None if self.masker.line_holds(line) else line
         return line
 
     def _render(self, record: logging.LogRecord) -> str:
@@ -57,7 +57,7 @@ class JsonFormatter(LineFormatter):
 
     def _render_masked(self, record: logging.LogRecord) -> str:
         """The same line with every key and value masked; written the slow way, since few lines hold a secret."""
-        mask = self._masker.mask
+        mask = self.masker.mask
         parts: dict[str, Any] = {
             "timestamp": self._timestamp(record.created),
             "level": record.levelname,

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import cicd_common.logging
 from cicd_common.logging import ConsoleFormatter, JsonFormatter, LineHandler, capture_logs, configure, get_logger
 from cicd_common.logging.masking import process_masker
 
@@ -151,7 +152,7 @@ class TestImport:
 
     def test_by_itself(self, tmp_path: Path) -> None:
         """Under another name, beside nothing, it needs only what the standard library's logging needs already."""
-        here = Path(__file__).parents[2] / "cicd_common" / "logging"
+        here = Path(str(cicd_common.logging.__file__)).parent
         there = tmp_path / "vendored" / "logs"
         there.mkdir(parents=True)
         (tmp_path / "vendored" / "__init__.py").touch()

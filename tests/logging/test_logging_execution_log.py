@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import queue
@@ -279,6 +280,30 @@ class TestDelivery:
         assert [(entry["message"], entry["logger"]) for entry in entries] == [
             ("2 records of executions were lost", "cicd_common.logging")
         ]
+
+    @pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+    def test_any_failure(self, sending: Make, error: type[BaseException]) -> None:
+        """Whatever ``send`` raises, and whatever a handler raises that is told of the loss, delivery goes on."""
+
+        class Broken(logging.Handler):
+            def emit(self, _: logging.LogRecord) -> None:
+                raise RuntimeError
+
+        def fail(_: Sequence[ExecutionLog]) -> None:
+            raise error
+
+        one = sending(attempts=1, batch_size=1)
+        logging.getLogger().addHandler(Broken())
+        send, one.handler._send = one.handler._send, fail
+        with execution_context(job_execution_id=JOB):
+            one.log.info("x")
+            one.handler.flush()
+            one.handler._send = send
+            one.log.info("y")
+            one.log.info("z")
+        one.handler.close()
+        assert one.receiver.texts() == ["INFO     worker: y", "INFO     worker: z"]
+        assert one.handler.lost == 1
 
     def test_no_value(self, sending: Make) -> None:
         """What makes no value is a loss."""

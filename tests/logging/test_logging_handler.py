@@ -166,6 +166,15 @@ class TestStreams:
         log.info("hello")
         assert messages(stream.getvalue()) == ["other"]
 
+    def test_other_masker(self, log: logging.Logger) -> None:
+        """A formatter of ours that masks by another masker does not keep the handler from masking by its own."""
+        stream = io.StringIO()
+        handler = handler_on(log, stream)
+        handler.setFormatter(JsonFormatter())
+        handler._masker.add("hunter2hunter2")
+        log.info("hunter2hunter2")
+        assert messages(stream.getvalue()) == ["***"]
+
     def test_console_by_default(self) -> None:
         """Without a formatter it is the one for the console."""
         assert isinstance(LineHandler(io.StringIO()).formatter, ConsoleFormatter)
