@@ -7,11 +7,12 @@ refuses: the types that it reads are the contract's own, whose rules run in thei
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import msgspec
 
 from ._compiled import Made, compile_plain, is_contract
+from ._fields import is_checked
 from .converter import ContractConverter, Engine
 
 __all__ = ["MsgspecConverter"]
@@ -47,8 +48,10 @@ class MsgspecConverter(ContractConverter):
 
 
 def _decoder(type: Any) -> Callable[[Any], Any]:
-    return msgspec.json.Decoder(type).decode if is_contract(type) else _refuse
+    # Only a class of the contract runs rules: a time that stands alone would be taken without its offset.
+    item = get_args(type)[0] if get_origin(type) is tuple else type
+    return msgspec.json.Decoder(type).decode if is_checked(item) and is_contract(type) else _refuse
 
 
 def _refuse(_: Any) -> NoReturn:
-    raise TypeError("not of the contract: its rules would not be kept")
+    raise TypeError("not of the contract")

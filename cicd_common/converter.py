@@ -15,7 +15,7 @@ A new attrs class needs no line here. What its fields demand beyond their types,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import Enum
 from functools import cache, partial
@@ -31,7 +31,7 @@ from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn
 
 from ._compiled import Made, compile_reader, compile_writer, is_contract
-from ._fields import INTEGER, Refusal, Rule, describe, is_checked, is_text, split
+from ._fields import INTEGER, Refusal, Rule, broken, describe, is_checked, is_text, split
 from ._reading import Reading
 from ._wire import encode, parse, read_time, read_uuid, write_time, write_uuid
 from .errors import ContractError
@@ -199,11 +199,17 @@ def _read_float(value: Any, cls: Any) -> float:
 
 def _read_derived(value: Any, hint: Any, base: Any, read: Callable[[Any, Any], Any]) -> Any:
     """Read what is derived from a class: ``cattrs`` hands its hook on to subclasses, enums too, and annotated ones."""
-    cls, _, _ = split(hint)
+    cls, rules, _ = split(hint)
     if _is_enum(cls):
         return _enum_reader(cls)(value, cls)
     plain = read(value, base)
-    return plain if cls is base else cls(plain)
+    return _kept(plain if cls is base else cls(plain), rules)
+
+
+def _kept(value: Any, rules: Iterable[Rule]) -> Any:
+    for refusal in broken(value, rules):
+        raise refusal
+    return value
 
 
 def _read_enum(cls: type[Enum], _: cattrs.Converter) -> Callable[[Any, Any], Enum]:
@@ -254,7 +260,9 @@ def _read_class(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], A
 
 
 def _read_annotated(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    return converter.get_structure_hook(get_args(hint)[0])
+    base, rules, _ = split(hint)
+    read = converter.get_structure_hook(base)
+    return lambda value, _: _kept(read(value, base), rules)
 
 
 def _read_optional(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
