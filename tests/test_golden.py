@@ -1,0 +1,27 @@
+"""The wire does not change unless someone means it to."""
+
+import pytest
+from contract import ENGINES, TYPES, name_of
+from golden_files import DIRECTORY, files, full, least
+
+FILES = files()
+
+
+def test_every_type_has_its_file_and_no_file_is_left_over():
+    """``python tests/golden_files.py`` writes them."""
+    assert {path.name for path in DIRECTORY.iterdir()} == set(FILES)
+
+
+@pytest.mark.parametrize("cls", TYPES, ids=name_of)
+@pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+class TestGolden:
+    def test_is_written_as_it_stands(self, cls, engine):
+        """To the byte."""
+        written = [engine.dumps(make(cls)) for make in (full, least)]
+        assert written == (DIRECTORY / f"{cls.__name__}.jsonl").read_bytes().splitlines()
+
+    def test_is_read_as_it_was_meant(self, cls, engine):
+        """Also by a strict reader."""
+        lines = (DIRECTORY / f"{cls.__name__}.jsonl").read_bytes().splitlines()
+        assert [engine.loads(line, cls) for line in lines] == [full(cls), least(cls)]
+        assert [engine.loads(line, cls, strict=True) for line in lines] == [full(cls), least(cls)]
