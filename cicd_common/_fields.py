@@ -183,6 +183,8 @@ def describe(hint: Any) -> str:
     base, _, optional = split(hint)
     origin = get_origin(base)
     word = _WORDS.get(base) or f"a {getattr(origin or base, '__name__', str(base))}"
+    if origin is Union:
+        word = " or ".join(map(describe, get_args(base)))
     if isinstance(base, type) and issubclass(base, Enum):
         word = "one of " + ", ".join(str(member.value) for member in base)
     return f"{word} or null" if optional else word

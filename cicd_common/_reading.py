@@ -51,7 +51,7 @@ class Reading:
             return self._read_class
         if get_origin(base) is list or (get_origin(base) is tuple and get_args(base)[-1:] == (...,)):
             return self._read_items
-        return self._read_leaf
+        return self._read_mapping if get_origin(base) is dict else self._read_leaf
 
     def _refuse(self, refusal: Refusal, path: _Path) -> Any:
         self.problems.append(refusal.problem(*path))
@@ -72,6 +72,14 @@ class Reading:
             return self._refuse(Refusal("type", "expected a list"), path)
         item = get_args(base)[0]
         return get_origin(base)([self.read(each, item, (*path, at)) for at, each in enumerate(value)])
+
+    def _read_mapping(self, value: Any, base: Any, path: _Path) -> Any:
+        if type(value) is not dict:
+            return self._refuse(Refusal("type", "expected an object"), path)
+        key_hint, hint = get_args(base)
+        return {
+            self.read(key, key_hint, (*path, key)): self.read(each, hint, (*path, key)) for key, each in value.items()
+        }
 
     def _read_class(self, value: Any, base: Any, path: _Path) -> Any:
         if type(value) is not dict:

@@ -114,7 +114,7 @@ def parse(data: bytes | bytearray | memoryview | str) -> Any:
 
 def _decode(data: bytes | bytearray | memoryview) -> str:
     try:
-        return str(data, "utf-8")
+        return bytes(data).decode()
     except UnicodeDecodeError as error:
         message = f"expected UTF-8, found a wrong byte at offset {error.start}"
     raise Refusal("syntax", message)

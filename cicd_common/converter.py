@@ -245,6 +245,18 @@ def _read_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any], 
     return read
 
 
+def _read_fixed_tuple(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    """For ``tuple[X, Y]``."""
+    items = [(converter.get_structure_hook(item), item) for item in get_args(hint)]
+
+    def read(value: Any, _: Any) -> Any:
+        if type(value) is not list or len(value) != len(items):
+            raise Refusal("type", f"expected a list of {len(items)}")
+        return tuple(read_item(each, item) for each, (read_item, item) in zip(value, items, strict=True))
+
+    return read
+
+
 def _read_class(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     if is_checked(cls):
         return compile_reader(cls, converter)
@@ -271,6 +283,20 @@ def _read_optional(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any
     return lambda value, _: None if value is None else read_some(value, some)
 
 
+def _read_union(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    """For a union of what JSON tells apart by itself."""
+    readers = {kind: converter.get_structure_hook(kind) for kind in get_args(hint)}
+    message = f"expected {describe(hint)}"
+
+    def read(value: Any, _: Any) -> Any:
+        kind = type(value)
+        if kind not in readers:
+            raise Refusal("type", message)
+        return readers[kind](value, kind)
+
+    return read
+
+
 def _write_optional(hint: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
     (some,) = (arg for arg in get_args(hint) if arg is not NoneType)
     write_some = converter.get_unstructure_hook(some)
@@ -282,6 +308,11 @@ def _write_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list
     if write_item is identity:
         return list
     return lambda value: [write_item(each) for each in value]
+
+
+def _write_fixed_tuple(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list[Any]]:
+    writers = [converter.get_unstructure_hook(item) for item in get_args(hint)]
+    return lambda value: [write(each) for write, each in zip(writers, value, strict=True)]
 
 
 def _write_str(value: str) -> str:
@@ -299,8 +330,16 @@ def _is_optional(hint: Any) -> bool:
     return get_origin(hint) in (Union, UnionType) and len(get_args(hint)) == 2 and NoneType in get_args(hint)
 
 
+def _is_simple_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, UnionType) and set(get_args(hint)) <= {str, int, float, bool}
+
+
 def _is_items(hint: Any) -> bool:
     return get_origin(hint) in (list, set, frozenset) or (get_origin(hint) is tuple and get_args(hint)[-1:] == (...,))
+
+
+def _is_fixed_tuple(hint: Any) -> bool:
+    return get_origin(hint) is tuple and get_args(hint)[-1:] != (...,)
 
 
 def _is_enum(hint: Any) -> bool:
@@ -336,13 +375,16 @@ _WRITE: dict[Any, Callable[[Any], Any]] = {
 _READ_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {
     attrs.has: _read_class,
     _is_optional: _read_optional,
+    _is_simple_union: _read_union,
     _is_items: _read_items,
+    _is_fixed_tuple: _read_fixed_tuple,
     _is_enum: _read_enum,
     _has_rule: _read_annotated,
 }
 _WRITE_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {
     _is_optional: _write_optional,
     _is_items: _write_items,
+    _is_fixed_tuple: _write_fixed_tuple,
 }
 
 

@@ -1,0 +1,397 @@
+"""The converter as its users see it; what it reads and writes is tested by type, by document and by engine."""
+
+import datetime as dt
+import enum
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import attrs
+import cattrs
+import pytest
+from contract import ENGINES, name_of
+from golden_files import full, least
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cicd_common
+from cicd_common import ContractError, ExecutionStatus, converter, make_converter
+from cicd_common.api.request import JobStatusUpdate
+from cicd_common.converter import ContractConverter
+from cicd_common.dto import JobDTO, JobExecutionDTO
+from cicd_common.model import Job
+
+every_engine = pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+
+
+class TestMakeConverter:
+    def test_the_shared_one_is_a_cattrs_converter(self):
+        """And is what the package exports under the name of its module."""
+        assert isinstance(converter, cattrs.Converter)
+        assert cicd_common.converter is converter
+
+    def test_engines_by_name(self):
+        """Each converter says which it has."""
+        assert [make_converter(engine.engine).engine for engine in ENGINES] == [engine.engine for engine in ENGINES]
+
+    def test_by_default_the_fastest(self):
+        """Of those that are installed."""
+        assert make_converter().engine == converter.engine == ENGINES[-1].engine
+
+    def test_an_engine_that_is_none(self):
+        """One clear error."""
+        with pytest.raises(ValueError, match="expected the engine 'json' or 'msgspec'"):
+            make_converter("orjson")  # type: ignore[arg-type]
+
+    @every_engine
+    def test_hooks_of_ones_own_are_seen_by_no_one_else(self, engine):
+        """A type that JSON does not know, made known."""
+        own = make_converter(engine.engine)
+        own.register_unstructure_hook(complex, lambda value: [value.real, value.imag])
+        own.register_structure_hook(complex, lambda value, _: complex(*value))
+        assert own.loads(own.dumps(Signal(value=1 + 2j)), Signal) == Signal(value=1 + 2j)
+        with pytest.raises(ContractError, match="/value: expected a complex"):
+            own.loads(b'{"value":[1,"x"]}', Signal)
+        with pytest.raises(TypeError):
+            converter.dumps(Signal(value=1j))
+
+
+@attrs.frozen
+class Signal:
+    value: complex
+
+
+@every_engine
+class TestLoads:
+    @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, bytes.decode], ids=lambda kind: kind.__name__)
+    def test_bytes_and_texts(self, engine, kind):
+        """Whatever holds them, with and without characters past ASCII."""
+        for make in (full, least):
+            update = make(JobStatusUpdate)
+            assert engine.loads(kind(engine.dumps(update)), JobStatusUpdate) == update
+
+    def test_a_memoryview_that_is_not_contiguous(self, engine):
+        """Every second byte of it."""
+        data = engine.dumps(full(JobStatusUpdate))
+        spread = bytes(byte for each in data for byte in (each, 0))
+        assert engine.loads(memoryview(spread)[::2], JobStatusUpdate) == full(JobStatusUpdate)
+
+    def test_blanks_around_and_inside(self, engine):
+        """As RFC 8259 allows them."""
+        text = engine.dumps(full(JobStatusUpdate)).decode().replace(",", " ,\r\n\t").replace(":{", " : {")
+        assert engine.loads(f"\n {text}\t", JobStatusUpdate) == full(JobStatusUpdate)
+
+    def test_tuples_and_lists_of_types(self, engine):
+        """Of the contract, read and written."""
+        jobs = (full(JobDTO), least(JobDTO))
+        assert engine.loads(engine.dumps(jobs), tuple[JobDTO, ...]) == jobs
+        assert engine.loads(engine.dumps(list(jobs)), list[JobDTO]) == list(jobs)
+        with pytest.raises(ContractError) as caught:
+            engine.loads(b"[{}, 1]", tuple[JobDTO, ...])
+        assert {problem.pointer.split("/")[1] for problem in caught.value.problems} == {"0", "1"}
+
+    def test_a_missing_key_takes_its_default(self, engine):
+        """Also one that is made anew."""
+        text = b'{"name":"job","script":["true"]}'
+        first, second = (engine.loads(text, Job) for _ in range(2))
+        assert first.id != second.id
+        assert attrs.evolve(first, id=second.id) == second
+
+    def test_an_unknown_key_is_ignored_however_strange_it_is(self, engine):
+        """As long as it is JSON."""
+        text = engine.dumps(full(JobStatusUpdate)).decode()
+        for strange in ("9" * 5_000, "-" + "9" * 5_000, "1e999", '"\\ud83d\\ude00"', "[[[{}]]]", '"\x7f"'):
+            assert engine.loads(text.replace("{", '{"":' + strange + ",", 1), JobStatusUpdate) == full(JobStatusUpdate)
+
+    def test_blanks_before_a_huge_integer(self, engine):
+        """Two ways that are seldom gone, together."""
+        text = engine.dumps(full(JobStatusUpdate)).decode().replace("{", '{"":' + "9" * 5_000 + ",", 1)
+        assert engine.loads(" " + text, JobStatusUpdate) == full(JobStatusUpdate)
+
+    def test_the_data_is_not_changed(self, engine):
+        """Neither what is read nor what is structured."""
+        data = bytearray(engine.dumps(full(JobExecutionDTO)))
+        before = bytes(data)
+        engine.loads(data, JobExecutionDTO)
+        assert data == before
+
+    def test_a_type_that_cannot_be_read_is_no_problem_of_the_data(self, engine):
+        """It is the caller's."""
+        with pytest.raises(cattrs.errors.StructureHandlerNotFoundError):
+            engine.loads(b'{"value":1}', Unreadable)
+
+
+class Opaque:
+    """No one knows how to read this."""
+
+
+@attrs.frozen
+class Unreadable:
+    value: Opaque
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = "blue"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+@attrs.frozen
+class Point:
+    x: int = attrs.field(validator=attrs.validators.ge(0))
+    y: float = 0.0
+
+
+@attrs.frozen
+class Foreign:
+    """A class that the contract does not know, of all that it may hold."""
+
+    points: list[Point]
+    by_name: dict[str, Point]
+    colour: Colour
+    kind: Literal["a", "b"]
+    when: dt.datetime
+    level: Level = Level.LOW
+    tags: frozenset[str] = frozenset()
+    pair: tuple[int, str] | None = None
+    job: JobDTO | None = None
+    status: ExecutionStatus = ExecutionStatus.PENDING
+    text_or_number: str | int = 0
+    anything: Any = None
+    hidden: int = attrs.field(default=7, init=False)
+
+
+@attrs.frozen
+class Lax:
+    """No field is required."""
+
+    a: int = 1
+    b: str = ""
+
+
+NOW = dt.datetime(2026, 1, 31, 13, 30, tzinfo=dt.timezone(dt.timedelta(hours=1)))
+
+
+def foreign(**changes):
+    return Foreign(
+        **{
+            "points": [Point(1, 0.5)],
+            "by_name": {"p": Point(2)},
+            "colour": Colour.BLUE,
+            "kind": "b",
+            "when": NOW,
+            "tags": frozenset({"x"}),
+            "pair": (1, "one"),
+            "job": full(JobDTO),
+            **changes,
+        }
+    )
+
+
+class TestForeignClasses:
+    @every_engine
+    def test_works_without_a_line_in_the_converter(self, engine):
+        """Both ways."""
+        data = engine.dumps(foreign())
+        read = engine.loads(data, Foreign)
+        assert read == foreign()
+        assert engine.loads(data, Foreign, strict=True) == read
+        assert read.when.utcoffset() == dt.timedelta(0)
+
+    def test_the_engines_write_the_same_bytes(self):
+        """A time in UTC, an enum as its value, a set as a list."""
+        written = {engine.dumps(foreign()) for engine in ENGINES}
+        assert len(written) == 1
+        assert b'"colour":"blue","kind":"b","when":"2026-01-31T12:30:00Z","level":1,"tags":["x"]' in written.pop()
+
+    @every_engine
+    @pytest.mark.parametrize(
+        ("changes", "pointer", "code"),
+        [
+            ({"points": "abc"}, "/points", "type"),
+            ({"points": [{"x": -1}]}, "/points/0", "value"),
+            ({"points": [{"x": 1.0}]}, "/points/0/x", "type"),
+            ({"points": [{"x": 2**63}]}, "/points/0/x", "value"),
+            ({"points": [{"x": 1, "y": "0"}]}, "/points/0/y", "type"),
+            ({"points": [{"x": 1, "y": True}]}, "/points/0/y", "type"),
+            ({"by_name": [1]}, "/by_name", "type"),
+            ({"by_name": {"p": {"x": "1"}}}, "/by_name/p/x", "type"),
+            ({"colour": "RED"}, "/colour", "value"),
+            ({"colour": True}, "/colour", "type"),
+            ({"kind": "c"}, "/kind", "value"),
+            ({"when": "2026-01-31T12:30:00"}, "/when", "value"),
+            ({"level": "1"}, "/level", "type"),
+            ({"level": 3}, "/level", "value"),
+            ({"tags": "x"}, "/tags", "type"),
+            ({"tags": [1]}, "/tags", "type"),
+            ({"pair": [1]}, "/pair", "type"),
+            ({"pair": "1x"}, "/pair", "type"),
+            ({"pair": ["1", "x"]}, "/pair", "type"),
+            ({"job": {}}, "/job/id", "missing"),
+            ({"status": "pending"}, "/status", "value"),
+            ({"text_or_number": []}, "/text_or_number", "type"),
+        ],
+    )
+    def test_what_is_wrong_is_one_contract_error(self, engine, changes, pointer, code):
+        """With its place, as far as the class's own hooks tell it."""
+        plain = engine.unstructure(foreign()) | changes
+        with pytest.raises(ContractError) as caught:
+            engine.structure(plain, Foreign)
+        assert (caught.value.problems[0].pointer, caught.value.problems[0].code) == (pointer, code)
+
+    @every_engine
+    @pytest.mark.parametrize("wrong", ["[]", '"a"', "null", "1"])
+    def test_a_class_of_defaults_is_still_an_object(self, engine, wrong):
+        """Nothing is missing in a list, and yet it is none."""
+        assert engine.loads("{}", Lax) == Lax()
+        with pytest.raises(ContractError, match="expected a Lax as an object"):
+            engine.loads(wrong, Lax)
+
+    @every_engine
+    def test_validators_are_asked_even_if_the_class_can_not_be_made(self, engine):
+        """So that their problems are told as well."""
+        with pytest.raises(ContractError) as caught:
+            engine.loads(b'{"x":-1,"y":"0"}', Point)
+        assert {problem.pointer for problem in caught.value.problems} == {"/x", "/y"}
+
+    @every_engine
+    def test_a_validator_that_wants_the_object_is_not_asked_without_it(self, engine):
+        """It is asked when there is one."""
+        assert engine.loads(b'{"low":1,"high":2}', Range) == Range(1, 2)
+        with pytest.raises(ContractError) as caught:
+            engine.loads(b'{"low":3,"high":2}', Range)
+        assert [problem.pointer for problem in caught.value.problems] == [""]
+        with pytest.raises(ContractError) as caught:
+            engine.loads(b'{"low":"3","high":2}', Range)
+        assert [problem.pointer for problem in caught.value.problems] == ["/low"]
+
+    @every_engine
+    @pytest.mark.parametrize("y", [float("nan"), float("inf"), float("-inf")])
+    def test_what_json_can_not_say_is_not_written(self, engine, y):
+        """Rather than something else."""
+        with pytest.raises(ContractError, match="expected finite numbers"):
+            engine.dumps(Point(1, y))
+
+    @every_engine
+    @pytest.mark.parametrize(
+        "wrong", [foreign(when=dt.datetime(2026, 1, 31)), foreign(when=dt.datetime.min.replace(tzinfo=NOW.tzinfo))]
+    )
+    def test_a_time_that_is_no_moment_is_not_written(self, engine, wrong):
+        """Neither one without an offset, nor one before the first year."""
+        with pytest.raises(ContractError, match="expected a time with an offset"):
+            engine.dumps(wrong)
+        with pytest.raises(ContractError, match="expected a time with an offset"):
+            engine.unstructure(wrong)
+
+    @every_engine
+    def test_half_of_a_character_is_not_written(self, engine):
+        """In a class that does not look at its texts itself."""
+        with pytest.raises(ContractError, match="lone surrogates"):
+            engine.dumps(Lax(b="\ud83d"))
+        with pytest.raises(ContractError, match="/b: expected a text without lone surrogates"):
+            engine.structure({"b": "\ud83d"}, Lax)
+
+    @every_engine
+    def test_a_number_out_of_the_range_of_a_double_is_refused(self, engine):
+        """It would be read as infinite."""
+        with pytest.raises(ContractError, match="/y: expected a number in the range of a double"):
+            engine.loads(b'{"x":1,"y":1e999}', Point)
+        assert engine.loads(b'{"x":1,"y":2}', Point).y == 2.0
+
+
+@attrs.frozen
+class Range:
+    low: int
+    high: int = attrs.field()
+
+    @high.validator
+    def _check(self, _: Any, value: int) -> None:
+        if value < self.low:
+            raise ValueError("not a range")
+
+
+class TestPlainValues:
+    """What callers give to constructors, and what is kept of it."""
+
+    class TheirUUID(UUID):
+        """Such as a database driver's."""
+
+    class TheirText(str):
+        __slots__ = ()
+
+    class TheirTime(dt.datetime):
+        """Such as a test's that freezes the clock."""
+
+    def update(self, **changes):
+        return attrs.evolve(full(JobStatusUpdate), **changes)
+
+    def test_subclasses_are_kept_as_the_plain_values_that_they_equal(self):
+        """So that equal objects have equal bytes."""
+        ours = self.update()
+        theirs = self.update(
+            job_execution_id=self.TheirUUID(int=ours.job_execution_id.int),
+            logs=self.TheirText(ours.logs),
+            occurred_at=self.TheirTime.fromtimestamp(ours.occurred_at.timestamp(), dt.UTC),
+        )
+        assert theirs == ours
+        kinds = [type(getattr(theirs, name)) for name in ("job_execution_id", "logs", "occurred_at")]
+        assert kinds == [UUID, str, dt.datetime]
+        assert len({engine.dumps(each) for engine in ENGINES for each in (ours, theirs)}) == 1
+
+    @given(st.timezones(), st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1)), st.booleans())
+    def test_a_time_is_kept_in_utc(self, zone, naive, fold):
+        """Whatever its zone, at the hours that come twice too; equal moments are equal objects with equal bytes."""
+        moment = naive.replace(tzinfo=zone, fold=fold)
+        kept = self.update(occurred_at=moment).occurred_at
+        assert (kept.tzinfo, kept.fold) == (dt.UTC, 0)
+        assert kept == moment.astimezone(dt.UTC)
+
+    @pytest.mark.parametrize(
+        ("changes", "code", "message"),
+        [
+            ({"job_execution_id": str(uuid4())}, "type", "expected a UUID"),
+            ({"sequence": True}, "type", "expected an integer"),
+            ({"sequence": 1.0}, "type", "expected an integer"),
+            ({"sequence": 2**63}, "value", "expected an integer of 1 or more, of at most 64 bits"),
+            ({"status": "RUNNING"}, "type", "expected one of PENDING, RUNNING, SUCCESS, FAILED, CANCELED"),
+            ({"occurred_at": "2026-01-31T12:30:00Z"}, "type", "expected a time"),
+            ({"logs": b"bytes"}, "type", "expected a string"),
+            ({"logs": ExecutionStatus.PENDING}, "type", "expected a string"),
+            ({"logs": "\udc80"}, "value", "expected a text without lone surrogates, which UTF-8 cannot write"),
+            ({"exit_code": "0"}, "type", "expected an integer"),
+        ],
+    )
+    def test_what_is_refused(self, changes, code, message):
+        """With the field as its place."""
+        with pytest.raises(ContractError) as caught:
+            self.update(**changes)
+        [problem] = caught.value.problems
+        assert (problem.pointer, problem.code, problem.message) == (f"/{next(iter(changes))}", code, message)
+
+    @pytest.mark.parametrize(
+        ("script", "pointer", "message"),
+        [
+            (["make"], "/script", "expected a tuple"),
+            ("make", "/script", "expected a tuple"),
+            (("make", 1), "/script/1", "expected a string"),
+        ],
+    )
+    def test_sequences_are_tuples(self, script, pointer, message):
+        """A list could be changed behind the object's back, and a text is no list of its characters."""
+        with pytest.raises(ContractError) as caught:
+            attrs.evolve(full(JobDTO), script=script)
+        assert [(problem.pointer, problem.message) for problem in caught.value.problems] == [(pointer, message)]
+
+    def test_all_values_that_break_a_rule_are_told_at_once(self):
+        """With their places."""
+        with pytest.raises(ContractError) as caught:
+            attrs.evolve(full(JobDTO), name="", script=(), created_at=dt.datetime(2026, 1, 1))
+        assert [problem.pointer for problem in caught.value.problems] in (["/created_at"], ["/name", "/script"])
+
+
+def test_the_shared_converter_is_the_contract_s():
+    """To be told from a stock one."""
+    assert isinstance(converter, ContractConverter)
