@@ -124,7 +124,8 @@ class Delivery(Generic[T]):
             self._waiting.clear()
 
     def _start(self) -> None:
-        # In a context of its own: what is logged while delivering belongs to no execution.
+        # In a context of its own, since what is logged while delivering belongs to no execution: there are versions of
+        # Python whose threads begin with the context of their creator.
         thread = threading.Thread(target=Context().run, args=(self._run,), name="cicd-log-delivery", daemon=True)
         try:
             thread.start()

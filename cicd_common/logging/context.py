@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any, NamedTuple, ParamSpec, Self, TypeVar, cast
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from .fields import NO_FIELDS, Fields
 
@@ -15,11 +15,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Scope(NamedTuple):
-    """The fields in force, and the scope around this one. A value, so that leaving needs no memory of entering."""
+class _Scope:
+    """The fields in force, and the scope around this one. Never changed, so that leaving needs no memory of entering."""
 
-    fields: Fields
-    outer: _Scope | None
+    __slots__ = ("fields", "outer")
+
+    def __init__(self, fields: Fields, outer: _Scope | None) -> None:
+        self.fields = fields
+        self.outer = outer
 
 
 _OUTERMOST = _Scope(NO_FIELDS, None)

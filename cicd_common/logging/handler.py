@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TextIO, cast
+from typing import TextIO
 
 from .console_format import ConsoleFormatter
 from .formatters import LineFormatter, notice
@@ -69,14 +69,10 @@ class LineHandler(logging.Handler):
         """
         passed = self.filter(record) if self.filters else True
         if passed:
+            # In place of the handler's own lock: while a line is masked and written, no secret can be added.
             with self._masker.lock:
                 self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return bool(passed)
-
-    def createLock(self) -> None:  # noqa: N802 - the name in the standard library
-        """Take the lock of the masker: while a line is masked and written, no secret can be added."""
-        super().createLock()
-        self.lock = cast(Any, self._masker.lock)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line of a record.

@@ -107,6 +107,15 @@ class TestConfigure:
         assert "two" in stream.getvalue()
         assert capsys.readouterr().err == ""
 
+    def test_old_file_is_closed(self, tmp_path: Path) -> None:
+        """A handler that is replaced lets go of its file."""
+        configure(file=tmp_path / "out")
+        (old,) = own_handlers()
+        configure(stream=io.StringIO())
+        old.handle(logging.makeLogRecord({"msg": "late"}))
+        assert old.lost == 1
+        assert (tmp_path / "out").read_text() == ""
+
     def test_standard_error(self, capsys: pytest.CaptureFixture[str]) -> None:
         """By default."""
         configure()

@@ -102,6 +102,12 @@ class TestJsonFormatter:
         assert json.loads(line.encode().decode()) == json.loads(line)
         assert not any("\ud800" <= char <= "\udfff" for char in str(json.loads(line)))
 
+    def test_one_line(self) -> None:
+        """Characters that some take for line ends are escaped, and lone surrogates replaced."""
+        line = JsonFormatter().format(record_of(msg="a\x85b\u2028c\u2029d\ud800é"))
+        assert '"message":"a\\u0085b\\u2028c\\u2029d\ufffdé"' in line
+        assert len(line.splitlines()) == 1
+
     def test_not_a_record(self) -> None:
         """What cannot be a line is told of by one."""
         for created in (float("nan"), 1e300, "x"):

@@ -117,6 +117,7 @@ class TestEncodings:
 
     def test_lone_surrogates(self) -> None:
         """A secret that no encoding can write is still masked."""
+        assert masker_of("p\ud800ssword").mask("x p\ufffdssword") == "x ***"
         assert masker_of("p\ud800ssword").mask("x p\ud800ssword") == "x ***"
 
 

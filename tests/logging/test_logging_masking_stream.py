@@ -95,6 +95,8 @@ class TestMaskingStream:
             (["hunter2hunter2"], ["hunter2hunter"], "hunter2hunter"),
             (["abcdefgh", "efghijkl"], ["abcdefgh", "ijkl"], "***"),
             (["abcdefgh", "efghijkl"], ["abcdefgh", "ij-"], "***ij-"),
+            (["abcdefgh12345", "efgh1234"], ["abcdefgh1234", "x"], "abcd***x"),
+            (["abcdefgh12345", "efgh1234"], ["abcdefgh1234", "5x"], "***x"),
             (["abcdefgh"], ["abcdefgh", "abcdefgh", "-"], "***-"),
             (["-----BEGIN-----\nMIIBOgIBAAJ\nab==\n"], ["MIIBO", "gIBAAJ\n"], "***\n"),
         ],
