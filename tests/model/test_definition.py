@@ -1,0 +1,158 @@
+"""What a pipeline refuses, and what it says."""
+
+import itertools
+import random
+
+import attrs
+import pytest
+import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+from moves import job, pipeline
+
+from cicd_common import ContractError
+from cicd_common.model import Pipeline
+
+
+def problems(*stages):
+    with pytest.raises(ContractError) as caught:
+        pipeline(*stages)
+    assert caught.value.type is Pipeline
+    return [(problem.pointer, problem.message) for problem in caught.value.problems]
+
+
+def cycle_in(*jobs):
+    """The cycle that is named, as the names of its jobs."""
+    [(_, message)] = problems(list(jobs))
+    return message.removeprefix("expected no cycle of dependencies, found ").split(" -> ")
+
+
+class TestNamesAndIds:
+    def test_two_stages_of_one_name(self):
+        """Each after the first is a problem."""
+        stages = [attrs.evolve(stage, name="same") for stage in pipeline(["a"], ["b"], ["c"]).stages]
+        with pytest.raises(ContractError) as caught:
+            attrs.evolve(pipeline(["x"]), stages=tuple(stages))
+        assert [(problem.pointer, problem.message) for problem in caught.value.problems] == [
+            ("/stages/1/name", "expected one stage named same, found another"),
+            ("/stages/2/name", "expected one stage named same, found another"),
+        ]
+
+    def test_two_jobs_of_one_name(self):
+        """In one stage or in two."""
+        assert problems(["a", "a"], ["a"]) == [
+            ("/stages/0/jobs/1/name", "expected one job named a, found another"),
+            ("/stages/1/jobs/0/name", "expected one job named a, found another"),
+        ]
+
+    def test_two_of_one_id(self):
+        """Records point to them by it."""
+        first = job("a")
+        found = problems([first, job("b", id=first.id)])
+        assert found == [
+            ("/stages/0/jobs/1/id", "expected an id of its own for the job b, found that of another job"),
+        ]
+        stage = pipeline(["a"]).stages[0]
+        with pytest.raises(ContractError, match="/stages/1/id: expected an id of its own for the stage other"):
+            attrs.evolve(pipeline(["x"]), stages=(stage, attrs.evolve(stage, name="other", jobs=(job("b"),))))
+
+
+class TestDependencies:
+    def test_all_that_is_wrong_is_told_at_once(self):
+        """On itself, on none, on a later stage; each names the jobs."""
+        found = problems([job("a", "a"), job("b", "a", "nowhere", "late")], ["late"])
+        assert found == [
+            ("/stages/0/jobs/0/dependencies/0", "expected job a not to depend on itself"),
+            (
+                "/stages/0/jobs/1/dependencies/1",
+                "expected job b to depend on jobs of this pipeline, which has no job nowhere",
+            ),
+            (
+                "/stages/0/jobs/1/dependencies/2",
+                "expected job b not to depend on job late, which is in a later stage",
+            ),
+        ]
+
+    def test_on_an_earlier_stage_and_on_one_s_own(self):
+        """Both are fine, and so is one that is named twice."""
+        made = pipeline(["a"], [job("b", "a", "c", "c"), "c"])
+        assert made.stages[1].jobs[0].dependencies == ("a", "c", "c")
+
+
+class TestCycles:
+    def test_its_jobs_are_named_in_order(self):
+        """Each waits for the one behind it, and the last is the first again."""
+        assert cycle_in(job("compile", "test"), job("test", "compile")) in (
+            ["compile", "test", "compile"],
+            ["test", "compile", "test"],
+        )
+
+    def test_the_shortest_way_round(self):
+        """Not the first that is found."""
+        jobs = [job("a", "b", "d"), job("b", "c"), job("c", "a"), job("d", "a")]
+        found = cycle_in(*jobs)
+        assert set(found) == {"a", "d"}
+
+    def test_jobs_that_only_wait_for_a_cycle_are_not_part_of_it(self):
+        """Neither are those that it waits for."""
+        found = cycle_in(job("before"), job("a", "b", "before"), job("b", "a"), job("after", "a"), job("last", "after"))
+        assert set(found) == {"a", "b"}
+
+    def test_in_a_later_stage(self):
+        """The place is that of its first job."""
+        found = problems(["x"], ["y", job("a", "b"), job("b", "a")])
+        assert found == [("/stages/1/jobs/1/dependencies", "expected no cycle of dependencies, found a -> b -> a")]
+
+    @given(strategies.pipelines(max_stages=1, max_jobs=6), st.data())
+    def test_a_dependency_more_closes_a_cycle_or_leaves_a_pipeline(self, made, data):
+        """Decided by looking for a way; the cycle that is named is one, and none through its first job is shorter."""
+        jobs = list(made.stages[0].jobs)
+        at = data.draw(st.integers(0, len(jobs) - 1))
+        other = data.draw(st.sampled_from([each.name for each in jobs]))
+        jobs[at] = attrs.evolve(jobs[at], dependencies=(*jobs[at].dependencies, other))
+        needs = {each.name: set(each.dependencies) for each in jobs}
+        if other == jobs[at].name:
+            return
+        if distance(needs, other, jobs[at].name) is None:
+            assert pipeline(jobs).stages[0].jobs == tuple(jobs)
+            return
+        [(_, message)] = problems(jobs)
+        found = message.removeprefix("expected no cycle of dependencies, found ")
+        names = next(path for path in paths(found, set(needs)) if path[0] == path[-1])
+        assert all(after in needs[before] for before, after in itertools.pairwise(names))
+        assert len(names) - 1 == 1 + min(
+            distance(needs, each, names[0]) for each in needs[names[0]] & reachers(needs, names[0])
+        )
+
+    def test_a_hundred_thousand_jobs_in_a_circle(self):
+        """No limit of recursion is hit, and every job is named."""
+        count = 100_000
+        jobs = [job(str(at), str((at + 1) % count)) for at in range(count)]
+        random.Random(1).shuffle(jobs)
+        found = cycle_in(*jobs)
+        assert len(found) == count + 1
+        assert found[0] == found[-1]
+
+
+def distance(needs, start, goal):
+    """How many steps it takes along what jobs wait for; None if there is no way."""
+    reached, steps = {start}, 0
+    while goal not in reached:
+        more = reached.union(*(needs[name] for name in reached))
+        if more == reached:
+            return None
+        reached, steps = more, steps + 1
+    return steps
+
+
+def reachers(needs, goal):
+    return {name for name in needs if distance(needs, name, goal) is not None}
+
+
+def paths(text, names):
+    """The ways in which a text may be a path of names, which may hold arrows themselves."""
+    for name in names:
+        if text == name:
+            yield [name]
+        if text.startswith(f"{name} -> "):
+            yield from ([name, *rest] for rest in paths(text.removeprefix(f"{name} -> "), names))
