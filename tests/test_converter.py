@@ -2,7 +2,8 @@
 
 import datetime as dt
 import enum
-from typing import Any, Literal
+import sys
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import attrs
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 import cicd_common
 from cicd_common import ContractError, ExecutionStatus, converter, make_converter
+from cicd_common._fields import Name, Texts
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.converter import ContractConverter
 from cicd_common.dto import JobDTO, JobExecutionDTO
-from cicd_common.model import Job
+from cicd_common.model import ExecutionLog, Job
 
 every_engine = pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 
@@ -41,6 +43,13 @@ class TestMakeConverter:
         """One clear error."""
         with pytest.raises(ValueError, match="expected the engine 'json' or 'msgspec'"):
             make_converter("orjson")  # type: ignore[arg-type]
+
+    def test_without_msgspec(self, monkeypatch):
+        """The default is json, and asking for msgspec names the extra; `test_package` asks a whole interpreter."""
+        monkeypatch.setitem(sys.modules, "cicd_common._msgspec", None)
+        assert make_converter().engine == "json"
+        with pytest.raises(ImportError, match=r"pip install 'cicd-common\[fast\]'"):
+            make_converter("msgspec")
 
     @every_engine
     def test_hooks_of_ones_own_are_seen_by_no_one_else(self, engine):
@@ -113,6 +122,14 @@ class TestLoads:
         before = bytes(data)
         engine.loads(data, JobExecutionDTO)
         assert data == before
+
+    def test_rules_about_several_fields_hold_when_a_time_had_to_be_shifted(self, engine):
+        """To UTC, which is done on the way."""
+        text = b'{"sequence":0,"timestamp":"2026-01-31T13:30:00+01:00","log_text":"","job_execution_id":"%s"}'
+        read = engine.loads(text % (b"0" * 32), ExecutionLog)
+        assert read.timestamp == dt.datetime(2026, 1, 31, 12, 30, tzinfo=dt.UTC)
+        with pytest.raises(ContractError, match="expected at least one of"):
+            engine.loads(text.replace(b'"%s"', b"null"), ExecutionLog)
 
     def test_a_type_that_cannot_be_read_is_no_problem_of_the_data(self, engine):
         """It is the caller's."""
@@ -191,6 +208,31 @@ def foreign(**changes):
     )
 
 
+class Tag(str):
+    """A text of a kind of its own."""
+
+    __slots__ = ()
+
+
+class Seconds(float):
+    """A number of a kind of its own."""
+
+
+NO_TAG, NO_REST = Tag(""), Seconds(0)
+
+
+@attrs.frozen
+class Borrower:
+    """A class outside the contract that uses its annotations, and kinds of its own."""
+
+    name: Name
+    script: Texts = ("true",)
+    count: Annotated[int, "how many"] = 0
+    tag: Tag = NO_TAG
+    rest: Seconds = NO_REST
+    share: Annotated[float, "of all"] = 0.0
+
+
 class TestForeignClasses:
     @every_engine
     def test_works_without_a_line_in_the_converter(self, engine):
@@ -267,6 +309,31 @@ class TestForeignClasses:
         with pytest.raises(ContractError) as caught:
             engine.loads(b'{"low":"3","high":2}', Range)
         assert [problem.pointer for problem in caught.value.problems] == ["/low"]
+
+    @every_engine
+    def test_annotations_of_the_contract_and_kinds_of_ones_own(self, engine):
+        """Their rules are kept, and their kinds made."""
+        text = b'{"name":"n","script":["a"],"count":1,"tag":"t","rest":1.5,"share":0.5}'
+        read = engine.loads(text, Borrower)
+        assert read == Borrower("n", ("a",), 1, Tag("t"), Seconds(1.5), 0.5)
+        assert (type(read.tag), type(read.rest)) == (Tag, Seconds)
+        assert engine.dumps(read) == text
+        for strict in (False, True):
+            with pytest.raises(ContractError) as caught:
+                engine.loads(
+                    b'{"name":"","script":[],"count":true,"tag":1,"rest":"1","share":[]}', Borrower, strict=strict
+                )
+            assert [(problem.pointer, problem.code) for problem in caught.value.problems] == [
+                ("/name", "value"),
+                ("/script", "value"),
+                ("/count", "type"),
+                ("/tag", "type"),
+                ("/rest", "type"),
+                ("/share", "type"),
+            ]
+        for key, value in (("name", '" "'), ("script", "[]")):
+            with pytest.raises(ContractError, match=f"/{key}: expected"):
+                engine.loads(f'{{"name":"n","{key}":{value}}}', Borrower)
 
     @every_engine
     @pytest.mark.parametrize("y", [float("nan"), float("inf"), float("-inf")])
