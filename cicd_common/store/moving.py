@@ -146,12 +146,11 @@ def _put(connection: Connection, state: _State, job: JobExecutionDTO, at: dateti
     now = counted_status(job.status, job.allow_failure)
     _put_job(connection, job)
     stage = state.stage.after(was, now, job.start_time, job.completion_time)
-    if stage != state.stage:
-        _put_parents(connection, state, stage)
+    run = state.run if stage == state.stage else _put_parents(connection, state, stage)
     if was is now or not now.is_terminal:
         return ()
     if now is not ExecutionStatus.SUCCESS:
-        _halt(connection, state.run_id)
+        _halt(connection, state.run_id, run, state.canceled_at)
         return ()
     if state.is_needed:
         release(connection, state.run_id, job.job_id)
@@ -165,11 +164,12 @@ def _put_job(connection: Connection, job: JobExecutionDTO) -> None:
     connection.execute(_PUT[job_executions], {"key": job.id, **{name: getattr(job, name) for name in names}})
 
 
-def _put_parents(connection: Connection, state: _State, stage: Span) -> None:
+def _put_parents(connection: Connection, state: _State, stage: Span) -> Span:
     connection.execute(_PUT[stage_executions], {"key": state.job.stage_execution_id, **span_values(stage)})
     run = state.run.after(state.stage.counts.status, stage.counts.status, stage.start, stage.end)
     if run != state.run:
         connection.execute(_PUT[pipeline_executions], {"key": state.run_id, **run_values(run, state.canceled_at)})
+    return run
 
 
 # --- halting ---------------------------------------------------------------------------------------------------
@@ -195,25 +195,21 @@ def cancel(connection: Connection, execution_id: UUID, at: datetime) -> tuple[Jo
     if span_of(row).counts.status.is_terminal:
         return ()
     if row.canceled_at is None:
-        connection.execute(_PUT[pipeline_executions], {"key": execution_id, "canceled_at": at})
-        _halt(connection, execution_id)
+        _halt(connection, execution_id, span_of(row), at)
     rows = connection.execute(_TO_STOP, {"run_id": execution_id})
     return tuple(JobExecutionResponse(job_execution_id=each.id, status=each.status) for each in rows)
 
 
-def _halt(connection: Connection, run_id: UUID) -> None:
-    """Cancel every job of a run that was not handed out."""
-    key = {"run_id": run_id}
-    rows = connection.execute(_WAITING_STAGES, key).all()
-    if not rows:
-        return
-    connection.execute(_CANCEL_WAITING, key)
-    row = connection.execute(_LOCK_RUN, key).one()
-    run, stages = span_of(row), []
-    for each in rows:
-        was = span_of(each)
-        now = Span(was.counts + StatusCounts(pending=-each.waiting, canceled=each.waiting), was.start, was.end)
+def _halt(connection: Connection, run_id: UUID, run: Span, canceled_at: datetime | None) -> None:
+    """Cancel every job of a run that was not handed out, and store its span and when canceling was asked for."""
+    stages = []
+    for row in connection.execute(_WAITING_STAGES, {"run_id": run_id}):
+        was = span_of(row)
+        now = Span(was.counts + StatusCounts(pending=-row.waiting, canceled=row.waiting), was.start, was.end)
         run = run.after(was.counts.status, now.counts.status, now.start, now.end)
-        stages.append({"key": each.id, **span_values(now)})
-    connection.execute(_PUT[stage_executions], stages)
-    connection.execute(_PUT[pipeline_executions], {"key": run_id, **run_values(run, row.canceled_at)})
+        stages.append({"key": row.id, **span_values(now)})
+    if stages:
+        connection.execute(_CANCEL_WAITING, {"run_id": run_id})
+        connection.execute(_PUT[stage_executions], stages)
+    values = {"key": run_id, "canceled_at": canceled_at, **run_values(run, canceled_at)}
+    connection.execute(_PUT[pipeline_executions], values)
