@@ -317,19 +317,19 @@ def _check_of(hints: dict[str, Any], own: Callable[[Any], None] | None) -> Calla
     lines = ["def check(self):"]
     for field, hint in hints.items():
         base, rules, optional = split(hint)
-        tests = [rule.test for rule in rules]
+        unless_none = "value is not None and " if optional else ""
+        if rules:
+            lines += [f"    value = self.{field}", f"    if {unless_none}not ({_all_of(rules)}): return settle(self)"]
         if item_rules := _item_rules(base):
-            names[f"is_{field}"] = item_rules[0].accepts
-            tests.append(f"all(map(is_{field}, value))")
-        if tests:
-            unless_none = "value is not None and " if optional else ""
-            lines += [
-                f"    value = self.{field}",
-                f"    if {unless_none}not ({' and '.join(tests)}): return settle(self)",
-            ]
+            every = f"self.{field} or ()" if optional else f"self.{field}"
+            lines += [f"    for value in {every}:", f"        if not ({_all_of(item_rules)}): return settle(self)"]
     lines.append("    own(self)" if own is not None else "    return None")
     exec("\n".join(lines), names)
     return names["check"]  # type: ignore[no-any-return]
+
+
+def _all_of(rules: tuple[Rule, ...]) -> str:
+    return " and ".join(f"({rule.test})" for rule in rules)
 
 
 def _item_rules(base: Any) -> tuple[Rule, ...]:
