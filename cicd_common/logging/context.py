@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 class _Scope:
-    """The fields in force, and the scope around this one. Never changed, so that leaving needs no memory of entering."""
+    """The fields in force, and the scope around this one. Never changed: leaving needs no memory of entering."""
 
     __slots__ = ("fields", "outer")
 

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ._delivery import Delivery
 from ._fork import renew_in_child
@@ -33,15 +33,8 @@ MOST_EXECUTIONS = 10_000
 
 # Text, since the type is not imported before a record needs it.
 _Ids: TypeAlias = "tuple[UUID | None, UUID | None, UUID | None]"
-
-
-class _Entry(NamedTuple):
-    """What becomes an `ExecutionLog`."""
-
-    ids: _Ids
-    sequence: int
-    created: float
-    text: str
+# What becomes a value: the ids, the sequence, the time and the text.
+_Entry: TypeAlias = "tuple[_Ids, int, float, str]"
 
 
 class ExecutionLogHandler(logging.Handler):
@@ -152,7 +145,7 @@ class ExecutionLogHandler(logging.Handler):
             self._sequences[execution] = sequence + 1
             if len(self._sequences) > MOST_EXECUTIONS:
                 self._sequences.popitem(last=False)
-            self._delivery.put(_Entry(ids, sequence, created, text))
+            self._delivery.put((ids, sequence, created, text))
 
     def _prepare(self, batch: list[_Entry]) -> Callable[[], object]:
         # Imported here, since only a program that sends logs needs them.
@@ -162,15 +155,15 @@ class ExecutionLogHandler(logging.Handler):
 
         logs = tuple(
             ExecutionLog(
-                pipeline_execution_id=entry.ids[0],
-                stage_execution_id=entry.ids[1],
-                job_execution_id=entry.ids[2],
-                sequence=entry.sequence,
-                timestamp=datetime.fromtimestamp(entry.created, UTC),
+                pipeline_execution_id=ids[0],
+                stage_execution_id=ids[1],
+                job_execution_id=ids[2],
+                sequence=sequence,
+                timestamp=datetime.fromtimestamp(created, UTC),
                 # Once more: secrets may have been added while it waited.
-                log_text=scrub(self._masker.mask(entry.text)),
+                log_text=scrub(self._masker.mask(text)),
             )
-            for entry in batch
+            for ids, sequence, created, text in batch
         )
         return lambda: self._send(logs)
 
