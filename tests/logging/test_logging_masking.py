@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import logging
 import threading
@@ -17,6 +18,7 @@ from logging_strategies import FORMS, HARD, forms_of, secrets, tangled, texts
 from cicd_common.logging import ConsoleFormatter, JsonFormatter, SecretMasker, capture_logs, execution_context
 from cicd_common.logging._encodings import ENCODINGS, SHORTEST, _octets
 from cicd_common.logging._needles import MANY
+from cicd_common.logging.sinks import StreamSink
 
 
 def masker_of(*known: str) -> SecretMasker:
@@ -234,6 +236,28 @@ class TestAdd:
                 thread.join()
         assert "hunter2" in written.text[:size]
         assert "hunter2" not in written.text[size:]
+
+    def test_waits_for_lines_under_way(self) -> None:
+        """A line that was masked before, and is not written yet, is written before it returns."""
+        written, order = Written(), []
+
+        def add() -> None:
+            written.masker.add("hunter2hunter2")
+            order.append("added")
+
+        adding = threading.Thread(target=add)
+
+        class Slow(io.StringIO):
+            def write(self, text: str) -> int:
+                adding.start()
+                adding.join(0.2)  # Time enough to return, if it did not wait.
+                order.append("written")
+                return super().write(text)
+
+        written.handler._sink = StreamSink(Slow())
+        written.log.info("hunter2hunter2")
+        adding.join()
+        assert order == ["written", "added"]
 
 
 class TestLines:
