@@ -1,0 +1,50 @@
+"""What the processes do that the tests of the store start."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from cicd_common import ExecutionStatus
+from cicd_common.api.request import JobStatusUpdate
+from cicd_common.store import ExecutionStore
+
+MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+def apply_all(url: str, updates: Any, results: Any) -> None:
+    """Apply updates until there is a None, and tell which jobs were handed out."""
+    with ExecutionStore(url) as store:
+        while (update := updates.get()) is not None:
+            results.put([job.job_execution_id for job in store.apply(update, at=MOMENT).jobs])
+
+
+def start_all(url: str, barrier: Any, pipelines: Any, results: Any) -> None:
+    """Open the store together with others, then start pipelines, each with the id of its request."""
+    barrier.wait()
+    with ExecutionStore(url) as store:
+        for pipeline, request_id in pipelines:
+            started = store.start(pipeline, request_id=request_id)
+            results.put((pipeline.id, started.execution, [job.job_execution_id for job in started.jobs]))
+    results.put(None)
+
+
+def write_on(url: str, pipeline: Any, acknowledgements: Any) -> None:
+    """Start runs and report on their jobs, and acknowledge each write, until killed."""
+    store = ExecutionStore(url)
+    while True:
+        started = store.start(pipeline)
+        acknowledgements.send(("started", started.execution))
+        jobs = list(started.jobs)
+        for job in jobs:
+            for sequence, status in enumerate((ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS), 1):
+                update = JobStatusUpdate(
+                    job_execution_id=job.job_execution_id,
+                    sequence=sequence,
+                    status=status,
+                    occurred_at=MOMENT,
+                    logs=f"{os.getpid()}\n",
+                )
+                jobs += store.apply(update).jobs
+                acknowledgements.send(("applied", update))
