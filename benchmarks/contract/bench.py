@@ -1,0 +1,70 @@
+"""What reading and writing the contract costs, against its peers. Prints tables of ratios.
+
+Run by ``scripts/bench contract``; with ``--write`` it writes the tables to RESULTS.md too, with ``--pyperf FILE`` all
+times to a file that ``python -m pyperf`` reads, with ``--strict`` it fails if a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyperf
+from figures import Figures, Timed
+from goals import goals
+from imports import measure_imports
+from report import report
+
+_HERE = Path(__file__).parent
+
+
+def _measure(what: str, processes: int, rounds: int) -> list[list[Timed]]:
+    """The times of several fresh processes, one after the other."""
+    command = [sys.executable, str(_HERE / "worker.py"), what, str(rounds)]
+    outputs = [subprocess.check_output(command, text=True) for _ in range(processes)]
+    return [[((*key,), times) for key, times in json.loads(output)] for output in outputs]
+
+
+def _save(processes: list[list[Timed]], path: str) -> None:
+    """Write all times as a suite of pyperf, a run for each process."""
+    by_key = {key: [dict(process)[key] for process in processes] for key, _ in processes[0]}
+    benchmarks = [
+        pyperf.Benchmark(
+            [pyperf.Run(times, metadata={"name": ", ".join(key)}, collect_metadata=False) for times in runs]
+        )
+        for key, runs in by_key.items()
+    ]
+    pyperf.BenchmarkSuite(benchmarks).dump(path, replace=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench contract", description=__doc__.splitlines()[0])
+    parser.add_argument("--processes", type=int, default=5, help="how many processes measure, one after the other")
+    parser.add_argument("--rounds", type=int, default=30, help="how often each of them times everything")
+    parser.add_argument("--write", action="store_true", help="write RESULTS.md")
+    parser.add_argument("--pyperf", metavar="FILE", help="write all times to a file for pyperf")
+    parser.add_argument("--strict", action="store_true", help="fail if a goal is missed")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = _options()
+    processes = _measure("tables", options.processes, options.rounds)
+    tables = Figures.of(processes)
+    scaling = Figures.of(_measure("scaling", options.processes, max(5, options.rounds // 2)))
+    messages = list(dict.fromkeys(message for (message, _, _), _ in processes[0]))
+    reached = goals(tables, scaling, measure_imports(options.rounds), messages)
+    text = report(tables, reached, messages)
+    print(text)
+    if options.write:
+        (_HERE / "RESULTS.md").write_text(text)
+    if options.pyperf:
+        _save(processes, options.pyperf)
+    return int(options.strict and not all(goal.is_met for goal in reached))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What is timed: each message and each contender, reading and writing."""
+
+from __future__ import annotations
+
+from timeit import Timer
+from typing import Any
+
+import attrs
+from messages import Message, messages, pipeline
+from peers import OURS, PEERS, Contender
+
+__all__ = ["LARGE", "SMALL", "Case", "scaling_cases", "table_cases"]
+
+SMALL, LARGE = 100, 10_000
+
+
+@attrs.frozen(eq=False)
+class Case:
+    """One expression to time.
+
+    Attributes:
+        key: The names of the message, of the contender, and ``read`` or ``write``.
+        expression: The expression.
+        names: The values of the names in it.
+    """
+
+    key: tuple[str, str, str]
+    expression: str
+    names: dict[str, Any]
+
+    def timer(self) -> Timer:
+        return Timer(self.expression, globals=self.names)
+
+
+def table_cases() -> list[list[Case]]:
+    """The cases of the tables, by message."""
+    return [_cases(message, [*OURS, *PEERS]) for message in messages()]
+
+
+def scaling_cases() -> list[list[Case]]:
+    """A small and a large pipeline, named by how many jobs they have, for this package alone."""
+    return [_cases(Message(str(jobs), pipeline(jobs)), OURS) for jobs in (SMALL, LARGE)]
+
+
+def _cases(message: Message, contenders: list[Contender]) -> list[Case]:
+    return [case for contender in contenders for case in _both_ways(message, contender)]
+
+
+def _both_ways(message: Message, contender: Contender) -> list[Case]:
+    names = {**contender.prepare(message.type), "text": message.text}
+    names["obj"] = eval(contender.read, names)
+    _expect_same(message, contender, eval(contender.write, names))
+    return [
+        Case((message.name, contender.name, "read"), contender.read, names),
+        Case((message.name, contender.name, "write"), contender.write, names),
+    ]
+
+
+def _expect_same(message: Message, contender: Contender, written: bytes) -> None:
+    """Make sure that everyone does the same work: what they write says what they were given to read."""
+    ours = OURS[0]
+    names = {**ours.prepare(message.type), "text": written}
+    if eval(ours.read, names) != message.obj:
+        raise ValueError(f"{contender.name} does not give back the {message.name}")

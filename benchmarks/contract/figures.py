@@ -1,0 +1,54 @@
+"""What was measured, as ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import geometric_mean, median
+
+import attrs
+
+__all__ = ["BOTH", "Figures", "Timed"]
+
+Key = tuple[str, str, str]
+Timed = tuple[Key, list[float]]
+BOTH = ("read", "write")
+
+
+@attrs.frozen
+class Figures:
+    """The least time of each case, in each process.
+
+    Other work on the machine only ever adds time, so that the least is the nearest to what the code costs. What differs
+    from process to process (hashes, where memory lies) is evened out by the median.
+
+    Attributes:
+        processes: For each process the seconds of each case.
+    """
+
+    processes: list[dict[Key, float]]
+
+    @classmethod
+    def of(cls, processes: Iterable[Iterable[Timed]]) -> Figures:
+        return cls([{key: min(times) for key, times in process} for process in processes])
+
+    def microseconds(self, message: str, contender: str, way: str) -> float:
+        return 1e6 * median(process[message, contender, way] for process in self.processes)
+
+    def ratio(self, message: str, ours: str, peer: str, ways: Sequence[str] = BOTH) -> float:
+        return median(
+            _sum(process, message, ours, ways) / _sum(process, message, peer, ways) for process in self.processes
+        )
+
+    def mean_ratio(self, messages: Iterable[str], ours: str, peer: str, ways: Sequence[str] = BOTH) -> float:
+        return geometric_mean([self.ratio(message, ours, peer, ways) for message in messages])
+
+    def growth(self, small: int, large: int, ours: str) -> float:
+        """The cost of each job of a large pipeline, to that of each job of a small one."""
+        return median(
+            (_sum(process, str(large), ours, BOTH) / large) / (_sum(process, str(small), ours, BOTH) / small)
+            for process in self.processes
+        )
+
+
+def _sum(process: dict[Key, float], message: str, contender: str, ways: Sequence[str]) -> float:
+    return sum(process[message, contender, way] for way in ways)

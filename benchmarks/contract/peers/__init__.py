@@ -1,0 +1,35 @@
+"""Everyone who takes part: this package, and those it is measured against, each in a module of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cicd_common import dto, make_converter, model
+from cicd_common.api import request, response
+from cicd_common.converter import Engine
+
+from . import adaptix_retort, cattrs_classes, mashumaro_codecs, msgspec_structs, pydantic_models
+from .contender import Contender
+
+__all__ = ["OURS", "PEERS", "Contender"]
+
+_TYPES = {**vars(model), **vars(dto), **vars(response), **vars(request)}
+
+
+def _ours(engine: Engine) -> Contender:
+    converter = make_converter(engine)
+
+    def prepare(name: str) -> dict[str, Any]:
+        return {"converter": converter, "cls": _TYPES[name]}
+
+    return Contender(engine, prepare, "converter.loads(text, cls)", "converter.dumps(obj)")
+
+
+OURS = [_ours("msgspec"), _ours("json")]
+PEERS = [
+    *pydantic_models.CONTENDERS,
+    *msgspec_structs.CONTENDERS,
+    *mashumaro_codecs.CONTENDERS,
+    *adaptix_retort.CONTENDERS,
+    *cattrs_classes.CONTENDERS,
+]

@@ -1,0 +1,135 @@
+"""The messages as models of pydantic.
+
+As https://docs.pydantic.dev/latest/concepts/performance/ advises: JSON is validated without a detour by Python objects,
+by adapters that are made once; the rules are constraints, which run in Rust. As strict as pydantic can be. Whether
+jobs fit together, it asks the same function as this package does.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+
+from cicd_common import ExecutionStatus
+from cicd_common.model.graph import problems_of
+
+from .contender import Contender
+
+__all__ = ["CONTENDERS"]
+
+_MAX = 2**63 - 1
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_EDGE = rf"[^\s{_CONTROL}]"
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=rf"^{_EDGE}(?:[^{_CONTROL}]*{_EDGE})?$")]
+Integer = Annotated[int, Field(ge=-_MAX - 1, le=_MAX)]
+Count = Annotated[int, Field(ge=0, le=_MAX)]
+Ordinal = Annotated[int, Field(ge=1, le=_MAX)]
+Texts = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class JobStatusUpdate(Model):
+    job_execution_id: UUID
+    sequence: Ordinal
+    status: ExecutionStatus
+    occurred_at: AwareDatetime
+    logs: str = ""
+    exit_code: Integer | None = None
+
+
+class JobDTO(Model):
+    id: UUID
+    stage_id: UUID
+    name: Name
+    script: Texts
+    docker_image: str | None = None
+    working_dir: str | None = None
+    dependencies: tuple[UUID, ...] = ()
+    allow_failure: bool = False
+    artifacts: tuple[str, ...] = ()
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class JobExecutionDTO(Model):
+    id: UUID
+    stage_execution_id: UUID
+    job_id: UUID
+    status: ExecutionStatus
+    allow_failure: bool = False
+    exit_code: Integer | None = None
+    queued_at: AwareDatetime | None = None
+    start_time: AwareDatetime | None = None
+    completion_time: AwareDatetime | None = None
+    last_sequence: Count = 0
+    logs: str = ""
+    job: JobDTO | None = None
+
+
+class StageReportSummary(Model):
+    stage_name: Name
+    status: ExecutionStatus
+    start_time: AwareDatetime | None = None
+    completion_time: AwareDatetime | None = None
+
+
+class PipelineExecutionRecord(Model):
+    execution_id: UUID
+    run_number: Ordinal
+    commit_hash: str | None = None
+    status: ExecutionStatus
+    start_time: AwareDatetime | None = None
+    completion_time: AwareDatetime | None = None
+    stages: tuple[StageReportSummary, ...]
+
+
+class PipelineReportResponse(Model):
+    pipeline_name: Name
+    executions: tuple[PipelineExecutionRecord, ...]
+    next_cursor: str | None = None
+
+
+class Job(Model):
+    id: UUID
+    name: Name
+    script: Texts
+    docker_image: str | None = None
+    working_dir: str | None = None
+    dependencies: tuple[Name, ...] = ()
+    allow_failure: bool = False
+    artifacts: tuple[str, ...] = ()
+
+
+class Stage(Model):
+    id: UUID
+    name: Name
+    jobs: Annotated[tuple[Job, ...], Field(min_length=1)]
+
+
+class Pipeline(Model):
+    id: UUID
+    name: Name
+    repo_url: str
+    branch: Name = "main"
+    commit_hash: str | None = None
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _jobs_fit_together(self) -> Self:
+        if problems_of(self.stages):
+            raise ValueError("expected jobs that fit together")
+        return self
+
+
+def _prepare(name: str) -> dict[str, Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(globals()[name])
+    return {"read": adapter.validate_json, "write": adapter.dump_json}
+
+
+CONTENDERS = [Contender("pydantic v2", _prepare)]

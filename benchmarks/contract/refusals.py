@@ -1,0 +1,52 @@
+"""What each contender refuses: how far a comparison with it is one of the same work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from messages import Message, messages
+from peers import Contender
+
+__all__ = ["BROKEN", "refused"]
+
+# The type of a message, the rule that is broken, and how.
+BROKEN: list[tuple[str, str, Callable[[Any], Any]]] = [
+    ("JobStatusUpdate", "a string for an integer", lambda plain: plain.update(sequence="7")),
+    ("JobStatusUpdate", "a fraction for an integer", lambda plain: plain.update(sequence=7.0)),
+    ("JobStatusUpdate", "true for an integer", lambda plain: plain.update(sequence=True)),
+    ("JobStatusUpdate", "an integer for a string", lambda plain: plain.update(logs=5)),
+    ("JobStatusUpdate", "an integer below its bound", lambda plain: plain.update(sequence=0)),
+    ("JobStatusUpdate", "an integer of 65 bits", lambda plain: plain.update(exit_code=2**64)),
+    ("JobStatusUpdate", "a time without an offset", lambda plain: plain.update(occurred_at="2026-01-31T12:00:00")),
+    ("JobStatusUpdate", "an unknown status", lambda plain: plain.update(status="running")),
+    ("JobExecutionDTO", "a string for a list", lambda plain: plain["job"].update(script="make")),
+    ("JobExecutionDTO", "an empty list", lambda plain: plain["job"].update(script=[])),
+    ("JobExecutionDTO", "a name with a blank at its end", lambda plain: plain["job"].update(name="tests ")),
+    ("Pipeline", "a name that is too long", lambda plain: plain.update(name="x" * 256)),
+    ("Pipeline", "a name with a line break", lambda plain: plain["stages"][0].update(name="a\nb")),
+    ("Pipeline", "an empty name among others", lambda plain: _job(plain, 1).update(dependencies=[""])),
+    ("Pipeline", "a dependency that is not there", lambda plain: _job(plain, 1).update(dependencies=["nothing"])),
+    ("Pipeline", "two jobs of one name", lambda plain: _job(plain, 1).update(name=_job(plain, 0)["name"])),
+]
+
+
+def refused(contender: Contender) -> int:
+    """How many of the `BROKEN` documents a contender refuses."""
+    by_type = {message.type: message for message in messages()}
+    return sum(_refuses(contender, by_type[name], spoil) for name, _, spoil in BROKEN)
+
+
+def _refuses(contender: Contender, message: Message, spoil: Callable[[Any], Any]) -> bool:
+    plain = json.loads(message.text)
+    spoil(plain)
+    try:
+        eval(contender.read, {**contender.prepare(message.type), "text": json.dumps(plain).encode()})
+    except Exception:
+        return True
+    return False
+
+
+def _job(plain: dict[str, Any], at: int) -> Any:
+    return plain["stages"][0]["jobs"][at]
