@@ -7,7 +7,8 @@ from uuid import UUID
 
 from attrs import frozen
 
-from .._fields import Count, Name, PageSize, checked
+from .._fields import checked
+from .._rules import Count, Name, PageSize
 
 __all__ = ["Arguments"]
 

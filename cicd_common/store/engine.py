@@ -170,5 +170,5 @@ def _close_idle() -> None:
         engine.dispose()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_close_idle)
+# Where there is no fork, there is nothing to do.
+getattr(os, "register_at_fork", lambda before: None)(before=_close_idle)  # noqa: ARG005 - as that is called

@@ -47,11 +47,11 @@ def _log_ahead(database: Database, timeout: float) -> None:
     """Let readers of SQLite not wait for writers. The file remembers it."""
     deadline = monotonic() + timeout
     while not _is_logging_ahead(database):
-        # Another process is just doing the same, for which SQLite does not wait by itself.
-        if monotonic() > deadline:
-            raise BusyError("expected other programs to leave the database alone while it is opened")
+        # Another process is just doing the same, for which SQLite does not wait by itself; but it does for writers.
         with database.write():
             pass
+        if monotonic() > deadline:
+            raise BusyError("expected other programs to leave the database alone while it is opened")
 
 
 def _is_logging_ahead(database: Database) -> bool:

@@ -30,7 +30,7 @@ KILLS = 100
 def context():
     """Starts processes quickly: they are forked from one that has imported the store."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cicd_common.store", "sqlalchemy.dialects.postgresql.psycopg"])
+    context.set_forkserver_preload(["cicd_common.store", "sqlalchemy.dialects.postgresql.psycopg", "psycopg"])
     return context
 
 

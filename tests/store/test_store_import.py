@@ -1,5 +1,6 @@
 """The store is an extra: what needs it says so, and what does not never imports it."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -42,22 +43,27 @@ print([name for name in sys.modules if name.startswith(("sqlalchemy", "cicd_comm
 """
         assert run(code) == "[]"
 
-    @pytest.mark.skipif(find_spec("psycopg") is None, reason="psycopg is not installed")
-    def test_needs_psycopg(self):
+    @pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="SQLAlchemy is not installed")
+    def test_needs_psycopg(self, monkeypatch):
         """Without psycopg a URL of PostgreSQL gives one error, which names the extra, and not the URL."""
-        code = """
-import sys
-sys.modules["psycopg"] = None
-from cicd_common.store import ExecutionStore
-try:
-    ExecutionStore("postgresql://user:secret@host/name")
-except ImportError as error:
-    print(error)
-"""
-        assert run(code) == (
+        from cicd_common.store import ExecutionStore
+
+        monkeypatch.setitem(sys.modules, "psycopg", None)
+        with pytest.raises(ImportError) as caught:
+            ExecutionStore("postgresql://user:secret@host/name")
+        assert str(caught.value) == (
             "a PostgreSQL database needs psycopg, which is not installed; the extra 'postgres' brings it: "
             "pip install 'cicd-common[postgres]'"
         )
+
+    @pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="SQLAlchemy is not installed")
+    def test_says_what_is_missing_first(self, monkeypatch):
+        """The module that is imported first says it."""
+        from cicd_common.store import _extra
+
+        monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+        with pytest.raises(ImportError, match="cicd-common\\[store\\]"):
+            importlib.reload(_extra)
 
     def test_is_tested(self):
         """Where SQLAlchemy is missing, the other tests of the store are left out; this one says so."""
