@@ -18,7 +18,8 @@ from uuid import UUID
 import attrs
 import cattrs
 
-from ._fields import is_checked, is_text, split
+from ._fields import is_checked
+from ._rules import is_text, split
 from ._wire import write_time, write_uuid
 
 __all__ = ["Made", "compile_plain", "compile_reader", "compile_writer", "is_contract"]

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
 
-from ._fields import Refusal, broken, describe, escape, split
+from ._rules import Refusal, broken, describe, escape, split
 from .errors import ContractError, Problem
 
 __all__ = ["Reading"]

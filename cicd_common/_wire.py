@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID, SafeUUID
 
-from ._fields import Refusal, in_utc, is_text
+from ._fields import in_utc
+from ._rules import Refusal, is_text
 
 __all__ = ["encode", "parse", "read_time", "read_uuid", "write_time", "write_uuid"]
 

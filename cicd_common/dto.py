@@ -5,7 +5,8 @@ from uuid import UUID
 
 from attrs import frozen
 
-from ._fields import Count, Name, Ordinal, Texts, checked
+from ._fields import checked
+from ._rules import Count, Name, Ordinal, Texts
 from .enums import ExecutionStatus
 
 __all__ = ["JobDTO", "JobExecutionDTO", "PipelineDTO", "PipelineExecutionDTO", "StageDTO", "StageExecutionDTO"]

@@ -12,6 +12,7 @@ import cicd_common
 from cicd_common import ContractError, Problem, make_converter
 from cicd_common._fields import is_checked
 from cicd_common._reading import Reading
+from cicd_common._rules import Refusal
 from cicd_common._wire import parse
 from cicd_common.converter import ContractConverter
 
@@ -53,7 +54,11 @@ def name_of(thing: Any) -> str:
 def read_patiently(data: Any, cls: type, *, strict: bool = False) -> Any:
     """Read as `Reading` does, which defines what is accepted, without any of the faster ways."""
     reading = Reading(ENGINES[0].get_structure_hook, strict)
-    result = reading.read(parse(data), cls)
+    try:
+        plain = parse(data)
+    except Refusal as refusal:
+        raise ContractError(cls, [refusal.problem()]) from None
+    result = reading.read(plain, cls)
     if reading.problems:
         raise ContractError(cls, reading.problems)
     return result

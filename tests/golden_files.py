@@ -9,7 +9,7 @@ from uuid import UUID
 import attrs
 from contract import ENGINES, TYPES
 
-from cicd_common._fields import Name, RelativePath, Rule, Sha256, split
+from cicd_common._rules import Name, RelativePath, Rule, Sha256, split
 from cicd_common.model import PipelineExecution
 
 DIRECTORY = Path(__file__).with_name("golden")

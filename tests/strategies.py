@@ -17,7 +17,7 @@ from uuid import UUID
 import attrs
 from hypothesis import strategies as st
 
-from cicd_common._fields import INTEGER, SOME, Count, Name, Ordinal, PageSize, RelativePath, Rule, Sha256, split
+from cicd_common._rules import INTEGER, SOME, Count, Name, Ordinal, PageSize, RelativePath, Rule, Sha256, split
 from cicd_common.api.request import JobStatusUpdate, PipelineExecutionRequest, ReportRequest
 from cicd_common.enums import ExecutionStatus
 from cicd_common.model import (

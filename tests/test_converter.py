@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import cicd_common
 from cicd_common import ContractError, ExecutionStatus, converter, make_converter
-from cicd_common._fields import Name, Texts
+from cicd_common._rules import Name, Texts
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.converter import ContractConverter
 from cicd_common.dto import JobDTO, JobExecutionDTO

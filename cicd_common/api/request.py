@@ -6,7 +6,8 @@ from uuid import UUID
 
 from attrs import frozen
 
-from .._fields import SOME, Count, Name, Ordinal, PageSize, RelativePath, Sha256, Texts, checked, refuse
+from .._fields import checked
+from .._rules import SOME, Count, Name, Ordinal, PageSize, RelativePath, Sha256, Texts, refuse
 from ..enums import ExecutionStatus
 from ..model import Pipeline
 

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from attrs import frozen
 
-from .._fields import Name, Ordinal, checked
+from .._fields import checked
+from .._rules import Name, Ordinal
 from ..enums import ExecutionStatus
 
 __all__ = [

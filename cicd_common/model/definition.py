@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 
 from attrs import Factory, frozen
 
-from .._fields import SOME, Name, Texts, checked
+from .._fields import checked
+from .._rules import SOME, Name, Texts
 from ..errors import ContractError
 from .graph import Graph, problems_of
 from .plan import Plan, plan

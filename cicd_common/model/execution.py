@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 from attrs import Factory, evolve, frozen
 
-from .._fields import Ordinal, Refusal, checked, in_utc
+from .._fields import checked, in_utc
+from .._rules import Ordinal, Refusal
 from ..enums import ExecutionStatus
 from ..errors import ContractError, Problem, UnknownJobError
 from .definition import Pipeline

@@ -5,7 +5,8 @@ from uuid import UUID, uuid4
 
 from attrs import Factory, frozen
 
-from .._fields import Count, checked, refuse
+from .._fields import checked
+from .._rules import Count, refuse
 
 __all__ = ["ExecutionLog"]
 

@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 
 from attrs import Factory, frozen
 
-from .._fields import Count, Name, checked
+from .._fields import checked
+from .._rules import Count, Name
 from ..enums import ExecutionStatus
 from .definition import Job
 from .span import Span, between, earliest, latest
