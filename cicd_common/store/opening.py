@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from sqlalchemy import Connection, insert, inspect, select, text
 
 from .engine import Database
@@ -34,7 +32,7 @@ def open_database(url: str, timeout: float) -> Database:
     database = Database(url, timeout)
     try:
         if database.dialect == "sqlite":
-            _log_ahead(database, timeout)
+            _log_ahead(database)
         with database.write() as connection:
             _make_tables(connection)
     except BaseException:
@@ -43,15 +41,13 @@ def open_database(url: str, timeout: float) -> Database:
     return database
 
 
-def _log_ahead(database: Database, timeout: float) -> None:
+def _log_ahead(database: Database) -> None:
     """Let readers of SQLite not wait for writers. The file remembers it."""
-    deadline = monotonic() + timeout
     while not _is_logging_ahead(database):
-        # Another process is just doing the same, for which SQLite does not wait by itself; but it does for writers.
+        # Another process is just doing the same, for which SQLite does not wait by itself; but it does for writers,
+        # and gives up on those that take too long.
         with database.write():
             pass
-        if monotonic() > deadline:
-            raise BusyError("expected other programs to leave the database alone while it is opened")
 
 
 def _is_logging_ahead(database: Database) -> bool:

@@ -1,0 +1,16 @@
+"""The examples in the user guide run, one after the other."""
+
+import re
+from pathlib import Path
+
+GUIDE = Path(__file__).parents[2] / "docs" / "store.md"
+
+
+def test_examples_run():
+    """Each example does what the guide says."""
+    text = GUIDE.read_text(encoding="utf-8")
+    names = {}
+    for example in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        line = text.count("\n", 0, example.start(1))
+        exec(compile("\n" * line + example[1], str(GUIDE), "exec"), names)
+    assert names["to_stop"]
