@@ -22,7 +22,7 @@ from ._fields import is_checked
 from ._rules import is_text, split
 from ._wire import write_time, write_uuid
 
-__all__ = ["Made", "compile_plain", "compile_reader", "compile_writer", "is_contract"]
+__all__ = ["Made", "compile_copier", "compile_reader", "compile_writer", "is_contract"]
 
 # Text that needs no escaping, so that the quotes around it can stand in the template.
 _QUOTED = (UUID, datetime)
@@ -155,26 +155,30 @@ def compile_writer(cls: Any) -> Callable[[Any], str]:
     return _define("write", lines, names)
 
 
-def compile_plain(cls: Any, use: Callable[[dict[str, Any]], Any] | None = None) -> Callable[[Any], Any]:
-    """Make a function that takes an instance of a type that `is_contract` apart, down to its leaves and no further.
+def compile_copier(
+    cls: Any, twin: Callable[[str, list[str]], type], use: Callable[[Any], Any] | None = None
+) -> Callable[[Any], Any]:
+    """Make a function that copies an instance of a type that `is_contract` into one of a twin of its class.
 
     Args:
         cls: The class.
-        use: What to do with the dict of an instance; it is returned by default.
+        twin: Makes a class of a name and its fields, which are given by position. Leaves stay as they are.
+        use: What to do with the copy; it is returned by default.
     """
-    names: dict[str, Any] = {"use": use}
-    parts = []
-    for name, hint in _hints(cls).items():
+    hints = _hints(cls)
+    names: dict[str, Any] = {"use": use, "twin": twin(cls.__name__, list(hints))}
+    values = []
+    for name, hint in hints.items():
         base, _, optional = split(hint)
         item = split(get_args(base)[0])[0] if get_origin(base) is tuple else base
         value = f"self.{name}"
         if is_checked(item):
-            names[f"plain_{name}"] = compile_plain(item)
-            value = f"plain_{name}({value})" if item is base else f"[*map(plain_{name}, {value})]"
+            names[f"copy_{name}"] = compile_copier(item, twin)
+            value = f"copy_{name}({value})" if item is base else f"[*map(copy_{name}, {value})]"
             value = f"None if self.{name} is None else {value}" if optional else value
-        parts.append(f"{name!r}: {value}")
-    plain = f"{{{', '.join(parts)}}}"
-    return _define("plain", ["def plain(self):", f"    return {plain if use is None else f'use({plain})'}"], names)
+        values.append(value)
+    copied = f"twin({', '.join(values)})"
+    return _define("copy", ["def copy(self):", f"    return {copied if use is None else f'use({copied})'}"], names)
 
 
 def _writer(base: Any) -> Callable[[Any], str]:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import msgspec
 
-from ._compiled import Made, compile_plain, is_contract
+from ._compiled import Made, compile_copier, is_contract
 from ._fields import is_checked
 from .converter import ContractConverter, Engine
 
@@ -43,8 +43,12 @@ class MsgspecConverter(ContractConverter):
         return super().loads(data, type, strict=strict)
 
     def _compile_writer(self, cls: type) -> Callable[[Any], bytes]:
-        # To encode the instance would be faster still, but puts the keys of a slotted class in alphabetical order.
-        return compile_plain(cls, self._encode)
+        # msgspec would put the keys of a slotted class in alphabetical order; those of its own structs it leaves alone.
+        return compile_copier(cls, _twin, self._encode)
+
+
+def _twin(name: str, fields: list[str]) -> type:
+    return msgspec.defstruct(name, fields, gc=False)
 
 
 def _decoder(type: Any) -> Callable[[Any], Any]:
