@@ -37,7 +37,11 @@ class Reading:
     problems: list[Problem] = attrs.field(factory=list, init=False)
 
     def read(self, value: Any, hint: Any, path: _Path = ()) -> Any:
-        """Read plain data as an annotation says. Whoever gets problems does not use what is returned."""
+        """Read plain data as an annotation says. Whoever gets problems does not use what is returned.
+
+        Raises:
+            RecursionError: The data nests deeper than the interpreter can follow.
+        """
         base, rules, optional = split(hint)
         if optional and value is None:
             return None
@@ -63,6 +67,8 @@ class Reading:
             return read(value, base)
         except Refusal as refusal:
             return self._refuse(refusal, path)
+        except RecursionError:
+            raise
         except Exception:
             # A hook that someone else registered. Its text is not repeated: it may hold the value.
             return self._refuse(Refusal("value", f"expected {describe(base)}"), path)
@@ -124,6 +130,8 @@ class Reading:
         except ContractError as error:
             above = "".join(f"/{escape(step)}" for step in path)
             self.problems.extend(attrs.evolve(each, pointer=above + each.pointer) for each in error.problems)
+        except RecursionError:
+            raise
         except Exception:
             self._refuse(Refusal("value", f"expected a {base.__name__} that its validators accept"), path)
         return _REFUSED

@@ -11,7 +11,7 @@ from uuid import UUID, SafeUUID
 from ._fields import in_utc
 from ._rules import Refusal, is_text
 
-__all__ = ["encode", "parse", "read_time", "read_uuid", "write_time", "write_uuid"]
+__all__ = ["TOO_DEEP", "encode", "parse", "read_time", "read_uuid", "write_time", "write_uuid"]
 
 _new = object.__new__
 _UNKNOWN = SafeUUID.unknown
@@ -92,6 +92,8 @@ def write_time(value: datetime) -> str:
 
 # --- JSON ------------------------------------------------------------------------------------------------------
 
+TOO_DEEP = "expected JSON that nests less deeply"
+
 
 def parse(data: bytes | bytearray | memoryview | str) -> Any:
     """Read JSON text (RFC 8259) in UTF-8.
@@ -109,7 +111,7 @@ def parse(data: bytes | bytearray | memoryview | str) -> Any:
     except json.JSONDecodeError as error:
         message = f"expected one JSON value and no more, the text breaks at line {error.lineno}, column {error.colno}"
     except RecursionError:
-        message = "expected JSON that nests less deeply"
+        message = TOO_DEEP
     raise Refusal("syntax", message)
 
 

@@ -25,7 +25,7 @@ from ._fields import is_checked
 from ._hooks import register_hooks
 from ._reading import Reading
 from ._rules import Refusal
-from ._wire import encode, parse
+from ._wire import TOO_DEEP, encode, parse
 from .errors import ContractError
 
 __all__ = ["ContractConverter", "Engine", "converter", "make_converter"]
@@ -82,7 +82,7 @@ class ContractConverter(cattrs.Converter):
 
         Raises:
             ContractError: A class outside the contract holds what JSON cannot say: ``NaN``, a naive time, half of a
-                character.
+                character; or it nests deeper than the interpreter can follow.
             TypeError: It holds a value of a type that has no place in JSON.
         """
         return self._writers[obj.__class__](obj)  # type: ignore[no-any-return]
@@ -101,6 +101,8 @@ class ContractConverter(cattrs.Converter):
             if isinstance(error, ContractError):
                 raise
             problem = Refusal("value", "expected finite numbers and texts without lone surrogates").problem()
+        except RecursionError:
+            problem = Refusal("value", TOO_DEEP).problem()
         raise ContractError(type(obj), [problem])
 
     def structure(self, obj: Any, cl: type[T], *, strict: bool = False) -> T:
@@ -125,10 +127,14 @@ class ContractConverter(cattrs.Converter):
             except Exception:
                 pass
         reading = Reading(self.get_structure_hook, strict)
-        result = reading.read(obj, cl)
-        if reading.problems:
-            raise ContractError(cl, reading.problems)
-        return result  # type: ignore[no-any-return]
+        result, problems = None, reading.problems
+        try:
+            result = reading.read(obj, cl)
+        except RecursionError:
+            problems = [Refusal("syntax", TOO_DEEP).problem()]
+        if problems:
+            raise ContractError(cl, problems)
+        return result  # type: ignore[return-value]
 
     def unstructure(self, obj: Any, unstructure_as: Any = None) -> Any:
         """Make plain JSON data from an instance: dicts, lists, strings, numbers, booleans and None.
@@ -141,12 +147,14 @@ class ContractConverter(cattrs.Converter):
             The plain data, new all through.
 
         Raises:
-            ContractError: A class outside the contract holds a time that cannot be written.
+            ContractError: A class outside the contract holds a time that cannot be written, or nests too deeply.
         """
         try:
             return super().unstructure(obj, unstructure_as)
         except Refusal as refusal:
             problem = refusal.problem()
+        except RecursionError:
+            problem = Refusal("value", TOO_DEEP).problem()
         raise ContractError(type(obj), [problem])
 
 
