@@ -1,7 +1,7 @@
 """Between models and records."""
 
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import attrs
 import pytest
@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cicd_common import ContractError, ExecutionStatus
+from cicd_common.api.request import JobStatusUpdate
 from cicd_common.api.response import JobExecutionResponse, PipelineExecutionResponse
+from cicd_common.dto import JobDTO, JobExecutionDTO, StageDTO, StageExecutionDTO
 from cicd_common.errors import UnknownJobError
 from cicd_common.mapping import (
     execution_from_records,
@@ -21,14 +23,21 @@ from cicd_common.mapping import (
     pipeline_from_records,
     pipeline_to_records,
 )
-from cicd_common.model import Job, Pipeline, Stage
+from cicd_common.model import Job, Pipeline, PipelineExecution, Stage
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 UPDATED = datetime(2026, 1, 2, tzinfo=UTC)
+STRAY = UUID(int=13)
 
 
 def records_of(pipeline):
     return pipeline_to_records(pipeline, created_at=CREATED, updated_at=UPDATED)
+
+
+def said(caught):
+    """What an error of one problem says."""
+    [problem] = caught.value.problems
+    return caught.value.type, problem.pointer, problem.code, problem.message
 
 
 def jobs_of(parent):
@@ -87,26 +96,32 @@ class TestPipelines:
         """It would be lost."""
         records = records_of(pipeline)
         stray = attrs.evolve(records.jobs[0], stage_id=uuid4())
-        with pytest.raises(ContractError, match=f"stage_id of the record {stray.id}"):
+        with pytest.raises(ContractError) as caught:
             pipeline_from_records(records.pipeline, records.stages, [stray, *records.jobs])
+        message = f"expected the stage_id of the record {stray.id} to be of those given"
+        assert said(caught) == (JobDTO, "/jobs", "value", message)
 
     def test_a_stage_of_another_pipeline_is_refused(self, pipeline):
         """Its jobs are not of this one."""
         records = records_of(pipeline)
         stray = attrs.evolve(records.stages[0], pipeline_id=uuid4())
-        with pytest.raises(ContractError, match=f"pipeline_id of the record {stray.id}"):
+        with pytest.raises(ContractError) as caught:
             pipeline_from_records(records.pipeline, [stray, records.stages[1]], records.jobs)
+        message = f"expected the pipeline_id of the record {stray.id} to be of those given"
+        assert said(caught) == (StageDTO, "/stages", "value", message)
 
     def test_a_dependency_that_is_not_there_is_refused(self, pipeline):
         """The message names the job and the id."""
         records = records_of(pipeline)
         lost = uuid4()
-        with pytest.raises(ContractError, match=f"job test to depend on jobs of the pipeline, not on {lost}"):
+        with pytest.raises(ContractError) as caught:
             pipeline_from_records(
                 records.pipeline,
                 records.stages,
                 [records.jobs[0], attrs.evolve(records.jobs[1], dependencies=(lost,))],
             )
+        message = f"expected job test to depend on jobs of the pipeline, not on {lost}"
+        assert said(caught) == (Pipeline, "/jobs", "value", message)
 
 
 class TestExecutions:
@@ -139,29 +154,91 @@ class TestExecutions:
         records = execution_to_records(execution, logs={jobs_of(execution)[0].id: "output"}, jobs=[job])
         assert [(run.logs, run.job) for run in records.jobs] == [("output", None), ("", job)]
 
+    def test_times_of_an_execution_that_ended(self, pipeline):
+        """Of the whole, its stages and its jobs."""
+        execution = pipeline.new_execution(run_number=1)
+        while not execution.status.is_terminal:
+            execution, jobs = execution.hand_out(CREATED)
+            for run in jobs:
+                for sequence, status in enumerate((ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS), 1):
+                    update = JobStatusUpdate(
+                        job_execution_id=run.id, sequence=sequence, status=status, occurred_at=UPDATED, exit_code=0
+                    )
+                    execution, _ = execution.apply(update)
+        records = execution_to_records(execution)
+        for record in (records.execution, *records.stages, *records.jobs):
+            assert (record.start_time, record.completion_time) == (UPDATED, UPDATED)
+        assert {record.exit_code for record in records.jobs} == {0}
+
     @pytest.mark.parametrize(
-        ("change", "message"),
+        ("change", "type", "pointer", "message"),
         [
-            (lambda x: (attrs.evolve(x.execution, pipeline_id=uuid4()), x.stages, x.jobs), "the id of the pipeline"),
-            (lambda x: (x.execution, x.stages[:1], x.jobs[:1]), "one record of the stage_id"),
-            (lambda x: (x.execution, x.stages, x.jobs[:1]), "one record of the job_id"),
-            (lambda x: (x.execution, x.stages, (*x.jobs, x.jobs[0])), "found 2"),
-            (lambda x: (x.execution, x.stages, (*x.jobs, attrs.evolve(x.jobs[0], job_id=uuid4()))), "to be of those"),
+            (
+                lambda x: (attrs.evolve(x.execution, pipeline_id=uuid4()), x.stages, x.jobs),
+                PipelineExecution,
+                "/pipeline_id",
+                "expected the id of the pipeline, {pipeline}",
+            ),
+            (
+                lambda x: (x.execution, x.stages[:1], x.jobs[:1]),
+                PipelineExecution,
+                "/stages",
+                "expected one record of the stage_id {stage}, found 0",
+            ),
+            (
+                lambda x: (x.execution, (*x.stages, attrs.evolve(x.stages[0], stage_id=uuid4())), x.jobs),
+                StageExecutionDTO,
+                "/stages",
+                "expected the stage_id of the record {run} to be of those given",
+            ),
+            (
+                lambda x: (x.execution, x.stages, x.jobs[:1]),
+                PipelineExecution,
+                "/jobs",
+                "expected one record of the job_id {job}, found 0",
+            ),
+            (
+                lambda x: (x.execution, x.stages, (*x.jobs, x.jobs[1])),
+                PipelineExecution,
+                "/jobs",
+                "expected one record of the job_id {job}, found 2",
+            ),
+            (
+                lambda x: (x.execution, x.stages, (*x.jobs, attrs.evolve(x.jobs[0], id=STRAY, job_id=uuid4()))),
+                JobExecutionDTO,
+                "/jobs",
+                f"expected the job_id of the record {STRAY} to be of those given",
+            ),
+            (
+                lambda x: (x.execution, x.stages, (attrs.evolve(x.jobs[0], id=STRAY, stage_execution_id=uuid4()),)),
+                JobExecutionDTO,
+                "/jobs",
+                f"expected the stage_execution_id of the record {STRAY} to be of those given",
+            ),
             (
                 lambda x: (
                     x.execution,
                     (attrs.evolve(x.stages[0], pipeline_execution_id=uuid4()), x.stages[1]),
                     x.jobs,
                 ),
-                "pipeline_execution_id",
+                StageExecutionDTO,
+                "/stages",
+                "expected the pipeline_execution_id of the record {run} to be of those given",
             ),
         ],
     )
-    def test_records_that_do_not_belong_together_are_refused(self, pipeline, change, message):
+    def test_records_that_do_not_belong_together_are_refused(self, pipeline, change, type, pointer, message):
         """One case for each way."""
         records = execution_to_records(pipeline.new_execution(run_number=1))
-        with pytest.raises(ContractError, match=message):
+        with pytest.raises(ContractError) as caught:
             execution_from_records(pipeline, *change(records))
+        ids = {
+            "pipeline": pipeline.id,
+            "stage": pipeline.stages[1].id,
+            "job": pipeline.stages[1].jobs[0].id,
+            "run": records.stages[0].id,
+        }
+        assert said(caught) == (type, pointer, "value", message.format(**ids))
 
 
 class TestMessages:
@@ -193,8 +270,9 @@ class TestMessages:
 
     def test_what_a_backend_answers(self, pipeline):
         """About the run, and about a job."""
-        execution = pipeline.new_execution(run_number=3)
+        execution = pipeline.new_execution(run_number=3, is_local=True)
         run = jobs_of(execution)[0]
+        assert job_execution_request(execution, run.id).is_local is True
         assert pipeline_execution_response(execution) == PipelineExecutionResponse(
             execution_id=execution.id, run_number=3, status=ExecutionStatus.PENDING
         )

@@ -1,5 +1,6 @@
 """What a report means, against a plain search through everything."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import attrs
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cicd_common import ContractError, ExecutionStatus
-from cicd_common.api.request import ReportRequest
+from cicd_common.api.request import JobStatusUpdate, ReportRequest
 from cicd_common.api.response import (
     JobExecutionRecord,
     JobReportSummary,
@@ -20,6 +21,8 @@ from cicd_common.api.response import (
 from cicd_common.errors import UnknownNameError
 from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.reports import Cursor, report
+
+DAY = datetime(2026, 1, 31, tzinfo=UTC)
 
 
 def pipeline(name="pipeline", **stages):
@@ -142,6 +145,22 @@ class TestReport:
             found = report(runs, ReportRequest(**asked))
             assert {name: getattr(found, name) for name in asked} == asked
 
+    def test_a_page_of_jobs_with_all_that_is_known_of_them(self):
+        """The output, the exit code, and the cursor of the next page."""
+        runs, logs = [], {}
+        for number in (1, 2):
+            run, [job] = pipeline(build=["compile"]).new_execution(run_number=number).hand_out(DAY)
+            logs[job.id] = f"log {number}"
+            ended = JobStatusUpdate(
+                job_execution_id=job.id, sequence=1, status=ExecutionStatus.FAILED, occurred_at=DAY, exit_code=number
+            )
+            runs.append(run.apply(ended)[0])
+        request = ReportRequest(pipeline_name="pipeline", stage_name="build", job_name="compile", limit=1)
+        found = report(runs, request, logs=logs)
+        [record] = found.executions
+        assert (record.run_number, record.exit_code, record.logs, record.completion_time) == (2, 2, "log 2", DAY)
+        assert found.next_cursor == str(Cursor(2, runs[1].id))
+
     def test_a_run_without_the_stage_is_left_out(self):
         """The definition may have had it later."""
         old, new = pipeline(build=["a"]), pipeline(build=["a"], test=["b"])
@@ -188,7 +207,13 @@ class TestNames:
         request = ReportRequest(**dict(zip(("pipeline_name", "stage_name", "job_name"), names, strict=False)))
         with pytest.raises(UnknownNameError) as caught:
             report(self.RUNS, request)
-        assert [(problem.pointer, problem.message) for problem in caught.value.problems] == [(pointer, message)]
+        [problem] = caught.value.problems
+        assert (caught.value.type, problem.pointer, problem.code, problem.message) == (
+            ReportRequest,
+            pointer,
+            "value",
+            message,
+        )
 
     def test_a_pipeline_that_has_not_run_yet_has_an_empty_report(self):
         """If it is said to exist."""
@@ -221,8 +246,12 @@ class TestCursor:
             assert [(each.pointer, each.code) for each in error.problems] == [("/cursor", "value")]
         assert found in ([], [text])
 
-    def test_a_request_with_a_bad_cursor_is_refused(self):
+    @pytest.mark.parametrize("cursor", ["first", "é", "", "A" * 31, str(Cursor(1, UUID(int=1))) + "!"])
+    def test_a_request_with_a_bad_cursor_is_refused(self, cursor):
         """Not taken for the first page."""
         runs = [pipeline(build=["a"]).new_execution(run_number=1)]
-        with pytest.raises(ContractError, match="next_cursor of the page before"):
-            report(runs, ReportRequest(pipeline_name="pipeline", cursor="first"))
+        with pytest.raises(ContractError) as caught:
+            report(runs, ReportRequest(pipeline_name="pipeline", cursor=cursor))
+        [problem] = caught.value.problems
+        assert (caught.value.type, problem.pointer) == (ReportRequest, "/cursor")
+        assert problem.message == "expected the next_cursor of the page before"

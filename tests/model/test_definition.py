@@ -87,6 +87,11 @@ class TestCycles:
             ["test", "compile", "test"],
         )
 
+    def test_each_waits_for_the_one_behind_it(self):
+        """And not the other way round."""
+        found = cycle_in(job("a", "b"), job("b", "c"), job("c", "a"))
+        assert " -> ".join(found + found[1:]).startswith(("a -> b -> c", "b -> c -> a", "c -> a -> b"))
+
     def test_the_shortest_way_round(self):
         """Not the first that is found."""
         jobs = [job("a", "b", "d"), job("b", "c"), job("c", "a"), job("d", "a")]
@@ -97,6 +102,7 @@ class TestCycles:
         """Neither are those that it waits for."""
         found = cycle_in(job("before"), job("a", "b", "before"), job("b", "a"), job("after", "a"), job("last", "after"))
         assert set(found) == {"a", "b"}
+        assert set(cycle_in(job("after", "a"), job("a", "b"), job("b", "a"))) == {"a", "b"}
 
     def test_in_a_later_stage(self):
         """The place is that of its first job."""

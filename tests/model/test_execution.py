@@ -168,6 +168,13 @@ class TestHalting:
         execution, _ = after(execution, update(execution, "b", 1, SUCCESS, 9))
         assert (execution.status, execution.completion_time) == (FAILED, MOMENT + timedelta(seconds=9))
 
+    def test_ten_thousand_jobs_are_canceled_at_once(self):
+        """And not each by the one before it, which would hit the limit of recursion."""
+        execution = pipeline(["a", *(job(f"b{at}", "a") for at in range(10_000))]).new_execution(run_number=1)
+        execution = moved(execution, "a", FAILED)
+        assert execution.explain().canceled == 10_000
+        assert execution.status is FAILED
+
     def test_a_failure_that_is_allowed_halts_nothing(self):
         """Not even what depends on the job."""
         execution = pipeline([job("a", allow_failure=True), job("b", "a")], ["c"]).new_execution(run_number=1)

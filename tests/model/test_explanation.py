@@ -94,6 +94,12 @@ CASES = {
         ["lint", "b"],
         "SUCCESS: all other jobs succeeded; allowed to fail, and failed: lint",
     ),
+    "a success in spite of two failures": (
+        later(moved(new([job("a", allow_failure=True), job("b", allow_failure=True)]), "a", FAILED), ("b", 1, FAILED)),
+        Reason.ALL_SUCCEEDED,
+        ["a", "b"],
+        "SUCCESS: all other jobs succeeded; allowed to fail, and failed: a, b",
+    ),
     "nothing started": (new(["a"]), Reason.NONE_STARTED, ["a"], "PENDING: no job has started"),
     "nothing started, but handed out": (
         new(["a", "b"]).hand_out(MOMENT)[0],
