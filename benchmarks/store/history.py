@@ -13,6 +13,8 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import create_engine
 
+from cicd_common.store.tables import metadata
+
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 
@@ -110,7 +112,7 @@ class _SQLite:
 
 
 class _PostgreSQL:
-    tidy = "VACUUM ANALYZE"
+    tidy = f"VACUUM ANALYZE {', '.join(table.name for table in metadata.sorted_tables)}"
 
     @staticmethod
     def literal(id: UUID) -> str:
