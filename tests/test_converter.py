@@ -2,6 +2,7 @@
 
 import datetime as dt
 import enum
+import functools
 import sys
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
@@ -378,6 +379,49 @@ class Range:
     def _check(self, _: Any, value: int) -> None:
         if value < self.low:
             raise ValueError("not a range")
+
+
+@attrs.frozen
+class Tree:
+    """A class that holds itself, as deep as one likes."""
+
+    child: "Tree | None" = None
+    children: "tuple[Tree, ...]" = ()
+    anything: Any = None
+
+
+attrs.resolve_types(Tree)
+
+
+TOO_DEEP = "expected JSON that nests less deeply"
+
+
+@every_engine
+class TestDepth:
+    @pytest.mark.parametrize("depth", [1, 50, 150, 200, 300, 900, 2_000, 20_000])
+    @pytest.mark.parametrize(("opener", "closer"), [('{"child":', "}"), ('{"children":[', "]}")])
+    def test_reading_ends_in_an_instance_or_in_one_problem(self, engine, depth, opener, closer):
+        """However deep the document is, and wherever the interpreter gives up."""
+        text = opener * depth + "{}" + closer * depth
+        for strict in (False, True):
+            try:
+                ending = type(engine.loads(text, Tree, strict=strict))
+            except ContractError as error:
+                ending = str(error)
+            assert ending == Tree or depth > 50
+            assert ending == f"Tree: {TOO_DEEP}" or depth < 20_000
+            assert ending in (Tree, f"Tree: {TOO_DEEP}")
+
+    def test_writing_what_is_too_deep_is_one_contract_error(self, engine):
+        """As is writing what holds itself."""
+        deep = functools.reduce(lambda tree, _: Tree(child=tree), range(20_000), Tree())
+        around = []
+        around.append(around)
+        for each in (deep, Tree(anything=around)):
+            for write in (engine.dumps, engine.unstructure):
+                with pytest.raises(ContractError) as caught:
+                    write(each)
+                assert [(problem.code, problem.message) for problem in caught.value.problems] == [("value", TOO_DEEP)]
 
 
 class TestPlainValues:
