@@ -33,10 +33,8 @@ class MsgspecConverter(ContractConverter):
     def loads(self, data: bytes | bytearray | memoryview | str, type: type[T], *, strict: bool = False) -> T:
         if not strict:
             try:
-                if isinstance(data, memoryview):
-                    data = bytes(data)
-                if not data.isascii() and not isinstance(data, str):
-                    str(data, "utf-8")  # msgspec does not look at the bytes of what it skips.
+                if data.__class__ is not bytes or not data.isascii():
+                    _expect_text(data)
                 return self._decoders[type](data)  # type: ignore[no-any-return]
             except Exception:
                 pass
@@ -45,6 +43,12 @@ class MsgspecConverter(ContractConverter):
     def _compile_writer(self, cls: type) -> Callable[[Any], bytes]:
         # msgspec would put the keys of a slotted class in alphabetical order; those of its own structs it leaves alone.
         return compile_copier(cls, _twin, self._encode)
+
+
+def _expect_text(data: bytes | bytearray | memoryview | str) -> None:
+    """Look at the bytes of all of it: ``msgspec`` does not at those of what it skips."""
+    if not isinstance(data, str):
+        str(data, "utf-8")
 
 
 def _twin(name: str, fields: list[str]) -> type:
