@@ -37,9 +37,10 @@ def table_cases() -> list[list[Case]]:
     return [_cases(message, [*OURS, *PEERS]) for message in messages()]
 
 
-def scaling_cases() -> list[list[Case]]:
-    """A small and a large pipeline, named by how many jobs they have, for this package alone."""
-    return [_cases(Message(str(jobs), pipeline(jobs)), OURS) for jobs in (SMALL, LARGE)]
+def scaling_cases(name: str) -> list[Case]:
+    """A small and a large pipeline, each named by how many jobs it has, for the contender of a name."""
+    (contender,) = (each for each in (*OURS, *PEERS) if each.name == name)
+    return [case for jobs in (SMALL, LARGE) for case in _cases(Message(str(jobs), pipeline(jobs)), [contender])]
 
 
 def _cases(message: Message, contenders: list[Contender]) -> list[Case]:

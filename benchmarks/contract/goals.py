@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import median
+from statistics import geometric_mean, median
 
 import attrs
 from cases import LARGE, SMALL
@@ -13,32 +13,54 @@ __all__ = ["Goal", "goals"]
 
 @attrs.frozen
 class Goal:
-    """A ratio that is not to be exceeded."""
+    """A ratio that is not to be exceeded.
+
+    Attributes:
+        what: What is compared.
+        limit: The ratio.
+        measured: The ratios that were measured: one for each message, if the goal is about these.
+    """
 
     what: str
     limit: float
-    measured: float
+    measured: list[float]
 
     @property
     def is_met(self) -> bool:
-        return self.measured <= self.limit
+        return round(max(self.measured), 2) <= self.limit
 
     @property
     def row(self) -> tuple[str, ...]:
-        return self.what, f"{self.limit:.2f}", f"{self.measured:.2f}", "yes" if self.is_met else "**no**"
+        mean, worst = geometric_mean(self.measured), max(self.measured)
+        met = "yes" if self.is_met else "on average" if round(mean, 2) <= self.limit else "no"
+        return self.what, f"{self.limit:.2f}", f"{mean:.2f}", f"{worst:.2f}", met
 
 
-def goals(tables: Figures, scaling: Figures, imports: dict[str, list[float]], messages: list[str]) -> list[Goal]:
-    peers = [("msgspec", "pydantic v2", 0.60), ("msgspec", "msgspec `Struct`", 2.00), ("json", "mashumaro, json", 0.85)]
-    found = []
-    for ours, peer, limit in peers:
-        what = f"engine `{ours}` to {peer}"
-        found += [Goal(f"{what}: {message}", limit, tables.ratio(message, ours, peer)) for message in messages]
-        found.append(Goal(f"{what}: geometric mean", limit, tables.mean_ratio(messages, ours, peer)))
-    for ours in ("msgspec", "json"):
-        what = f"engine `{ours}`: a job of a pipeline of {LARGE:,} to one of {SMALL}"
-        found.append(Goal(what, 1.30, scaling.growth(SMALL, LARGE, ours)))
-    for name, with_or_without in (("msgspec", "with"), ("json", "without")):
-        ratio = median(ours / theirs for ours, theirs in zip(imports[name], imports["cattrs"], strict=True))
-        found.append(Goal(f"`import cicd_common`, {with_or_without} msgspec, to `import cattrs`", 1.60, ratio))
-    return found
+def goals(
+    tables: Figures, scaling: dict[str, Figures], imports: dict[str, list[float]], messages: list[str]
+) -> list[Goal]:
+    return [
+        *(
+            Goal(f"engine `{ours}` to {peer}", limit, [tables.ratio(message, ours, peer) for message in messages])
+            for ours, peer, limit in _PEERS
+        ),
+        *(
+            Goal(
+                f"engine `{ours}`: a job of {LARGE:,} to one of {SMALL}",
+                1.30,
+                [scaling[ours].growth(SMALL, LARGE, ours)],
+            )
+            for ours in ("msgspec", "json")
+        ),
+        *(
+            Goal(f"`import cicd_common` {msgspec} msgspec to `import cattrs`", 1.60, [_import_ratio(imports, engine)])
+            for engine, msgspec in (("msgspec", "with"), ("json", "without"))
+        ),
+    ]
+
+
+_PEERS = [("msgspec", "pydantic v2", 0.60), ("msgspec", "msgspec `Struct`", 2.00), ("json", "mashumaro, json", 0.85)]
+
+
+def _import_ratio(imports: dict[str, list[float]], engine: str) -> float:
+    return median(ours / theirs for ours, theirs in zip(imports[engine], imports["cattrs"], strict=True))

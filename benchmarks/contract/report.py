@@ -6,34 +6,39 @@ import platform
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
+from cases import LARGE, SMALL
 from figures import BOTH, Figures
 from goals import Goal
 from peers import OURS, PEERS
 from refusals import BROKEN, refused
 
-__all__ = ["report"]
+__all__ = ["details", "summary"]
 
 _PACKAGES = ("attrs", "cattrs", "msgspec", "pydantic", "mashumaro", "adaptix", "orjson")
 
 
-def report(tables: Figures, goals: list[Goal], messages: list[str]) -> str:
-    """All tables.
+def summary(tables: Figures, goals: list[Goal], messages: list[str]) -> str:
+    """The goals, and the ratios of reading and writing together."""
+    packages = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
+    return _joined(
+        _table(("goal", "at most", "mean", "worst", "met"), [goal.row for goal in goals]),
+        _ratios(tables, messages, BOTH),
+        f"Measured with {platform.python_implementation()} {platform.python_version()}, {packages}.",
+    )
 
-    Args:
-        tables: The times of the messages.
-        goals: The goals, as measured.
-        messages: The names of the messages.
-    """
-    headings = {"Read and write": BOTH, "Read": ["read"], "Write": ["write"]}
-    parts = [
-        _table(("goal", "at most", "measured", "met"), [goal.row for goal in goals]),
-        *(f"### {heading}\n\n{_ratios(tables, messages, ways)}" for heading, ways in headings.items()),
-        f"### Microseconds\n\n{_times(tables, messages)}",
-        f"### Refused, of {len(BROKEN)} documents that break a rule\n\n{_refusals()}",
-        f"Measured with {platform.python_implementation()} {platform.python_version()}, "
-        + ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
-        + ".",
-    ]
+
+def details(tables: Figures, scaling: dict[str, Figures], messages: list[str]) -> str:
+    """What the summary is made of, and how far the contenders do the same work."""
+    return _joined(
+        f"Read:\n\n{_ratios(tables, messages, ['read'])}",
+        f"Write:\n\n{_ratios(tables, messages, ['write'])}",
+        f"Microseconds:\n\n{_times(tables, messages)}",
+        f"A job of a pipeline of {LARGE:,}, to one of a pipeline of {SMALL}:\n\n{_growth(scaling)}",
+        f"Refused, of {len(BROKEN)} documents that break a rule:\n\n{_refusals()}",
+    )
+
+
+def _joined(*parts: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
@@ -50,16 +55,34 @@ def _ratios(figures: Figures, messages: list[str], ways: Sequence[str]) -> str:
 def _times(figures: Figures, messages: list[str]) -> str:
     rows = []
     for contender in (*OURS, *PEERS):
-        name = f"engine `{contender.name}`" if contender in OURS else contender.name
         pairs = [[figures.microseconds(message, contender.name, way) for way in BOTH] for message in messages]
-        rows.append((name, *(" + ".join(f"{time:,.{1 if time < 100 else 0}f}" for time in pair) for pair in pairs)))
+        rows.append(
+            (
+                _label(contender.name),
+                *(" + ".join(f"{time:,.{1 if time < 100 else 0}f}" for time in pair) for pair in pairs),
+            )
+        )
     return _table(("read + write", *messages), rows)
+
+
+def _growth(scaling: dict[str, Figures]) -> str:
+    headings = {"read": ["read"], "write": ["write"], "both": BOTH}
+    rows = [
+        (_label(name), *(f"{figures.growth(SMALL, LARGE, name, ways):.2f}" for ways in headings.values()))
+        for name, figures in scaling.items()
+    ]
+    return _table(("", *headings), rows)
 
 
 def _refusals() -> str:
     contenders = (*OURS, *PEERS)
-    names = [f"engine `{contender.name}`" if contender in OURS else contender.name for contender in contenders]
-    return _table(names, [[str(refused(contender)) for contender in contenders]])
+    return _table(
+        [_label(contender.name) for contender in contenders], [[str(refused(contender)) for contender in contenders]]
+    )
+
+
+def _label(contender: str) -> str:
+    return f"engine `{contender}`" if contender in [ours.name for ours in OURS] else contender
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

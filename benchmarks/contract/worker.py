@@ -1,6 +1,7 @@
 """One process of a measurement: times cases in turns, and prints the seconds of each as JSON.
 
-Run as ``worker.py tables ROUNDS`` or ``worker.py scaling ROUNDS``.
+Run as ``worker.py ROUNDS`` for the tables, or as ``worker.py ROUNDS CONTENDER`` for a small and a large pipeline: each
+contender grows in a process of its own, since what others leave behind in memory shows in a large one.
 """
 
 from __future__ import annotations
@@ -33,12 +34,11 @@ def _time(cases: list[Case], rounds: int) -> list[tuple[tuple[str, str, str], li
     return [(case.key, each) for case, each in zip(cases, times, strict=True)]
 
 
-def main(what: str, rounds: int) -> None:
-    # The pipelines of both sizes take turns as well.
-    groups = table_cases() if what == "tables" else [[case for cases in scaling_cases() for case in cases]]
+def main(rounds: int, contender: str | None = None) -> None:
+    groups = table_cases() if contender is None else [scaling_cases(contender)]
     gc.freeze()
     json.dump([timed for cases in groups for timed in _time(cases, rounds)], sys.stdout)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(int(sys.argv[1]), *sys.argv[2:])

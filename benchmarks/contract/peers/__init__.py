@@ -20,9 +20,9 @@ def _ours(engine: Engine) -> Contender:
     converter = make_converter(engine)
 
     def prepare(name: str) -> dict[str, Any]:
-        return {"converter": converter, "cls": _TYPES[name]}
+        return {"loads": converter.loads, "dumps": converter.dumps, "cls": _TYPES[name]}
 
-    return Contender(engine, prepare, "converter.loads(text, cls)", "converter.dumps(obj)")
+    return Contender(engine, prepare, "loads(text, cls)", "dumps(obj)")
 
 
 OURS = [_ours("msgspec"), _ours("json")]

@@ -125,15 +125,14 @@ def _with_uuids(converter: Converter) -> Converter:
     return converter
 
 
-def _prepare(converter: Converter, name: str) -> dict[str, Any]:
-    return {"converter": converter, "cls": globals()[name]}
+def _prepare(converter: Any, name: str) -> dict[str, Any]:
+    return {"loads": converter.loads, "dumps": converter.dumps, "cls": globals()[name]}
 
 
 _json = _with_uuids(make_json_converter(detailed_validation=False))
 _orjson = _with_uuids(make_orjson_converter(detailed_validation=False))
-_READ = "converter.loads(text, cls)"
 
 CONTENDERS = [
-    Contender("cattrs, json", lambda name: _prepare(_json, name), _READ, "converter.dumps(obj).encode()"),
-    Contender("cattrs, orjson", lambda name: _prepare(_orjson, name), _READ, "converter.dumps(obj)"),
+    Contender("cattrs, json", lambda name: _prepare(_json, name), "loads(text, cls)", "dumps(obj).encode()"),
+    Contender("cattrs, orjson", lambda name: _prepare(_orjson, name), "loads(text, cls)", "dumps(obj)"),
 ]

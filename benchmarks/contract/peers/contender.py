@@ -14,7 +14,7 @@ __all__ = ["Contender"]
 class Contender:
     """A way to read and write the messages.
 
-    Reading and writing are expressions, just as one would write them, so that what is measured is no call more.
+    Reading and writing are expressions, so that nothing is measured but the calls that one has to make.
 
     Attributes:
         name: Its name in the tables.
