@@ -124,13 +124,14 @@ def _read_fixed_tuple(hint: Any, converter: cattrs.Converter) -> Callable[[Any, 
 def _read_class(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     if is_checked(cls):
         return compile_reader(cls, converter)
-    read_dict = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False)
+    # Made when it is first needed, and the reader is known by then: the class may hold itself.
+    read_dict = cache(lambda: make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=False))
 
     def read(value: Any, _: Any) -> Any:
         # A class of which no field is required would find nothing missing in a list or a string.
         if type(value) is not dict:
             raise Refusal("type", f"expected a {cls.__name__} as an object")
-        return read_dict(value, cls)
+        return read_dict()(value, cls)
 
     return read
 

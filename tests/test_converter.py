@@ -219,6 +219,17 @@ class Seconds(float):
     """A number of a kind of its own."""
 
 
+@attrs.frozen
+class Holder:
+    """Holds sequences, and nothing else."""
+
+    numbers: list[int]
+    ids: list[UUID]
+    flags: set[bool]
+    names: tuple[str, ...]
+    levels: frozenset[Level]
+
+
 NO_TAG, NO_REST = Tag(""), Seconds(0)
 
 
@@ -337,6 +348,17 @@ class TestForeignClasses:
                 engine.loads(f'{{"name":"n","{key}":{value}}}', Borrower)
 
     @every_engine
+    def test_sequences_of_every_kind(self, engine):
+        """Of what JSON has by itself, and of what it has not."""
+        holder = Holder(numbers=[1, 2], ids=[UUID(int=1)], flags={True}, names=("a",), levels=frozenset({Level.LOW}))
+        text = engine.dumps(holder)
+        assert text == (
+            b'{"numbers":[1,2],"ids":["00000000-0000-0000-0000-000000000001"],"flags":[true],"names":["a"],"levels":[1]}'
+        )
+        assert engine.loads(text, Holder) == holder
+        assert all(type(each) is list for each in engine.unstructure(holder).values())
+
+    @every_engine
     @pytest.mark.parametrize("y", [float("nan"), float("inf"), float("-inf")])
     def test_what_json_can_not_say_is_not_written(self, engine, y):
         """Rather than something else."""
@@ -387,10 +409,23 @@ class Tree:
 
     child: "Tree | None" = None
     children: "tuple[Tree, ...]" = ()
+    others: "frozenset[Tree]" = frozenset()
     anything: Any = None
 
 
 attrs.resolve_types(Tree)
+
+
+@attrs.frozen
+class Endless:
+    """Its construction has no end."""
+
+    def __attrs_post_init__(self) -> None:
+        Endless()
+
+
+class Deep:
+    """Written by a hook of one's own, and deeper than that hook would think."""
 
 
 TOO_DEEP = "expected JSON that nests less deeply"
@@ -399,7 +434,7 @@ TOO_DEEP = "expected JSON that nests less deeply"
 @every_engine
 class TestDepth:
     @pytest.mark.parametrize("depth", [1, 50, 150, 200, 300, 900, 2_000, 20_000])
-    @pytest.mark.parametrize(("opener", "closer"), [('{"child":', "}"), ('{"children":[', "]}")])
+    @pytest.mark.parametrize(("opener", "closer"), [('{"child":', "}"), ('{"children":[', "]}"), ('{"others":[', "]}")])
     def test_reading_ends_in_an_instance_or_in_one_problem(self, engine, depth, opener, closer):
         """However deep the document is, and wherever the interpreter gives up."""
         text = opener * depth + "{}" + closer * depth
@@ -422,6 +457,15 @@ class TestDepth:
                 with pytest.raises(ContractError) as caught:
                     write(each)
                 assert [(problem.code, problem.message) for problem in caught.value.problems] == [("value", TOO_DEEP)]
+
+    def test_hooks_and_classes_of_others_may_go_too_deep_as_well(self, engine):
+        """It is told in the same way."""
+        with pytest.raises(ContractError, match=f"Endless: {TOO_DEEP}"):
+            engine.loads(b"{}", Endless)
+        own = make_converter(engine.engine)
+        own.register_unstructure_hook(Deep, lambda _: functools.reduce(lambda inner, _: [inner], range(20_000), 1))
+        with pytest.raises(ContractError, match=f"Deep: {TOO_DEEP}"):
+            own.dumps(Deep())
 
 
 class TestPlainValues:

@@ -16,7 +16,7 @@ from cicd_common.api.request import (
     ReportRequest,
 )
 from cicd_common.dto import JobExecutionDTO, StageDTO
-from cicd_common.model import ExecutionLog, Pipeline
+from cicd_common.model import ExecutionLog, Job, Pipeline
 
 UUID = "expected a UUID: 32 hexadecimal digits, with hyphens as 8-4-4-4-12 or without"
 TIME = "expected a time as in RFC 3339 with an offset, in the years 1 to 9999 in UTC: 2026-01-31T23:59:59.5Z"
@@ -237,6 +237,13 @@ CASES = {
         ReportRequest,
         text(ReportRequest, limit=1001),
         ("/limit", "value", "expected an integer from 1 to 1000"),
+    ),
+    "names in a list, right and wrong": (
+        Job,
+        text(Job, name=" ", dependencies=["a", "", "b\n"]),
+        ("/name", "value", NAME),
+        ("/dependencies/1", "value", NAME),
+        ("/dependencies/2", "value", NAME),
     ),
     # Rules about several fields.
     "no pipeline to run": (
