@@ -375,37 +375,7 @@ def past_executions(draw: st.DrawFn) -> list[PipelineExecution]:
     return draw(st.permutations(runs))
 
 
-# --- documents, good and bad -------------------------------------------------------------------------------------
-
-_SURPRISES = [
-    *(None, True, False, 0, 1, -1, 1.0, 1e308, 2**63, -(2**63) - 1, 2**64, [], {}, [[]], [None]),
-    *("", " ", "1", "null", "x"),
-    *("RUNNING", "running", "00000000-0000-0000-0000-000000000000", "2026-01-31T12:30:00Z", "2026-01-31T12:30:00"),
-]  # fmt: skip
-
-
-def json_values() -> st.SearchStrategy[Any]:
-    """Any plain JSON data, and what is nearly right often."""
-    leaves = st.sampled_from(_SURPRISES) | texts() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    return st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(), inner, max_size=3))
-
-
-@st.composite
-def mutated(draw: st.DrawFn, plain: Any) -> Any:
-    """Plain data of which some values are others, some keys are gone, and some are new."""
-    plain = json.loads(json.dumps(plain))
-    for _ in range(draw(st.integers(1, 3))):
-        holder, key = draw(_place(plain))
-        change = draw(st.sampled_from(["replace", "remove", "add"]))
-        if change == "remove":
-            del holder[key]
-        elif change == "add" and isinstance(holder, dict):
-            holder[draw(texts())] = draw(json_values())
-        else:
-            holder[key] = draw(json_values())
-        if not plain:
-            break
-    return plain
+# --- secrets ------------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -418,39 +388,6 @@ def _place(draw: st.DrawFn, plain: Any) -> tuple[Any, Any]:
         if not (isinstance(inner, dict | list) and inner) or draw(st.integers(0, 3)) == 0:
             return holder, key
         holder = inner
-
-
-_SCRAPS = [
-    *(b'"', b"\\", b"\\u", b"\\ud83d", b"\\ud83d\\ude00", b"\\uDE00", b"\x00", b"\n", b"\xff", b"\xed\xa0\x80"),
-    *(b"\xf0\x9f", b"\xef\xbb\xbf", b"[", b"]", b"{", b"}", b",", b":", b" ", b"0", b"-"),
-    *(b"1e999", b"9" * 5_000, b"NaN"),
-    *(b'"x":1,', b'"logs":null,', b"null", b"[" * 3_000, b"[[[[[[]]]]]]", b'{"a":{"b":{}}}', b"1E5", b"tru"),
-]  # fmt: skip
-
-
-@st.composite
-def damaged(draw: st.DrawFn, data: bytes) -> bytes:
-    """Bytes of which some are cut, some doubled, and between which scraps lie."""
-    for _ in range(draw(st.integers(1, 3))):
-        start, end = sorted(draw(st.tuples(*[st.integers(0, len(data))] * 2)))
-        middle = draw(st.sampled_from([b"", data[start:end] * 2, data[start:end]]) | st.sampled_from(_SCRAPS))
-        data = data[:start] + middle + data[draw(st.sampled_from([start, end])) :]
-    return data
-
-
-def time_texts() -> st.SearchStrategy[str]:
-    """What is a time, and what is nearly one."""
-    digits = st.from_regex(
-        r"\A[0-9]{4}-[01][0-9]-[0-3][0-9][Tt _][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,12})?"
-        r"([Zz]|[+-][0-2][0-9]:?[0-6][0-9])?\Z"
-    )
-    return times().map(datetime.isoformat) | digits | st.sampled_from(EDGE_TIMES).map(str)
-
-
-def uuid_texts() -> st.SearchStrategy[str]:
-    """What is a UUID, and what is nearly one."""
-    near = st.from_regex(r"\A[{(]?[0-9a-fA-F]{8}[-_]?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{11,13}[})]?\Z")
-    return uuids().map(str) | uuids().map(lambda uuid: uuid.hex.upper()) | near
 
 
 @st.composite

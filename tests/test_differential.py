@@ -3,7 +3,7 @@
 import json
 import re
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +14,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import times
 
+from cicd_common import ExecutionStatus
 from cicd_common._fields import in_utc
 from cicd_common._rules import Refusal
 from cicd_common._wire import read_time, read_uuid, write_time
 from cicd_common.api.request import JobStatusUpdate
 
 every_type = pytest.mark.parametrize("cls", TYPES, ids=name_of)
+UPDATE = JobStatusUpdate(
+    job_execution_id=UUID(int=1),
+    sequence=1,
+    status=ExecutionStatus.PENDING,
+    occurred_at=datetime(2026, 1, 31, tzinfo=UTC),
+)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -100,7 +107,7 @@ class TestDocuments:
 
 
 class TestTimes:
-    @settings(max_examples=settings.default.max_examples * 40)
+    @settings(max_examples=settings.default.max_examples * 12)
     @given(text=time_texts())
     @example("9999-12-31T23:59:59.9999995Z")
     @example("0001-01-01T00:00:00+00:01")
@@ -119,7 +126,7 @@ class TestTimes:
 
         assert moment == read
 
-    @settings(max_examples=settings.default.max_examples * 20)
+    @settings(max_examples=settings.default.max_examples * 6)
     @given(text=time_texts())
     def test_engines_read_the_same(self, text: str) -> None:
         """A time in a document is the same to either engine."""
@@ -139,7 +146,7 @@ class TestTimes:
 
 
 class TestUUIDs:
-    @settings(max_examples=settings.default.max_examples * 20)
+    @settings(max_examples=settings.default.max_examples * 6)
     @given(text=uuid_texts())
     def test_msgspec_takes_no_other_ids(self, text: str) -> None:
         """What ``msgspec`` reads as a UUID is read as the same one, and nothing else is."""
@@ -165,3 +172,29 @@ class TestUUIDs:
         expected = UUID(text)
 
         assert (expected, expected.is_safe, hash(expected)) == (read, read.is_safe, hash(read))
+
+
+class TestRounding:
+    @pytest.mark.parametrize(
+        ("digits", "microseconds"),
+        [("1234564", 123456), ("1234565", 123457), ("12345649999", 123456), ("9999995", 1_000_000), ("0", 0)],
+    )
+    def test_digits_past_microseconds_are_rounded(self, digits: str, microseconds: int) -> None:
+        """By the first of them, half up, into the next second too."""
+        found = read_time(f"2026-01-31T12:30:00.{digits}Z") - read_time("2026-01-31T12:30:00Z")
+
+        assert microseconds == found // timedelta(microseconds=1)
+
+
+class TestDepth:
+    @pytest.mark.parametrize("opener", ["[", '{"a":'])
+    @pytest.mark.parametrize("depth", [10, 100, 500, 700, 10_100, 100_000])
+    def test_nesting_under_a_key_that_no_one_knows(self, opener: str, depth: int) -> None:
+        """It is ignored as long as the interpreter can follow, and refused beyond, at once."""
+        closer = "]" if opener == "[" else "}"
+        known = ENGINES[0].dumps(UPDATE).decode()
+        text = known.replace("{", '{"unknown":' + opener * depth + "1" + closer * depth + ",", 1)
+
+        for engine in ENGINES:
+            read, _ = outcome(engine.loads, text, JobStatusUpdate)
+            assert (UPDATE if depth <= 700 else None) == read
