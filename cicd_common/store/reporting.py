@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from attrs import frozen
-from sqlalchemy import BindParameter, Column, Connection, Table, bindparam, select, tuple_
+from sqlalchemy import BigInteger, BindParameter, Column, Connection, Table, Uuid, bindparam, select, tuple_
 
 from ..api.request import ReportRequest
 from ..api.response import (
@@ -85,20 +86,14 @@ class _Level:
 
     def page(self, connection: Connection, request: ReportRequest) -> tuple[Rows, str | None]:
         """The rows on the page, and the cursor of the next one."""
-        table = self.table
-        key = [getattr(request, f"{name}_name") for name in self.names]
-        columns = (table.c[name] for name in ("id", "run_number", *_PROGRESS, *self.columns))
-        statement = select(*columns, self.run_id.label("run_id")).where(table.c.name_key == name_key(*key))
-        if request.run_number is not None:
-            statement = statement.where(table.c.run_number == request.run_number)
-        if request.status is not None:
-            statement = statement.where(table.c.status == request.status)
+        names = [getattr(request, f"{name}_name") for name in self.names]
+        given: dict[str, Any] = {name: getattr(request, name) for name in _FILTERS}
         if request.cursor is not None:
             after = Cursor.parse(request.cursor)
-            place = tuple_(after.run_number, after.execution_id)
-            statement = statement.where(tuple_(table.c.run_number, self.run_id) < place)
-        statement = statement.order_by(table.c.run_number.desc(), self.run_id.desc()).limit(request.limit + 1)
-        rows = connection.execute(statement).all()
+            given |= {"after_number": after.run_number, "after_id": after.execution_id}
+        given = {name: value for name, value in given.items() if value is not None}
+        key = {"name_key": name_key(*names), "size": request.limit + 1}
+        rows = connection.execute(_page_of(self, frozenset(given)), {**key, **given}).all()
         if len(rows) <= request.limit:
             return rows, None
         page = rows[: request.limit]
@@ -111,6 +106,29 @@ class _Level:
             for row in connection.execute(self.parts, {"ids": ids}):
                 parts[row.owner].append(row)
         return parts
+
+
+_FILTERS = ("run_number", "status")
+_AFTER = tuple_(bindparam("after_number", type_=BigInteger), bindparam("after_id", type_=Uuid))
+
+
+@cache
+def _page_of(level: _Level, given: frozenset[str]) -> Any:
+    """The statement for a page. To make it takes longer than to run it, so each is made once.
+
+    Args:
+        level: What is reported on.
+        given: The names of the parameters that narrow it down.
+    """
+    columns, run_id = level.table.c, level.run_id
+    found = [columns[name] for name in ("id", "run_number", *_PROGRESS, *level.columns)]
+    statement = select(*found, run_id.label("run_id")).where(columns.name_key == bindparam("name_key"))
+    for name in _FILTERS:
+        if name in given:
+            statement = statement.where(columns[name] == bindparam(name))
+    if "after_id" in given:
+        statement = statement.where(tuple_(columns.run_number, run_id) < _AFTER)
+    return statement.order_by(columns.run_number.desc(), run_id.desc()).limit(bindparam("size"))
 
 
 _PROGRESS = ("status", "start_time", "completion_time")
