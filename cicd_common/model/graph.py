@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -22,16 +22,12 @@ class Graph:
     """Who waits for whom in a pipeline. Jobs are named by their place in the order of definition, from 0.
 
     Attributes:
-        jobs: All jobs.
-        places: The place of the job of a name.
         starts: For each stage the place of its first job; and, last, the number of jobs.
         stage_of: For each job the place of its stage.
         dependents: For each job those that wait for it.
         needs: For each job those that it waits for.
     """
 
-    jobs: tuple[Job, ...]
-    places: Mapping[str, int]
     starts: tuple[int, ...]
     stage_of: tuple[int, ...]
     dependents: tuple[tuple[int, ...], ...]
@@ -40,7 +36,7 @@ class Graph:
     @classmethod
     def of(cls, stages: Sequence[Stage]) -> Graph:
         """Make the graph of stages in which `problems_of` finds none."""
-        jobs = tuple(job for stage in stages for job in stage.jobs)
+        jobs = [job for stage in stages for job in stage.jobs]
         places = {job.name: place for place, job in enumerate(jobs)}
         starts = [0]
         for stage in stages:
@@ -51,8 +47,6 @@ class Graph:
             for other in others:
                 dependents[other].append(place)
         return cls(
-            jobs,
-            places,
             tuple(starts),
             tuple(at for at, stage in enumerate(stages) for _ in stage.jobs),
             tuple(map(tuple, dependents)),

@@ -108,6 +108,17 @@ class TestApply:
         )
         assert execution.start_time == MOMENT + timedelta(seconds=3)
 
+    def test_of_two_updates_that_tell_of_the_end_the_later_time_and_the_first_exit_code_stand(self, execution):
+        """Whichever comes first: a Worker may send the rest of the output after the end."""
+        first = update(execution, "only", 1, SUCCESS, 9, exit_code=0)
+        second = update(execution, "only", 2, SUCCESS, 5)
+        for order in ((first, second), (second, first)):
+            ended, _ = after(execution, *order)
+            run = named(ended, "only")
+            assert (run.completion_time, run.exit_code) == (MOMENT + timedelta(seconds=9), 0)
+        ended, _ = after(execution, first, update(execution, "only", 2, SUCCESS, 9, exit_code=3))
+        assert named(ended, "only").exit_code == 0
+
     def test_an_older_end_than_what_is_known_does_not_end_it(self, execution):
         """In no true history does a job run after its end."""
         execution, _ = after(
@@ -129,7 +140,8 @@ class TestApply:
             execution.apply(stray)
         assert str(execution.id) in str(caught.value)
         assert str(stray.job_execution_id) in str(caught.value)
-        assert caught.value.problems[0].pointer == "/job_execution_id"
+        [problem] = caught.value.problems
+        assert (caught.value.type, problem.pointer, problem.code) == (PipelineExecution, "/job_execution_id", "value")
 
     def test_all_720_orders_of_six_updates_with_repeats_end_in_the_same_run(self, execution):
         """Each update comes a second time, too."""
@@ -220,7 +232,7 @@ class TestHandOut:
     @pytest.mark.parametrize("move", [PipelineExecution.hand_out, PipelineExecution.cancel])
     def test_a_naive_time_is_refused(self, move):
         """A time without an offset is no moment."""
-        with pytest.raises(ContractError, match="/at"):
+        with pytest.raises(ContractError, match="PipelineExecution: /at: expected a time with an offset"):
             move(pipeline(["a"]).new_execution(run_number=1), datetime(2026, 1, 31))
 
 
@@ -261,7 +273,46 @@ class TestCancel:
         assert canceled.canceled_at.utcoffset() == timedelta(0)
 
 
+class TestLoaded:
+    """Executions that are made of their fields, as from a database."""
+
+    @staticmethod
+    def loaded(status, **fields):
+        """Two stages of a job, of which one was handed out; nothing was canceled yet."""
+        execution, _ = pipeline(["a", "b"], ["c"]).new_execution(run_number=1).hand_out(MOMENT)
+        first, second = execution.stages
+        jobs = (attrs.evolve(first.jobs[0], status=status), attrs.evolve(first.jobs[1], queued_at=None))
+        return attrs.evolve(execution, stages=(attrs.evolve(first, jobs=jobs), second), **fields)
+
+    @pytest.mark.parametrize("status", [FAILED, CANCELED])
+    def test_nothing_is_ready_after_a_job_failed_or_was_canceled(self, status):
+        """Although there are jobs that wait."""
+        assert self.loaded(status).ready_jobs() == ()
+        assert names(self.loaded(SUCCESS).ready_jobs()) == ["b"]
+
+    def test_nothing_is_ready_after_canceling_was_asked_for(self):
+        """Nor after another job has succeeded."""
+        execution = self.loaded(RUNNING, canceled_at=MOMENT)
+        assert execution.ready_jobs() == ()
+        execution, _ = after(execution, update(execution, "a", 1, SUCCESS), update(execution, "b", 1, SUCCESS))
+        assert (execution.stages[0].status, execution.ready_jobs()) == (SUCCESS, ())
+
+
 class TestTimes:
+    def test_a_parent_spans_its_children(self):
+        """From the earliest start to the latest end, in whatever order they are told."""
+        execution, _ = pipeline(["a", "b", "c"]).new_execution(run_number=1).hand_out(MOMENT)
+        told = [
+            *(update(execution, "a", 1, RUNNING, 3), update(execution, "a", 2, SUCCESS, 5)),
+            *(update(execution, "b", 1, RUNNING, 1), update(execution, "b", 2, SUCCESS, 9)),
+            *(update(execution, "c", 1, RUNNING, 2), update(execution, "c", 2, SUCCESS, 4)),
+        ]
+        for order in (told, told[::-1], told[2:] + told[:2]):
+            ended, _ = after(execution, *order)
+            for parent in (ended, ended.stages[0]):
+                assert parent.start_time == MOMENT + timedelta(seconds=1)
+                assert parent.completion_time == MOMENT + timedelta(seconds=9)
+
     def test_durations(self, execution):
         """Of the job, its stage and the run."""
         execution, _ = after(
@@ -320,6 +371,8 @@ class TestRefusals:
         execution = pipeline(["a", "b"], ["c"]).new_execution(run_number=1)
         with pytest.raises(ContractError) as caught:
             attrs.evolve(execution, **{name: change(execution) for name, change in changes.items()})
+        assert caught.value.type is PipelineExecution
+        assert {problem.code for problem in caught.value.problems} == {"value"}
         return [(problem.pointer, problem.message) for problem in caught.value.problems]
 
     def test_fewer_stages_than_the_pipeline(self):
