@@ -3,14 +3,18 @@
 import copy
 import json
 import pickle
+import traceback
+from functools import partial
+from typing import Literal
 
+import attrs
 import pytest
 import strategies
 from contract import ENGINES, TYPES, name_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cicd_common import ContractError, Problem
+from cicd_common import ContractError, Problem, make_converter
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.errors import UnknownJobError, UnknownNameError
 
@@ -93,10 +97,42 @@ def test_no_text_of_a_document_is_repeated(cls, data):
     assert [text for text in said if secret in text] == []
 
 
+@attrs.frozen
+class Theirs:
+    """A class outside the contract, of which all that checks it repeats what it is given."""
+
+    text: str = attrs.field(default="", validator=attrs.validators.matches_re("[0-9]*"))
+    choice: str = attrs.field(default="a", validator=attrs.validators.in_(["a", "b"]))
+    number: int = 0
+    kind: Literal["a", "b"] = "a"
+    numbers: dict[str, int] = attrs.field(factory=dict)
+    part: complex = 0j
+
+    def __attrs_post_init__(self):
+        if self.text:
+            raise ValueError(f"unexpected {self.text}")
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+@pytest.mark.parametrize("field", [field.name for field in attrs.fields(Theirs)])
+@pytest.mark.parametrize("bad", ["hunter2", ["hunter2"], {"key": "hunter2"}, "1234567"])
+@pytest.mark.parametrize("strict", [False, True])
+def test_no_text_is_repeated_that_others_repeat(engine, field, bad, strict):
+    """What validators, constructors and hooks of others say is not handed on, neither as a cause."""
+    own = make_converter(engine.engine)
+    own.register_structure_hook(complex, lambda value, _: complex(value))
+    said = said_of(partial(own.structure, strict=strict), {field: bad}, Theirs)
+
+    assert said or (field, bad) == ("part", "1234567")
+    assert "hunter2" not in said
+    assert "1234567" not in said
+
+
 def said_of(read, bad, cls):
     """All that an error says, in every way; nothing if there is none."""
     try:
         read(bad, cls)
     except ContractError as error:
-        return f"{error} {error!r} {json.dumps(error.to_problem())}"
+        trace = "".join(traceback.format_exception(error))
+        return f"{error} {error!r} {json.dumps(error.to_problem())} {trace}"
     return ""
