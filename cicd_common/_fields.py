@@ -123,8 +123,11 @@ def checked(cls: C) -> C:
 
 
 def is_checked(cls: Any) -> bool:
-    """Whether the fields of a class are checked by `checked`, however it is constructed."""
-    return hasattr(getattr(cls, "__attrs_post_init__", None), "is_check")
+    """Whether all fields of a class are checked by `checked`, however it is constructed.
+
+    What a class inherits does not count: the check of its base knows nothing of the fields that it adds.
+    """
+    return isinstance(cls, type) and hasattr(vars(cls).get("__attrs_post_init__"), "is_check")
 
 
 def _converter(hint: Any) -> Any:

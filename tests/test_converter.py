@@ -3,6 +3,7 @@
 import datetime as dt
 import enum
 import functools
+import json
 import sys
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
@@ -429,6 +430,52 @@ class Deep:
 
 
 TOO_DEEP = "expected JSON that nests less deeply"
+
+
+@attrs.frozen(kw_only=True)
+class Longer(JobStatusUpdate):
+    """A class of the contract, and more."""
+
+    worker: Name
+    seen: dt.datetime | None = None
+    size: int = 0
+
+
+class TestInheriting:
+    @staticmethod
+    def longer(**changes: Any) -> Longer:
+        return Longer(
+            job_execution_id=UUID(int=1),
+            sequence=1,
+            status=ExecutionStatus.PENDING,
+            occurred_at=NOW,
+            worker="w",
+            **changes,
+        )
+
+    @every_engine
+    def test_what_is_added_is_read_as_strictly(self, engine):
+        """Though the check that it inherits knows nothing of it."""
+        plain = engine.unstructure(self.longer())
+        for changes, pointer in (
+            ({"worker": " "}, "/worker"),
+            ({"seen": "2026-01-31T12:30:00"}, "/seen"),
+            ({"size": 2**63}, "/size"),
+            ({"sequence": 0}, "/sequence"),
+        ):
+            with pytest.raises(ContractError) as caught:
+                engine.loads(json.dumps(plain | changes), Longer)
+            assert [problem.pointer for problem in caught.value.problems] == [pointer]
+
+    @every_engine
+    def test_what_was_written_is_read(self, engine):
+        """With its times in UTC."""
+        longer = self.longer(seen=NOW)
+        text = engine.dumps(longer)
+        assert text.endswith(b'"worker":"w","seen":"2026-01-31T12:30:00Z","size":0}')
+        assert engine.loads(text, Longer) == longer
+        assert engine.loads(text, Longer).seen.tzinfo is dt.UTC
+        assert engine.loads(text, JobStatusUpdate).occurred_at == NOW
 
 
 @every_engine
