@@ -1,6 +1,6 @@
 """What a line costs, against a minimal JSON formatter on the standard library's logging.
 
-Run as ``python benchmarks/logging/bench_logging.py [ROUNDS]``. Every contender writes the same line, with four context
+Run as ``python benchmarks/logging/bench.py [ROUNDS]``. Every contender writes the same line, with four context
 fields, to a file of its own. They take turns, round by round, so that what else the machine does meets all of them;
 the figures are medians over the rounds, and the ratios those of times in the same round.
 """
