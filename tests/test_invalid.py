@@ -245,6 +245,11 @@ CASES = {
         ("/dependencies/1", "value", NAME),
         ("/dependencies/2", "value", NAME),
     ),
+    "a wrong name in a list, and nothing else": (
+        Job,
+        text(Job, dependencies=["a", ""]),
+        ("/dependencies/1", "value", NAME),
+    ),
     # Rules about several fields.
     "no pipeline to run": (
         PipelineExecutionRequest,
