@@ -65,7 +65,7 @@ def _read_derived(value: Any, hint: Any, base: Any, read: Callable[[Any, Any], A
     """Read what is derived from a class: ``cattrs`` hands its hook on to subclasses, enums too, and annotated ones."""
     cls, rules, _ = split(hint)
     if _is_enum(cls):
-        return _enum_reader(cls)(value, cls)
+        return _read_enum(value, cls)
     plain = read(value, base)
     return _kept(plain if cls is base else cls(plain), rules)
 
@@ -76,8 +76,8 @@ def _kept(value: Any, rules: Iterable[Rule]) -> Any:
     return value
 
 
-def _read_enum(cls: type[Enum], _: cattrs.Converter) -> Callable[[Any, Any], Enum]:
-    return _enum_reader(cls)
+def _read_enum(value: Any, cls: type[Enum]) -> Enum:
+    return _enum_reader(cls)(value, cls)
 
 
 @cache
@@ -234,6 +234,7 @@ _READ: dict[Any, Callable[[Any, Any], Any]] = {
     int: _read_int,
     bool: _read_bool,
     float: _read_float,
+    Enum: _read_enum,
 }
 _READ_EXACTLY: dict[Any, Callable[[Any, Any], Any]] = {UUID: read_uuid, datetime: read_time}
 _WRITE: dict[Any, Callable[[Any], Any]] = {
@@ -248,7 +249,6 @@ _READ_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {
     _is_simple_union: _read_union,
     _is_items: _read_items,
     _is_fixed_tuple: _read_fixed_tuple,
-    _is_enum: _read_enum,
     _has_rule: _read_annotated,
 }
 _WRITE_FACTORIES: dict[Callable[[Any], bool], Callable[..., Any]] = {
