@@ -16,11 +16,12 @@ import pyperf
 from figures import Figures, Timed
 from goals import goals
 from imports import measure_imports
+from peers import BARE
 from report import details, summary
 
 _HERE = Path(__file__).parent
 # Of the peers, those that the goals name: to tell what grows with a pipeline from what grows with any large document.
-_GROWING = ("msgspec", "json", "pydantic v2", "msgspec `Struct`", "mashumaro, json")
+_GROWING = ("msgspec", "json", "pydantic v2", "msgspec `Struct`", "mashumaro, json", BARE.name)
 
 
 def _measure(processes: int, rounds: int, *contender: str) -> list[list[Timed]]:

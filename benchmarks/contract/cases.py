@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 from messages import Message, messages, pipeline
-from peers import OURS, PEERS, Contender
+from peers import BARE, OURS, PEERS, Contender
 
 __all__ = ["LARGE", "SMALL", "Case", "scaling_cases", "table_cases"]
 
@@ -39,7 +39,7 @@ def table_cases() -> list[list[Case]]:
 
 def scaling_cases(name: str) -> list[Case]:
     """A small and a large pipeline, each named by how many jobs it has, for the contender of a name."""
-    (contender,) = (each for each in (*OURS, *PEERS) if each.name == name)
+    (contender,) = (each for each in (*OURS, *PEERS, BARE) if each.name == name)
     return [case for jobs in (SMALL, LARGE) for case in _cases(Message(str(jobs), pipeline(jobs)), [contender])]
 
 

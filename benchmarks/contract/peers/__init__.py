@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from cicd_common import dto, make_converter, model
@@ -11,7 +12,7 @@ from cicd_common.converter import Engine
 from . import adaptix_retort, cattrs_classes, mashumaro_codecs, msgspec_structs, pydantic_models
 from .contender import Contender
 
-__all__ = ["OURS", "PEERS", "Contender"]
+__all__ = ["BARE", "OURS", "PEERS", "Contender"]
 
 _TYPES = {**vars(model), **vars(dto), **vars(response), **vars(request)}
 
@@ -25,6 +26,10 @@ def _ours(engine: Engine) -> Contender:
     return Contender(engine, prepare, "loads(text, cls)", "dumps(obj)")
 
 
+def _plain(_: str) -> dict[str, Any]:
+    return {"loads": json.loads, "dumps": json.dumps}
+
+
 OURS = [_ours("msgspec"), _ours("json")]
 PEERS = [
     *pydantic_models.CONTENDERS,
@@ -33,3 +38,5 @@ PEERS = [
     *adaptix_retort.CONTENDERS,
     *cattrs_classes.CONTENDERS,
 ]
+# To dicts and back, to tell what the growth of a document costs whoever reads it.
+BARE = Contender("json.loads and json.dumps alone", _plain, "loads(text)", "dumps(obj).encode()")
