@@ -590,8 +590,19 @@ class TestPlainValues:
     def test_all_values_that_break_a_rule_are_told_at_once(self):
         """With their places."""
         with pytest.raises(ContractError) as caught:
-            attrs.evolve(full(JobDTO), name="", script=(), created_at=dt.datetime(2026, 1, 1))
-        assert [problem.pointer for problem in caught.value.problems] in (["/created_at"], ["/name", "/script"])
+            attrs.evolve(full(Job), name="", script=(), dependencies=("a", " ", ""))
+        assert [problem.pointer for problem in caught.value.problems] == [
+            "/name",
+            "/script",
+            "/dependencies/1",
+            "/dependencies/2",
+        ]
+
+    def test_the_first_value_of_another_type_is_told_alone(self):
+        """What is no value of its field has no rule to keep."""
+        with pytest.raises(ContractError) as caught:
+            attrs.evolve(full(JobDTO), name="", script=["make"], created_at=dt.datetime(2026, 1, 1))
+        assert [problem.pointer for problem in caught.value.problems] == ["/script"]
 
 
 def test_the_shared_converter_is_the_contract_s():
