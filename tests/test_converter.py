@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import attrs
 import cattrs
 import pytest
-from contract import ENGINES, name_of
+from contract import ENGINES, TYPES, name_of
 from golden_files import full, least
 from hypothesis import given
 from hypothesis import strategies as st
@@ -608,3 +608,22 @@ class TestPlainValues:
 def test_the_shared_converter_is_the_contract_s():
     """To be told from a stock one."""
     assert isinstance(converter, ContractConverter)
+
+
+class TestFastWays:
+    """What is sound is read the fast way: the slow one would hide that it is not, since it reads the same."""
+
+    @pytest.mark.parametrize("cls", TYPES, ids=name_of)
+    def test_msgspec_reads_every_type_of_the_contract_itself(self, cls, monkeypatch):
+        """Without asking the plain engine."""
+        pytest.importorskip("msgspec")
+        monkeypatch.setattr(ContractConverter, "loads", None)
+        engine = make_converter("msgspec")
+        assert [engine.loads(engine.dumps(make(cls)), cls) for make in (full, least)] == [full(cls), least(cls)]
+
+    @pytest.mark.parametrize("cls", TYPES, ids=name_of)
+    def test_json_reads_every_type_of_the_contract_without_a_second_look(self, cls, monkeypatch):
+        """Which only finds out what is wrong."""
+        monkeypatch.setattr(sys.modules[ContractConverter.__module__], "Reading", None)
+        engine = make_converter("json")
+        assert [engine.loads(engine.dumps(make(cls)), cls) for make in (full, least)] == [full(cls), least(cls)]
