@@ -33,7 +33,7 @@ class MsgspecConverter(ContractConverter):
     def loads(self, data: bytes | bytearray | memoryview | str, type: type[T], *, strict: bool = False) -> T:
         if not strict:
             try:
-                if data.__class__ is not bytes or not data.isascii():
+                if not isinstance(data, bytes) or not data.isascii():
                     _expect_text(data)
                 return self._decoders[type](data)  # type: ignore[no-any-return]
             except Exception:
