@@ -33,7 +33,7 @@ _WAYS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "look": {},
     },
     "postgresql": {
-        "write": {},
+        "write": {"isolation_level": "READ COMMITTED"},
         "read": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
         "look": {"isolation_level": "AUTOCOMMIT"},
     },
@@ -144,7 +144,6 @@ def _postgresql(url: URL, timeout: float) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        isolation_level="READ COMMITTED",  # For writes, whatever the server has as its default.
         pool_timeout=timeout,
         connect_args={"connect_timeout": max(2, round(timeout))},  # The driver waits for 2 seconds at the least.
     )

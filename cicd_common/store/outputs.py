@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
 from ..api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
 from ..model import LogText
-from .rows import put
+from .rows import insert_new, put
 from .tables import artifacts, logs, name_key
 
-__all__ = ["artifacts_of", "chunk_of", "join_chunk", "log_of", "put_artifacts"]
+__all__ = ["artifacts_of", "log_of", "put_artifacts", "put_chunk"]
 
 _JOB_ID: BindParameter[UUID] = bindparam("job")
 _CHUNK = select(logs.c.text).where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence == bindparam("number"))
@@ -32,22 +31,16 @@ _ARTIFACTS = (
 _ARTIFACTS_AFTER = _ARTIFACTS.where(artifacts.c.path_key > bindparam("after"))
 
 
-def chunk_of(update: JobStatusUpdate) -> dict[str, Any]:
-    """The row of the output that came with an update, empty or not: a sequence that is missing is a gap in the log.
-
-    Args:
-        update: The update.
-    """
-    return {"job_execution_id": update.job_execution_id, "sequence": update.sequence, "text": update.logs}
-
-
-def join_chunk(connection: Connection, update: JobStatusUpdate) -> None:
-    """Join the output that came with an update with what is stored for its sequence.
+def put_chunk(connection: Connection, update: JobStatusUpdate) -> None:
+    """Store the output that came with an update, empty or not: a sequence that is missing is a gap in the log.
 
     Args:
         connection: In a transaction that has locked the job.
         update: The update.
     """
+    row = {"job_execution_id": update.job_execution_id, "sequence": update.sequence, "text": update.logs}
+    if insert_new(connection, logs, row):
+        return
     key = {"job": update.job_execution_id, "number": update.sequence}
     known = LogText(((update.sequence, connection.execute(_CHUNK, key).scalar_one()),))
     joined = known.join([(update.sequence, update.logs)])
