@@ -171,6 +171,7 @@ CASES = {
             "before the first year in UTC": "0001-01-01T00:00:00+00:01",
             "rounded past the last year": "9999-12-31T23:59:59.9999999Z",
             "at an offset of 24 hours": "2026-01-31T12:30:00+24:00",
+            "of three digits of seconds": "2026-01-31T12:30:005Z",
             "at an offset of 60 minutes": "2026-01-31T12:30:00+00:60",
             "at an offset with seconds": "2026-01-31T12:30:00+01:00:00",
             "at an offset of hours alone": "2026-01-31T12:30:00+01",
