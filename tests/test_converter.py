@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import cicd_common
 from cicd_common import ContractError, ExecutionStatus, converter, make_converter
+from cicd_common._fields import checked
 from cicd_common._rules import Name, Texts
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.converter import ContractConverter
@@ -430,6 +431,56 @@ class Deep:
 
 
 TOO_DEEP = "expected JSON that nests less deeply"
+
+
+class TestStructure:
+    """Plain data may hold what no JSON text does."""
+
+    @every_engine
+    @pytest.mark.parametrize(
+        ("cls", "changes", "pointer", "code"),
+        [
+            (JobStatusUpdate, {"logs": "\ud83d"}, "/logs", "value"),
+            (JobDTO, {"script": ["make", "\udc80"]}, "/script/1", "value"),
+            (JobDTO, {"docker_image": "\udc80"}, "/docker_image", "value"),
+            (JobStatusUpdate, {"status": ExecutionStatus.PENDING}, "/status", "type"),
+            (JobStatusUpdate, {"logs": Tag("text")}, "/logs", "type"),
+            (JobStatusUpdate, {"sequence": Level.LOW}, "/sequence", "type"),
+            (JobStatusUpdate, {"job_execution_id": UUID(int=1)}, "/job_execution_id", "type"),
+            (JobStatusUpdate, {"occurred_at": NOW}, "/occurred_at", "type"),
+            (JobDTO, {"script": ("make",)}, "/script", "type"),
+            (JobExecutionDTO, {"job": full(JobDTO)}, "/job", "type"),
+        ],
+    )
+    def test_what_is_not_plain_is_refused(self, engine, cls, changes, pointer, code):
+        """Neither halves of characters nor objects, though they may equal what is plain."""
+        for strict in (False, True):
+            with pytest.raises(ContractError) as caught:
+                engine.structure(engine.unstructure(full(cls)) | changes, cls, strict=strict)
+            assert [(problem.pointer, problem.code) for problem in caught.value.problems] == [(pointer, code)]
+
+    @every_engine
+    def test_a_checked_class_may_hold_what_those_of_the_contract_do_not(self, engine):
+        """It is read and written the patient way."""
+        mixed = Mixed(name="n", share=0.5, point=Point(1, 2.0))
+        text = b'{"name":"n","share":0.5,"point":{"x":1,"y":2.0}}'
+        assert engine.dumps(mixed) == text
+        assert engine.loads(text, Mixed) == mixed
+        with pytest.raises(ContractError, match="expected a Mixed as an object"):
+            engine.loads("[]", Mixed)
+        with pytest.raises(ContractError) as caught:
+            engine.loads(b'{"name":" ","share":true,"point":{"x":-1}}', Mixed)
+        assert [problem.pointer for problem in caught.value.problems] == ["/name", "/share", "/point"]
+
+
+@attrs.frozen(kw_only=True)
+@checked
+class Mixed:
+    """Checked by its annotations, and yet not of the contract."""
+
+    name: Name
+    share: float
+    point: Point
 
 
 @attrs.frozen(kw_only=True)
