@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 from contract import ENGINES, TYPES, name_of, outcome, read_patiently
-from documents import arbitrary_text, documents, time_texts, uuid_texts
+from documents import TOKENS, arbitrary_text, documents, text_of, time_texts, tree_of, uuid_texts
+from golden_files import full
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from strategies import times
@@ -19,6 +20,8 @@ from cicd_common._fields import in_utc
 from cicd_common._rules import Refusal
 from cicd_common._wire import read_time, read_uuid, write_time
 from cicd_common.api.request import JobStatusUpdate
+from cicd_common.converter import ContractConverter
+from cicd_common.dto import JobDTO
 
 every_type = pytest.mark.parametrize("cls", TYPES, ids=name_of)
 UPDATE = JobStatusUpdate(
@@ -104,6 +107,40 @@ class TestDocuments:
 
         assert len(texts) == 1
         assert [obj] * len(ENGINES) == [engine.loads(text, cls) for text in texts for engine in ENGINES]
+
+
+class TestTokens:
+    """Each token in each place of a document in which nothing else is wrong."""
+
+    @pytest.mark.parametrize("cls", [JobStatusUpdate, JobDTO], ids=name_of)
+    @pytest.mark.parametrize("place", ["known", "unknown", "key"])
+    def test_all_ways_of_reading_end_alike(self, cls: type, place: str) -> None:
+        """As the value of each field, as the value of a key that no one knows, and as a key."""
+        tree = tree_of(ENGINES[0].unstructure(full(cls)))
+        for token in TOKENS:
+            texts = {
+                "known": [text_of((*tree[:at], (tree[at][0], token), *tree[at + 1 :])) for at in range(len(tree))],
+                "unknown": [text_of((('"unknown"', token), *tree)), text_of((*tree, ('"unknown"', [token])))],
+                "key": [text_of(((token, "1"), *tree))],
+            }[place]
+            for text in texts:
+                assert_all_alike(text.encode("utf-8", "surrogatepass"), cls)
+                assert_all_alike(text, cls)
+
+    @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+    @pytest.mark.parametrize(
+        "scrap",
+        [b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"\xf0\x9f\x9a", b"\\ud83d", b"\n", b"\x00"],
+    )
+    @pytest.mark.parametrize(
+        "form", [b'"%s":1,', b'"unknown":"%s",', b'"unknown":[{"%s":1}],', b'"unknown":["a","%s"],']
+    )
+    def test_what_is_ignored_is_looked_at(self, engine: ContractConverter, scrap: bytes, form: bytes) -> None:
+        """Text that is none is refused under a key that no one knows, too."""
+        text = engine.dumps(UPDATE).replace(b"{", b"{" + form % scrap, 1)
+        _, problems = outcome(engine.loads, text, JobStatusUpdate)
+
+        assert [problem.code for problem in problems] == ["syntax"]
 
 
 class TestTimes:

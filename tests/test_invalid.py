@@ -1,12 +1,14 @@
 """Documents that are refused, by name, with the exact problems."""
 
 import json
+from datetime import datetime
 
 import pytest
 from contract import ENGINES, name_of
 from golden_files import full, least
 
 from cicd_common import ContractError
+from cicd_common._rules import Name
 from cicd_common.api.request import (
     Artifact,
     ArtifactUploadRequest,
@@ -273,6 +275,21 @@ CASES = {
             "expected at least one of pipeline_execution_id, stage_execution_id and job_execution_id",
         ),
     ),
+    "a rule about several fields, further down": (
+        PipelineExecutionRequest,
+        text(PipelineExecutionRequest, pipeline=json.loads(pipeline([["a"], ["b", "b"]]))),
+        ("/pipeline/stages/0/jobs/1/dependencies/0", "value", "expected job b not to depend on itself"),
+    ),
+    "a rule about several fields, in a list": (
+        tuple[ReportRequest, ...],
+        json.dumps([plain(ReportRequest), plain(ReportRequest, stage_name=None)]),
+        ("/1/stage_name", "value", "expected the name of the job's stage"),
+    ),
+    # What is no object of the contract.
+    "a naive time alone": (datetime, b'"2026-01-31T12:30:00"', ("", "value", TIME)),
+    "naive times in a list": (tuple[datetime, ...], b'["2026-01-31T12:30:00"]', ("/0", "value", TIME)),
+    "a huge integer alone": (int, b"9223372036854775808", ("", "value", BITS)),
+    "a wrong name alone": (Name, b'" "', ("", "value", NAME)),
     # Keys.
     "no keys": (
         JobStatusUpdate,
