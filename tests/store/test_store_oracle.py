@@ -314,6 +314,24 @@ class TestStore:
 
             check()
 
+    def test_joins_two_texts_of_one_sequence(self, store):
+        """Of two texts for one sequence, which only a wrong Worker sends, the one that the model keeps stays."""
+        pipeline = Pipeline(name="p", repo_url="r", stages=(Stage(name="s", jobs=(Job(name="j", script=("true",)),)),))
+        (job,) = store.start(pipeline).jobs
+        told = [
+            JobStatusUpdate(
+                job_execution_id=job.job_execution_id,
+                sequence=1,
+                status=ExecutionStatus.RUNNING,
+                occurred_at=DAY,
+                logs=text,
+            )
+            for text in ("b", "longer", "a", "longer")
+        ]
+        for update in told:
+            store.apply(update)
+        assert store.logs(job.job_execution_id) == LogText.of(told)
+
 
 def with_own_ids(pipeline: Pipeline) -> Pipeline:
     """The pipeline with ids that no other has."""
