@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from kombu import Connection
-from servers import SETTINGS, PrivateRabbitMQ, PrivateRedis, accepts
+from servers import PrivateRabbitMQ, PrivateRedis, accepts
+from settings import SETTINGS
 
 
 @pytest.mark.parametrize("kind", [PrivateRedis, PrivateRabbitMQ])
