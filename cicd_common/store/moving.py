@@ -38,10 +38,16 @@ class Applied:
 
     Attributes:
         outcome: What became of it.
+        status: How the job stands with it.
+        stop: Whether the job's Worker is to be told to stop: its run was canceled, and the job is not at its end.
+        clashes: Whether another text was stored for its sequence before, so that someone else reports on the job too.
         jobs: The jobs that became ready by it, handed out: each is for one Worker, and is never handed out again.
     """
 
     outcome: UpdateOutcome
+    status: ExecutionStatus
+    stop: bool
+    clashes: bool
     jobs: tuple[JobExecutionRequest, ...] = ()
 
 
@@ -125,11 +131,15 @@ def apply(connection: Connection, update: JobStatusUpdate, at: datetime) -> Appl
         UnknownJobExecutionError: There is no such job.
     """
     state = _locked(connection, update.job_execution_id)
-    put_chunk(connection, update)
+    clashes = not put_chunk(connection, update)
     job, outcome = join(state.job, update)
-    if job is state.job:
-        return Applied(outcome=outcome)
-    return Applied(outcome=outcome, jobs=_put(connection, state, job, at))
+    return Applied(
+        outcome=outcome,
+        status=job.status,
+        stop=state.canceled_at is not None and not job.status.is_terminal,
+        clashes=clashes,
+        jobs=() if job is state.job else _put(connection, state, job, at),
+    )
 
 
 def _locked(connection: Connection, job_execution_id: UUID) -> _State:

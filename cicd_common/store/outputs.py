@@ -31,21 +31,25 @@ _ARTIFACTS = (
 _ARTIFACTS_AFTER = _ARTIFACTS.where(artifacts.c.path_key > bindparam("after"))
 
 
-def put_chunk(connection: Connection, update: JobStatusUpdate) -> None:
+def put_chunk(connection: Connection, update: JobStatusUpdate) -> bool:
     """Store the output that came with an update, empty or not: a sequence that is missing is a gap in the log.
 
     Args:
         connection: In a transaction that has locked the job.
         update: The update.
+
+    Returns:
+        Whether there was no other text for its sequence.
     """
     row = {"job_execution_id": update.job_execution_id, "sequence": update.sequence, "text": update.logs}
     if insert_new(connection, logs, row):
-        return
+        return True
     key = {"job": update.job_execution_id, "number": update.sequence}
     known = LogText(((update.sequence, connection.execute(_CHUNK, key).scalar_one()),))
     joined = known.join([(update.sequence, update.logs)])
     if joined is not known:
         connection.execute(_CHANGE, {**key, "text": joined.text})
+    return known.text == update.logs
 
 
 def log_of(connection: Connection, job_execution_id: UUID, after: int, limit: int) -> LogText:

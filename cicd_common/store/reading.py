@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, select
 
 from ..api.response import JobExecutionResponse, PipelineExecutionResponse
 from ..dto import JobExecutionDTO, PipelineExecutionDTO, StageExecutionDTO
@@ -16,7 +16,7 @@ from .errors import unknown_execution, unknown_job
 from .rows import columns_for
 from .tables import job_executions, pipeline_executions, stage_executions
 
-__all__ = ["job_status", "load_execution", "status"]
+__all__ = ["asked_to_stop", "job_execution", "job_status", "load_execution", "status"]
 
 _RUN_ID: BindParameter[UUID] = bindparam("run_id")
 _RUN = select(*columns_for(PipelineExecutionDTO, pipeline_executions)).where(pipeline_executions.c.id == _RUN_ID)
@@ -30,6 +30,12 @@ _JOBS = (
 )
 _STATUS = select(pipeline_executions.c.run_number, pipeline_executions.c.status).where(
     pipeline_executions.c.id == _RUN_ID
+)
+_JOB = select(*columns_for(JobExecutionDTO, job_executions)).where(job_executions.c.id == bindparam("job_execution_id"))
+_STOP = (
+    select(job_executions.c.status, pipeline_executions.c.canceled_at)
+    .join(pipeline_executions, job_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+    .where(job_executions.c.id == bindparam("job_execution_id"))
 )
 _JOB_STATUS = select(job_executions.c.status).where(job_executions.c.id == bindparam("job_execution_id"))
 
@@ -60,10 +66,42 @@ def job_status(connection: Connection, job_execution_id: UUID) -> JobExecutionRe
     Raises:
         UnknownJobExecutionError: There is none of this id.
     """
-    row = connection.execute(_JOB_STATUS, {"job_execution_id": job_execution_id}).one_or_none()
+    row = _one_job(connection, _JOB_STATUS, job_execution_id)
+    return JobExecutionResponse(job_execution_id=job_execution_id, status=row.status)
+
+
+def job_execution(connection: Connection, job_execution_id: UUID) -> JobExecutionDTO:
+    """The record of a job execution, without its output.
+
+    Args:
+        connection: For one statement.
+        job_execution_id: The job execution.
+
+    Raises:
+        UnknownJobExecutionError: There is none of this id.
+    """
+    return JobExecutionDTO(**_one_job(connection, _JOB, job_execution_id)._mapping)
+
+
+def asked_to_stop(connection: Connection, job_execution_id: UUID) -> bool:
+    """Whether the run of a job was canceled, and the job is not at its end.
+
+    Args:
+        connection: For one statement.
+        job_execution_id: The job execution.
+
+    Raises:
+        UnknownJobExecutionError: There is none of this id.
+    """
+    row = _one_job(connection, _STOP, job_execution_id)
+    return row.canceled_at is not None and not row.status.is_terminal
+
+
+def _one_job(connection: Connection, statement: Select[Any], job_execution_id: UUID) -> Any:
+    row = connection.execute(statement, {"job_execution_id": job_execution_id}).one_or_none()
     if row is None:
         raise unknown_job(job_execution_id)
-    return JobExecutionResponse(job_execution_id=job_execution_id, status=row.status)
+    return row
 
 
 def load_execution(connection: Connection, execution_id: UUID) -> PipelineExecution:

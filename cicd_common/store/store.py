@@ -22,7 +22,7 @@ from ..api.response import (
     PipelineReportResponse,
     StageReportResponse,
 )
-from ..dto import PipelineDTO
+from ..dto import JobExecutionDTO, PipelineDTO
 from ..model import LogText, Pipeline, PipelineExecution
 from . import definitions, handing_out, moving, outputs, reading, reporting, starting
 from .arguments import Arguments
@@ -200,6 +200,32 @@ class ExecutionStore:
         Arguments(job_execution_id=job_execution_id)
         with self._database.look() as connection:
             return reading.job_status(connection, job_execution_id)
+
+    def job_execution(self, job_execution_id: UUID) -> JobExecutionDTO:
+        """The record of a job execution, without its output and its definition. Its last sequence is the one that moved it.
+
+        Args:
+            job_execution_id: The job execution.
+
+        Raises:
+            UnknownJobExecutionError: There is no such job.
+        """
+        Arguments(job_execution_id=job_execution_id)
+        with self._database.look() as connection:
+            return reading.job_execution(connection, job_execution_id)
+
+    def asked_to_stop(self, job_execution_id: UUID) -> bool:
+        """Whether the Worker of a job is to be told to stop: its run was canceled, and the job is not at its end.
+
+        Args:
+            job_execution_id: The job execution.
+
+        Raises:
+            UnknownJobExecutionError: There is no such job.
+        """
+        Arguments(job_execution_id=job_execution_id)
+        with self._database.look() as connection:
+            return reading.asked_to_stop(connection, job_execution_id)
 
     def execution(self, execution_id: UUID) -> PipelineExecution:
         """A pipeline execution with its definition and all its jobs.

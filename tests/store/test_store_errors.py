@@ -64,6 +64,8 @@ class TestUnknown:
             (UnknownExecutionError, "/execution_id", lambda store: store.cancel(NOBODY)),
             (UnknownJobExecutionError, "/job_execution_id", lambda store: store.apply(told(NOBODY))),
             (UnknownJobExecutionError, "/job_execution_id", lambda store: store.job_status(NOBODY)),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.job_execution(NOBODY)),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.asked_to_stop(NOBODY)),
             (UnknownJobExecutionError, "/job_execution_id", lambda store: store.logs(NOBODY)),
             (UnknownJobExecutionError, "/job_execution_id", lambda store: store.artifacts(NOBODY)),
             (UnknownJobExecutionError, "/job_execution_id", lambda store: store.add_artifacts(UPLOAD)),

@@ -126,9 +126,17 @@ class StoreAndModel(RuleBasedStateMachine):
         at = self.at()
         moved, outcome = run.apply(update)
         moved, ready = moved.hand_out(at)
-        assert Applied(outcome=outcome, jobs=self.requested(moved, ready)) == self.store.apply(update, at=at)
-        self.runs[run.id] = moved
         known = self.logs.get(update.job_execution_id, LogText())
+        status = moved.job(update.job_execution_id).status
+        expected = Applied(
+            outcome=outcome,
+            status=status,
+            stop=moved.canceled_at is not None and not status.is_terminal,
+            clashes=dict(known.chunks).get(update.sequence, update.logs) != update.logs,
+            jobs=self.requested(moved, ready),
+        )
+        assert expected == self.store.apply(update, at=at)
+        self.runs[run.id] = moved
         self.logs[update.job_execution_id] = known.join([(update.sequence, update.logs)])
         self.sent.append(update)
 
@@ -200,6 +208,11 @@ class StoreAndModel(RuleBasedStateMachine):
             assert mapping.pipeline_execution_response(run) == self.store.status(run.id)
             for job in jobs_of(run):
                 assert mapping.job_execution_response(job) == self.store.job_status(job.id)
+                stop = run.canceled_at is not None and not job.status.is_terminal
+                assert stop == self.store.asked_to_stop(job.id)
+            assert list(mapping.execution_to_records(run).jobs) == [
+                self.store.job_execution(job.id) for job in jobs_of(run)
+            ]
 
     @invariant()
     def logs_are_equal(self) -> None:
@@ -328,8 +341,7 @@ class TestStore:
             )
             for text in ("b", "longer", "a", "longer")
         ]
-        for update in told:
-            store.apply(update)
+        assert [store.apply(update).clashes for update in told] == [False, True, True, False]
         assert store.logs(job.job_execution_id) == LogText.of(told)
 
 

@@ -135,6 +135,8 @@ def every_read(history: History):
     return {
         "status": (1, lambda: store.status(run)),
         "job_status": (1, lambda: store.job_status(job)),
+        "job_execution": (1, lambda: store.job_execution(job)),
+        "asked_to_stop": (1, lambda: store.asked_to_stop(job)),
         "execution": (7, lambda: store.execution(run)),
         "logs": (1, lambda: store.logs(job, after=1)),
         "no logs": (2, lambda: store.logs(job, after=1_000)),
