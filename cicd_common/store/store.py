@@ -202,7 +202,7 @@ class ExecutionStore:
             return reading.job_status(connection, job_execution_id)
 
     def job_execution(self, job_execution_id: UUID) -> JobExecutionDTO:
-        """The record of a job execution, without its output and its definition. Its last sequence is the one that moved it.
+        """The record of a job execution, without its output and its definition.
 
         Args:
             job_execution_id: The job execution.
