@@ -1,0 +1,107 @@
+"""Run a Backend: ``python -m cicd_system.backend``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import uvicorn
+
+from cicd_common.logging import configure, get_logger
+from cicd_common.store import ExecutionStore, StoreError
+
+from ..job_queue import JobQueue
+from .app import MAX_BODY, create_app
+from .dispatch import Dispatcher
+from .guard import is_loopback
+
+log = get_logger("cicd_system.backend")
+
+_LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
+
+
+def _setting(flag: str, **options: Any) -> Callable[[Any], Any]:
+    """An option that Backend and Worker have to agree on, so that it may come from their environment."""
+    variable = "CICD_" + flag.lstrip("-").replace("-", "_").upper()
+    return click.option(flag, envvar=variable, show_envvar=True, **options)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--host", default="127.0.0.1", help="The address to listen on.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="The port to listen on; 0 takes a free one.")
+@click.option("--url-file", type=click.Path(path_type=Path, dir_okay=False), help="A file to write the address to.")
+@click.option("--max-body", default=MAX_BODY, type=click.IntRange(1024), help="How many bytes a body may have.")
+@click.option("--log-level", default="INFO", type=_LEVELS, help="The lowest level that is logged.")
+@_setting("--store", default="sqlite:///cicd.db", help="The URL of the store.")
+@_setting("--broker", default=lambda: f"spool://{Path('spool').absolute()}", help="The URL of the broker.")
+@_setting("--queue", default="cicd.jobs", help="The name of the queue of jobs.")
+@_setting("--job-timeout", default=3600.0, help="For how many seconds a job may run.")
+@_setting("--redeliver-after", type=float, help="When Redis delivers a job again, in seconds; past --job-timeout.")
+def main(
+    host: str,
+    port: int,
+    url_file: Path | None,
+    max_body: int,
+    log_level: str,
+    store: str,
+    broker: str,
+    queue: str,
+    job_timeout: float,
+    redeliver_after: float | None,
+) -> None:
+    """Run a Backend.
+
+    The bearer token is in the environment variable CICD_TOKEN. Without one the Backend listens on the loopback alone.
+    """
+    token = os.environ.get("CICD_TOKEN") or None
+    configure(service="backend", level=log_level, secrets=[token] if token else [])
+    if token is None and not is_loopback(host):
+        raise click.UsageError("without a token in CICD_TOKEN the Backend listens on the loopback alone")
+    try:
+        with ExecutionStore(store) as opened, _listening(host, port) as listener:
+            jobs = JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)
+            dispatcher = Dispatcher(opened, jobs)
+            app = create_app(opened, dispatcher, token=token, max_body=max_body)
+            _announce(listener, url_file)
+            with dispatcher:
+                _serve(app, listener)
+            jobs.close()
+    except (StoreError, ImportError, OSError) as error:
+        log.critical("the Backend cannot start: %s", error)
+        sys.exit(1)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    listener.set_inheritable(False)
+    return listener
+
+
+def _announce(listener: socket.socket, url_file: Path | None) -> None:
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    log.info("listening", url=url)
+    if url_file is not None:
+        unfinished = url_file.with_name(url_file.name + ".new")
+        unfinished.write_text(url)
+        unfinished.replace(url_file)  # Whoever waits for the file finds it whole.
+
+
+def _serve(app: object, listener: socket.socket) -> None:
+    # uvicorn stops at a signal, and afterwards raises it anew: then there is nothing more to do.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    # Lines of uvicorn go where all others go, and its own access log would repeat paths.
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)  # type: ignore[arg-type]
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main(prog_name="cicd-backend")

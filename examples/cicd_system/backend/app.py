@@ -1,0 +1,209 @@
+"""The Backend as an ASGI application: what it is asked, by which route, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import unquote
+from uuid import UUID
+
+from attrs import evolve
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cicd_common import ContractError, ExecutionStatus, converter
+from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate, PipelineExecutionRequest, ReportRequest
+from cicd_common.api.response import JobExecutionResponse
+from cicd_common.errors import Problem
+from cicd_common.model import LogText
+from cicd_common.store import ExecutionStore
+
+from .access import AccessLog
+from .dispatch import Dispatcher
+from .guard import TokenGuard, read_json
+from .problems import HANDLERS
+
+__all__ = ["MAX_BODY", "create_app"]
+
+T = TypeVar("T")
+
+MAX_BODY = 8 * 1024 * 1024
+"""How many bytes a body may have."""
+
+_REPORT = "/api/report/"
+# The parts of a report's path: a name behind each of these.
+_LEVELS = ("pipeline", "stage", "job")
+_NUMBERS = ("run_number", "limit", "after")
+
+
+def create_app(
+    store: ExecutionStore, dispatcher: Dispatcher, *, token: str | None = None, max_body: int = MAX_BODY
+) -> Starlette:
+    """Make the application. It has no state but what it is given, so that any number may work side by side.
+
+    Args:
+        store: Keeps all that happens. It stays open.
+        dispatcher: Sends jobs to the Workers.
+        token: The bearer token; none lets everybody in.
+        max_body: How many bytes a body may have.
+    """
+    backend = _Backend(store, dispatcher, max_body)
+    app = Starlette(routes=backend.routes(), exception_handlers=HANDLERS)
+    app.add_middleware(TokenGuard, token=token, open_paths=["/health"])
+    app.add_middleware(AccessLog)
+    return app
+
+
+class _Backend:
+    def __init__(self, store: ExecutionStore, dispatcher: Dispatcher, max_body: int) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._max_body = max_body
+
+    def routes(self) -> list[Route]:
+        table: list[tuple[str, str, Callable[[Request], Any]]] = [
+            ("POST", "/api/pipeline/execute", self.execute),
+            ("GET", "/api/pipeline/status/{execution_id}", self.pipeline_status),
+            ("POST", "/api/pipeline/cancel/{execution_id}", self.cancel),
+            ("POST", "/api/job/status", self.update),
+            ("GET", "/api/job/status/{job_execution_id}", self.job_status),
+            ("POST", "/api/job/artifact/upload", self.upload),
+            ("GET", _REPORT + "{rest:path}", self.report),
+            ("GET", "/api/job/logs/{job_execution_id}", self.logs),
+            ("GET", "/health", self.health),
+        ]
+        return [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
+
+    # --- pipelines ----------------------------------------------------------------------------------------------
+
+    async def execute(self, request: Request) -> Response:
+        asked = await self._message(request, PipelineExecutionRequest)
+        started = await run_in_threadpool(self._store.start, asked)
+        await self._send(started.jobs)
+        # A run that begins hands out at least one job; what is repeated hands out none.
+        return _answer(started.execution, 201 if started.jobs else 200)
+
+    def pipeline_status(self, request: Request) -> Response:
+        return _answer(self._store.status(_id(request, "execution_id")))
+
+    def cancel(self, request: Request) -> Response:
+        execution_id = _id(request, "execution_id")
+        self._store.cancel(execution_id)
+        return _answer(self._store.status(execution_id))
+
+    # --- jobs ---------------------------------------------------------------------------------------------------
+
+    async def update(self, request: Request) -> Response:
+        update = await self._message(request, JobStatusUpdate)
+        applied = await run_in_threadpool(self._store.apply, update)
+        await self._send(applied.jobs)
+        headers = {"Update-Outcome": applied.outcome.name, "Update-Clash": str(applied.clashes).lower()}
+        return _answer(_job(update.job_execution_id, applied.status, applied.stop), headers=headers)
+
+    def job_status(self, request: Request) -> Response:
+        return _answer(self._job(_id(request, "job_execution_id")))
+
+    async def upload(self, request: Request) -> Response:
+        uploaded = await self._message(request, ArtifactUploadRequest)
+        await run_in_threadpool(self._store.add_artifacts, uploaded)
+        return _answer(await run_in_threadpool(self._job, uploaded.job_execution_id))
+
+    def logs(self, request: Request) -> Response:
+        job_execution_id = _id(request, "job_execution_id")
+        asked = _query(request, "after", "limit")
+        # The state first: what it says of the end of the output is then true of the output, too.
+        job = self._store.job_execution(job_execution_id)
+        text = _without_gaps(self._store.logs(job_execution_id, **asked))
+        last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
+        return _answer(evolve(job, logs=text.text, last_sequence=last))
+
+    def _job(self, job_execution_id: UUID) -> JobExecutionResponse:
+        job = self._store.job_status(job_execution_id)
+        return _job(job_execution_id, job.status, self._store.asked_to_stop(job_execution_id))
+
+    # --- reports ------------------------------------------------------------------------------------------------
+
+    def report(self, request: Request) -> Response:
+        names = _names(request)
+        asked = converter.structure(names | _query(request, "run_number", "status", "limit", "cursor"), ReportRequest)
+        return _answer(self._store.report(asked))
+
+    def health(self, _: Request) -> Response:
+        self._store.pipelines(limit=1)
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    # --- both ways ----------------------------------------------------------------------------------------------
+
+    async def _message(self, request: Request, type: type[T]) -> T:
+        return converter.loads(await read_json(request, self._max_body), type)
+
+    async def _send(self, jobs: Any) -> None:
+        if jobs:
+            await run_in_threadpool(self._dispatcher.send, jobs)
+
+
+def _answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(converter.dumps(content), status, headers, media_type="application/json")
+
+
+def _job(job_execution_id: UUID, status: ExecutionStatus, stop: bool) -> JobExecutionResponse:
+    """What a Worker is told: how the job stands, or is to end."""
+    return JobExecutionResponse(job_execution_id=job_execution_id, status=ExecutionStatus.CANCELED if stop else status)
+
+
+def _without_gaps(text: LogText) -> LogText:
+    """The output up to the first piece that is missing: it may still come, and then stands before the others."""
+    if not text.gaps:
+        return text
+    missing = text.gaps[0].start
+    return LogText(tuple(chunk for chunk in text.chunks if chunk[0] < missing), first=text.first)
+
+
+def _id(request: Request, name: str) -> UUID:
+    """An id in the path, in any spelling of the contract.
+
+    Raises:
+        HTTPException: 404, since there is nothing at such a path.
+    """
+    try:
+        return converter.structure(request.path_params[name], UUID)
+    except ContractError:
+        raise HTTPException(404, f"Expected a UUID as the {name} in the path.") from None
+
+
+def _names(request: Request) -> dict[str, str]:
+    """The names in the path of a report. They may hold any character, a slash too: so each is decoded by itself.
+
+    Raises:
+        HTTPException: 404 if the path is none of a report.
+    """
+    raw = request.scope["raw_path"].decode("ascii", "replace").partition(_REPORT)[2].split("/")
+    levels, names = raw[::2], raw[1::2]
+    if tuple(levels) != _LEVELS[: len(levels)] or len(levels) != len(names):
+        raise HTTPException(404, "Expected /api/report/pipeline/{name}[/stage/{name}[/job/{name}]].")
+    return {f"{level}_name": unquote(name, errors="replace") for level, name in zip(levels, names, strict=True)}
+
+
+def _query(request: Request, *known: str) -> dict[str, Any]:
+    """The parameters of a query, numbers as numbers.
+
+    Raises:
+        ContractError: One is not known, is there twice, or is no number and should be.
+    """
+    problems, values = [], {}
+    for name, text in request.query_params.multi_items():
+        if name not in known:
+            problems.append(Problem("", "unknown", f"expected no parameters but {', '.join(known)}"))
+        elif name in values:
+            problems.append(Problem(f"/{name}", "value", "expected it once"))
+        elif name in _NUMBERS and not (text.isascii() and text.isdigit() and len(text) < 20):
+            problems.append(Problem(f"/{name}", "type", "expected an integer"))
+        else:
+            values[name] = int(text) if name in _NUMBERS else text
+    if problems:
+        raise ContractError(ReportRequest, problems)
+    return values
