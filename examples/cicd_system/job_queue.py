@@ -31,7 +31,7 @@ HIDDEN = "..."
 WORKER_OPTIONS = {"without_gossip": True, "without_heartbeat": True, "without_mingle": True}
 """What ``app.Worker`` of a Worker is given: there are no events, and Workers need not know of each other."""
 
-_SECONDS = 4  # That one step of putting a job may wait for the broker.
+_SECONDS = 2  # That one step of putting a job may wait for the broker; there are three of them at the most.
 _RABBITMQ_HOURS = (
     24 * 7
 )  # Past which RabbitMQ takes a job that is not acknowledged away; one value, for all to agree on.
@@ -83,6 +83,17 @@ class JobQueue:
             QueueError: The broker did not say within some seconds that it has the job. It may have it all the same.
         """
         try:
+            with self.app.producer_pool.acquire(block=True, timeout=_SECONDS) as producer:
+                self._send(request, producer)
+        except EncodeError:
+            raise
+        except Exception as error:
+            # Neither its text nor its cause: they may repeat the URL.
+            why = type(error.__cause__ or error).__name__
+            raise QueueError(f"the broker did not take the job: {why}") from None
+
+    def _send(self, request: JobExecutionRequest, producer: Any) -> None:
+        try:
             self.app.send_task(
                 TASK,
                 (request,),
@@ -92,13 +103,12 @@ class JobQueue:
                 mandatory=True,  # RabbitMQ would confirm what it has no queue for, and drop it.
                 timeout=_SECONDS,
                 confirm_timeout=_SECONDS,
+                producer=producer,
             )
-        except EncodeError:
+        except BaseException:
+            # A confirmation that comes late would be taken for that of the next job.
+            producer.connection.collect()
             raise
-        except Exception as error:
-            # Neither its text nor its cause: they may repeat the URL.
-            why = type(error.__cause__ or error).__name__
-            raise QueueError(f"the broker did not take the job: {why}") from None
 
     def close(self) -> None:
         """Close the connections to the broker."""
