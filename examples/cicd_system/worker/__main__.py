@@ -1,0 +1,144 @@
+"""Run a Worker: ``python -m cicd_system.worker``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+
+import celery.apps.worker
+import celery.worker.state
+import click
+from celery import signals
+from celery.exceptions import Reject
+
+from cicd_common.api.request import JobExecutionRequest
+from cicd_common.logging import configure, execution_context, get_logger
+
+from ..job_queue import TASK, WORKER_OPTIONS, JobQueue
+from .attempt import DeliverAgainError, run_job
+from .backend_client import BackendClient, GivenUpError
+from .settings import Settings, job_environment, secrets_in
+
+log = get_logger("cicd_system.worker")
+
+_LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
+
+
+def _setting(flag: str, **options: Any) -> Callable[[Any], Any]:
+    """An option that may come from the environment."""
+    variable = "CICD_" + flag.lstrip("-").replace("-", "_").upper()
+    return click.option(flag, envvar=variable, show_envvar=True, **options)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--name", default=lambda: f"{socket.gethostname()}-{os.getpid()}", help="The Worker's name.")
+@click.option("--workdir", type=click.Path(path_type=Path, file_okay=False), help="Where working copies are made.")
+@click.option("--allow-host", is_flag=True, help="Run jobs with an image on this machine where there is no docker.")
+@click.option("--grace", default=5.0, help="For how many seconds a job may go on after it was told to stop.")
+@click.option("--log-level", default="INFO", type=_LEVELS, help="The lowest level that is logged.")
+@_setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
+@_setting("--broker", default=lambda: f"spool://{Path('spool').absolute()}", help="The URL of the broker.")
+@_setting("--queue", default="cicd.jobs", help="The name of the queue of jobs.")
+@_setting("--job-timeout", default=3600.0, help="For how many seconds a job may run.")
+@_setting("--redeliver-after", type=float, help="When Redis delivers a job again, in seconds; past --job-timeout.")
+def main(
+    name: str,
+    workdir: Path | None,
+    allow_host: bool,
+    grace: float,
+    log_level: str,
+    backend: str,
+    broker: str,
+    queue: str,
+    job_timeout: float,
+    redeliver_after: float | None,
+) -> None:
+    """Run a Worker, which runs one job at a time.
+
+    The bearer token of the Backend is in the environment variable CICD_TOKEN. What is in a variable CICD_SECRET_NAME is
+    given to jobs as NAME, and masked in all that they print. The first SIGTERM ends the Worker once its job has ended,
+    the second one stops the job; it is then delivered again.
+    """
+    token = os.environ.get("CICD_TOKEN") or None
+    secrets = secrets_in(os.environ).values()
+    configure(service="worker", level=log_level, secrets=[*secrets, token] if token else secrets)
+    ending = Event()
+    jobs = JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)
+    client = BackendClient(backend, token, ending=ending)
+    with TemporaryDirectory(prefix="cicd-worker-", dir=workdir) as directory:
+        settings = Settings(
+            name=name,
+            directory=Path(directory),
+            job_timeout=job_timeout,
+            grace=grace,
+            allow_host=allow_host,
+            environment=job_environment(),
+        )
+        _register(jobs, client, settings, ending)
+        code = _start(jobs, name, ending)
+    client.close()
+    sys.exit(code)
+
+
+def _register(jobs: JobQueue, client: BackendClient, settings: Settings, ending: Event) -> None:
+    """Make the task of the queue the one that runs jobs."""
+
+    @jobs.app.task(name=TASK, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types.
+    def run(task: Any, request: JobExecutionRequest) -> None:
+        redelivered = bool(task.request.delivery_info.get("redelivered"))
+        with execution_context(
+            job_execution_id=request.job_execution_id,
+            stage_execution_id=request.stage_execution_id,
+            job_name=request.job_name,
+            worker=settings.name,
+        ):
+            try:
+                run_job(request, client, settings, redelivered=redelivered, ending=ending)
+            except (DeliverAgainError, GivenUpError) as error:
+                log.warning("the job is to be delivered again", reason=type(error).__name__)
+                raise Reject(requeue=True) from None
+
+
+class _Celery(celery.apps.worker.Worker):  # type: ignore[misc]  # Celery has no types.
+    """Celery's program without what is for people at a terminal, and without signals of its own."""
+
+    def on_start(self) -> None:
+        """Say nothing, and leave signals to who runs it."""
+
+
+def _start(jobs: JobQueue, name: str, ending: Event) -> int:
+    """Take jobs until a signal ends it.
+
+    Returns:
+        The exit code.
+    """
+    signals.setup_logging.connect(_leave_logging, weak=False)
+    signals.worker_ready.connect(lambda **_: log.info("ready", worker=name), weak=False)
+
+    def end(*_: object) -> None:
+        if celery.worker.state.should_stop is None:
+            celery.worker.state.should_stop = 0  # Once the job that runs has ended.
+        else:
+            ending.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    worker = _Celery(app=jobs.app, hostname=f"cicd@{name}", **WORKER_OPTIONS)
+    worker.start()
+    jobs.close()
+    return worker.exitcode or 0
+
+
+def _leave_logging(**_: object) -> None:
+    """Celery sets up logging unless somebody says that he does."""
+
+
+if __name__ == "__main__":
+    main(prog_name="cicd-worker")

@@ -1,0 +1,95 @@
+"""The output of a job on its way to the Backend: masked, in pieces, and never much of it in memory."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import select
+from collections.abc import Callable, Iterator
+from threading import Condition, Thread
+from time import monotonic
+
+from cicd_common.logging import MaskingStream, SecretMasker
+
+__all__ = ["PIECE", "Output"]
+
+PIECE = 256 * 1024
+"""How many characters one update may bring."""
+_READ = 64 * 1024
+_FULL = 2 * PIECE
+_LATEST = 0.25  # Seconds that output may wait for more to go with it.
+_TICK = 0.1  # Seconds between two looks whether the job is at its end.
+# What is out of reach may hold the pipe open for ever. What the job itself wrote is in the pipe when it ends.
+_LEFTOVER = 0.5  # Seconds without output until nothing more is waited for.
+_PIPE = 1024 * 1024  # Bytes that a pipe may hold.
+
+
+class Output:
+    """Reads output in a thread, and keeps it until it is taken. When much is kept, it stops reading: the job waits.
+
+    Args:
+        descriptor: What to read from.
+        has_ended: Whether the job is at its end; what it left behind may still hold the pipe open.
+        masker: Knows the secrets; by default the one of the process.
+    """
+
+    def __init__(self, descriptor: int, has_ended: Callable[[], bool], masker: SecretMasker | None = None) -> None:
+        self._descriptor = descriptor
+        self._has_ended = has_ended
+        # Output need not be text; what is none of UTF-8 is shown as such.
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._stream = MaskingStream[bytes](lambda data: self._keep(self._decode(data)), masker)
+        self._changed = Condition()
+        self._text = ""
+        self._since = 0.0
+        self._is_open = True
+        self._thread = Thread(target=self._read, name="output", daemon=True)
+        self._thread.start()
+
+    def take(self) -> str | None:
+        """The next piece, as soon as there is much, or as it has waited for a moment; none at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._text or not self._is_open)
+            self._changed.wait_for(self._is_due, self._since + _LATEST - monotonic())
+            piece, self._text = self._text[:PIECE], self._text[PIECE:]
+            self._changed.notify_all()
+            return piece or None
+
+    def close(self) -> None:
+        """Let go of all that was not taken, and wait until nothing is read any more."""
+        with self._changed:
+            self._is_open = False
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _is_due(self) -> bool:
+        return len(self._text) >= PIECE or not self._is_open
+
+    def _keep(self, text: str) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._text) < _FULL or not self._is_open)
+            self._since = self._since if self._text else monotonic()
+            self._text += text
+            self._changed.notify_all()
+
+    def _read(self) -> None:
+        for data in self._pieces():
+            self._stream.write(data)
+        self._stream.close()
+        self._keep(self._decode(b"", True))
+        with self._changed:
+            self._is_open = False
+            self._changed.notify_all()
+
+    def _pieces(self) -> Iterator[bytes]:
+        """What there is to read, up to the end of the pipe, or to what is in it when the job ends."""
+        rest, quiet = _PIPE, 0.0
+        while self._is_open and rest > 0 and quiet < _LEFTOVER:
+            has_ended = self._has_ended()
+            if select.select([self._descriptor], [], [], _TICK)[0]:
+                if not (data := os.read(self._descriptor, _READ)):
+                    return
+                yield data
+                rest, quiet = rest - has_ended * len(data), 0.0
+            elif has_ended:
+                quiet += _TICK
