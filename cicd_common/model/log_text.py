@@ -15,7 +15,7 @@ __all__ = ["LogText"]
 
 @frozen
 class LogText:
-    """Pieces of a log, joined by sequence. The same for any order of arrival, and for any repeats.
+    """Pieces of a log, joined by sequence. Of one sender it is the same for any order of arrival, and for any repeats.
 
     Attributes:
         chunks: The pieces that came, each with its sequence, in the order of the sequences.
@@ -37,8 +37,7 @@ class LogText:
     def join(self, chunks: Iterable[tuple[int, str]]) -> LogText:
         """Join more pieces.
 
-        Of two texts for one sequence, which only a wrong sender makes, the longer one stays; of two that are as long,
-        the greater one; so that their order does not matter.
+        Of two texts for one sequence, which only two senders for one job make, the first one stands, as of two ends.
 
         Args:
             chunks: Pieces with their sequences, in any order.
@@ -48,7 +47,7 @@ class LogText:
         """
         known = dict(self.chunks)
         for sequence, text in chunks:
-            known[sequence] = max(known.get(sequence, ""), text, key=lambda each: (len(each), each))
+            known.setdefault(sequence, text)
         joined = tuple(sorted(known.items()))
         return self if joined == self.chunks else LogText(joined, first=self.first)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, bindparam, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from ..api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
 from ..model import LogText
@@ -15,7 +15,6 @@ __all__ = ["artifacts_of", "log_of", "put_artifacts", "put_chunk"]
 
 _JOB_ID: BindParameter[UUID] = bindparam("job")
 _CHUNK = select(logs.c.text).where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence == bindparam("number"))
-_CHANGE = update(logs).where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence == bindparam("number"))
 _LOG = (
     select(logs.c.sequence, logs.c.text)
     .where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence > bindparam("after"))
@@ -34,6 +33,8 @@ _ARTIFACTS_AFTER = _ARTIFACTS.where(artifacts.c.path_key > bindparam("after"))
 def put_chunk(connection: Connection, update: JobStatusUpdate) -> bool:
     """Store the output that came with an update, empty or not: a sequence that is missing is a gap in the log.
 
+    Of two texts for one sequence the first one stands.
+
     Args:
         connection: In a transaction that has locked the job.
         update: The update.
@@ -45,11 +46,7 @@ def put_chunk(connection: Connection, update: JobStatusUpdate) -> bool:
     if insert_new(connection, logs, row):
         return True
     key = {"job": update.job_execution_id, "number": update.sequence}
-    known = LogText(((update.sequence, connection.execute(_CHUNK, key).scalar_one()),))
-    joined = known.join([(update.sequence, update.logs)])
-    if joined is not known:
-        connection.execute(_CHANGE, {**key, "text": joined.text})
-    return known.text == update.logs
+    return bool(connection.execute(_CHUNK, key).scalar_one() == update.logs)
 
 
 def log_of(connection: Connection, job_execution_id: UUID, after: int, limit: int) -> LogText:

@@ -327,8 +327,8 @@ class TestStore:
 
             check()
 
-    def test_joins_two_texts_of_one_sequence(self, store):
-        """Of two texts for one sequence, which only a wrong Worker sends, the one that the model keeps stays."""
+    def test_of_two_texts_for_one_sequence_the_first_one_stands(self, store):
+        """Who sends the second one, as two Workers with one job do, is told that it clashes."""
         pipeline = Pipeline(name="p", repo_url="r", stages=(Stage(name="s", jobs=(Job(name="j", script=("true",)),)),))
         (job,) = store.start(pipeline).jobs
         told = [
@@ -341,7 +341,8 @@ class TestStore:
             )
             for text in ("b", "longer", "a", "longer")
         ]
-        assert [store.apply(update).clashes for update in told] == [False, True, True, False]
+        assert [store.apply(update).clashes for update in told] == [False, True, True, True]
+        assert not store.apply(told[0]).clashes
         assert store.logs(job.job_execution_id) == LogText.of(told)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ from cicd_common.api.request import JobExecutionRequest
 from cicd_common.logging import configure, execution_context, get_logger
 
 from ..job_queue import TASK, WORKER_OPTIONS, JobQueue
-from .attempt import DeliverAgainError, run_job
+from .attempt import run_job
 from .backend_client import BackendClient, GivenUpError
 from .settings import Settings, job_environment, secrets_in
 
@@ -69,6 +70,7 @@ def main(
     token = os.environ.get("CICD_TOKEN") or None
     secrets = secrets_in(os.environ).values()
     configure(service="worker", level=log_level, secrets=[*secrets, token] if token else secrets)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # It writes a line for each request.
     ending = Event()
     jobs = JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)
     client = BackendClient(backend, token, ending=ending)
@@ -101,8 +103,8 @@ def _register(jobs: JobQueue, client: BackendClient, settings: Settings, ending:
         ):
             try:
                 run_job(request, client, settings, redelivered=redelivered, ending=ending)
-            except (DeliverAgainError, GivenUpError) as error:
-                log.warning("the job is to be delivered again", reason=type(error).__name__)
+            except GivenUpError:
+                log.warning("the Worker ends before the job does; it is to be delivered again")
                 raise Reject(requeue=True) from None
 
 

@@ -31,7 +31,7 @@ from .script import docker_command, docker_is_there, script_of
 from .settings import Settings
 from .workspace import WorkspaceError, artifacts_in, inside, working_copy
 
-__all__ = ["Backend", "DeliverAgainError", "run_job"]
+__all__ = ["Backend", "run_job"]
 
 log = get_logger(__name__)
 
@@ -52,10 +52,6 @@ class Backend(Protocol):
 
     def last_sequence(self, job_execution_id: UUID, after: int = 0, *, patient: bool = True) -> int:
         """The last sequence under which output of a job is stored."""
-
-
-class DeliverAgainError(Exception):
-    """It cannot be known whose the job is; the broker is to deliver it once more."""
 
 
 class _SupersededError(Exception):
@@ -93,7 +89,6 @@ def run_job(
         ending: When it is set, the job is stopped, and nothing more is told.
 
     Raises:
-        DeliverAgainError: The broker is to deliver it once more.
         GivenUpError: The Worker ends before the job does; the broker is to deliver it once more.
     """
     try:
@@ -138,9 +133,7 @@ class _Attempt:
                 self._heed(answer)
                 return True
             if not redelivered:
-                if answer.is_first:
-                    return False
-                raise DeliverAgainError
+                return False
             self._sequence = self._backend.last_sequence(self._id, self._sequence)
 
     def _report(self, status: ExecutionStatus, text: str = "", exit_code: int | None = None) -> None:

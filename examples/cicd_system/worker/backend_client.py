@@ -52,13 +52,11 @@ class Answer:
 
     Attributes:
         status: How the job stands, or is to end: a terminal one tells the Worker to stop.
-        clashes: Whether another attempt has reported under the same sequence.
-        is_first: Whether it was answered at the first try. Of a repeat it is not known whose update clashes with whose.
+        clashes: Whether another attempt has reported under the same sequence. A repeat does not clash with itself.
     """
 
     status: ExecutionStatus
     clashes: bool
-    is_first: bool
 
 
 class BackendClient:
@@ -94,9 +92,9 @@ class BackendClient:
             RefusedError: The Backend does not take it.
             GivenUpError: The Worker is to end.
         """
-        response, is_first = self._ask("POST", "/api/job/status", update)
+        response = self._ask("POST", "/api/job/status", update)
         answer = converter.loads(response.content, JobExecutionResponse)
-        return Answer(status=answer.status, clashes=response.headers.get("Update-Clash") == "true", is_first=is_first)
+        return Answer(status=answer.status, clashes=response.headers.get("Update-Clash") == "true")
 
     def upload(self, request: ArtifactUploadRequest) -> None:
         """Tell what files a job left.
@@ -121,7 +119,7 @@ class BackendClient:
             RefusedError: There is no such job.
             GivenUpError: There is no answer.
         """
-        response, _ = self._ask("GET", f"/api/job/status/{job_execution_id}", patient=patient)
+        response = self._ask("GET", f"/api/job/status/{job_execution_id}", patient=patient)
         return converter.loads(response.content, JobExecutionResponse).status
 
     def last_sequence(self, job_execution_id: UUID, after: int = 0, *, patient: bool = True) -> int:
@@ -137,13 +135,13 @@ class BackendClient:
             GivenUpError: There is no answer.
         """
         while True:
-            response, _ = self._ask("GET", f"/api/job/logs/{job_execution_id}?after={after}", patient=patient)
+            response = self._ask("GET", f"/api/job/logs/{job_execution_id}?after={after}", patient=patient)
             last = converter.loads(response.content, JobExecutionDTO).last_sequence
             if last == after:
                 return last
             after = last
 
-    def _ask(self, method: str, path: str, message: Any = None, *, patient: bool = True) -> tuple[httpx.Response, bool]:
+    def _ask(self, method: str, path: str, message: Any = None, *, patient: bool = True) -> httpx.Response:
         content = None if message is None else converter.dumps(message)
         headers = {} if message is None else {"Content-Type": "application/json"}
         retrying = Retrying(
@@ -153,12 +151,9 @@ class BackendClient:
             stop=stop_when_event_set(self._ending) if patient else stop_after_attempt(1),
         )
         try:
-            for attempt in retrying:
-                with attempt:
-                    response = self._try(method, path, content, headers)
+            return retrying(self._try, method, path, content, headers)
         except RetryError:
             raise GivenUpError("the Backend has not answered") from None
-        return response, attempt.retry_state.attempt_number == 1
 
     def _try(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> httpx.Response:
         try:
