@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID, SafeUUID
 
+from ._deep import parse_deep
 from ._fields import in_utc
 from ._rules import Refusal, is_text
 
@@ -100,17 +101,21 @@ def parse(data: bytes | bytearray | memoryview | str) -> Any:
 
     Raises:
         Refusal: It is not UTF-8, begins with a byte order mark, is not JSON, has data after the value, holds ``NaN``,
-            ``Infinity`` or a lone surrogate, or nests deeper than the interpreter can follow.
+            ``Infinity`` or a lone surrogate, or nests more than 10,000 levels deep.
     """
     text = data if isinstance(data, str) else _decode(data)
     if not is_text(text) or (_escapes_surrogate(text) and _has_lone_surrogate(text)):
         raise Refusal("syntax", "expected JSON without lone surrogates")
     try:
-        return _parse(text)
+        try:
+            return _parse(text)
+        except RecursionError:
+            return parse_deep(text, _patient_decoder.scan_once)  # type: ignore[attr-defined]
     # The cause is not kept: it holds the whole text, and whoever logs it with its variables would log secrets.
     except json.JSONDecodeError as error:
         message = f"expected one JSON value and no more, the text breaks at line {error.lineno}, column {error.colno}"
     except RecursionError:
+        # Nothing can be read where nothing more can be called.
         message = TOO_DEEP
     raise Refusal("syntax", message)
 

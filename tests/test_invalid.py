@@ -26,6 +26,7 @@ NAME = "expected a name: 1 to 255 characters, no control characters, no blank at
 PATH = "expected a relative POSIX path without '..', a drive or a backslash"
 STATUS = "expected one of PENDING, RUNNING, SUCCESS, FAILED, CANCELED"
 SYNTAX = "expected one JSON value and no more, the text breaks at line {}, column {}"
+LEVELS = "expected JSON that nests at most 10,000 levels deep"
 SURROGATES = "expected JSON without lone surrogates"
 BITS = "expected an integer of at most 64 bits"
 
@@ -101,7 +102,7 @@ CASES = {
     "a leading zero": (JobStatusUpdate, b'{"sequence":01}', ("", "syntax", SYNTAX.format(1, 14))),
     "a single quote": (JobStatusUpdate, b"{'sequence':1}", ("", "syntax", SYNTAX.format(1, 2))),
     "a line break in a string": (JobStatusUpdate, b'{"logs":"\n"}', ("", "syntax", SYNTAX.format(1, 10))),
-    "nesting without end": (JobStatusUpdate, b"[" * 200_000, ("", "syntax", "expected JSON that nests less deeply")),
+    "nesting without end": (JobStatusUpdate, b"[" * 200_000, ("", "syntax", LEVELS)),
     # Another kind of value.
     "null": (JobStatusUpdate, b"null", ("", "type", "expected a JobStatusUpdate as an object")),
     "a list": (JobStatusUpdate, b"[]", ("", "type", "expected a JobStatusUpdate as an object")),
