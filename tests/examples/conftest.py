@@ -7,6 +7,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 sys.path.insert(0, str(EXAMPLES))
@@ -14,3 +16,19 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(EXAMPLES), os.envir
 
 if find_spec("celery") is None:
     collect_ignore_glob = ["test_*.py"]  # The extra `examples` is not installed.
+else:
+    from system_fixtures import (  # noqa: F401 - fixtures
+        kind,
+        new_system,
+        remember_failure,
+        setting,
+        shared,
+        side,
+        system,
+    )
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(item, call):  # noqa: ARG001 - the signature of the hook
+        report = yield
+        remember_failure(item, report)
+        return report

@@ -11,6 +11,7 @@ import enum
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -138,11 +139,12 @@ class Fault(enum.Enum):
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request that was passed on, its answer, and what the client saw of it."""
+    """A request that was passed on, its answer, what happened to it, and how many seconds the answer took."""
 
     request: Message
     answer: Message
     fault: Fault
+    seconds: float
 
 
 Plan = Callable[[Message], Fault]
@@ -204,6 +206,7 @@ class HttpProxy(TcpProxy):
 
     def send(self, request: Message, fault: Fault) -> Message:
         upstream = self._connect()
+        start = time.perf_counter()
         try:
             upstream.sendall(request.raw)
             with upstream.makefile("rb") as reader:
@@ -212,7 +215,7 @@ class HttpProxy(TcpProxy):
             self._reset(upstream)
         if answer is None:
             raise EOFError
-        self.exchanges.append(Exchange(request, answer, fault))
+        self.exchanges.append(Exchange(request, answer, fault, time.perf_counter() - start))
         return answer
 
     def pass_on(self, request: Message) -> Message:

@@ -1,6 +1,6 @@
 """What systems run on in tests: files, or PostgreSQL with RabbitMQ or Redis.
 
-Those are at ``CICD_TEST_POSTGRES_URL``, ``CICD_TEST_RABBITMQ_URL`` and ``CICD_TEST_REDIS_URL``, or else at their default
+Those are at ``CICD_TEST_POSTGRES_URL``, ``CICD_TEST_RABBITMQ_URL`` and ``CICD_TEST_REDIS_URL``, or else at their usual
 ports of the loopback; each system has a schema and a queue of its own there. Where one does not answer, its tests are
 skipped, and say so; but where ``CI`` is set, they fail.
 """

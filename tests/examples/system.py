@@ -21,9 +21,9 @@ from proxy import HttpProxy
 from settings import Setting
 from system_api import Api
 from system_checks import Logs, check_secrets
-from system_jobs import Side
 from waiting import DEADLINE, until
 
+OURS = "side"  # A directory of what tests and jobs have written, not the system.
 MARK = "SYSTEM_UNDER_TEST"  # In the environment of all that a system starts, jobs included.
 
 
@@ -90,7 +90,6 @@ class System:
         return cls(directory, **{name: getattr(setting, name) for name in names} | changes)
 
     def __enter__(self) -> Self:
-        self.side = Side(self.directory / "side")
         self.repository = self.directory / "repository"
         self.repository.mkdir()
         (self.repository / "README").write_text("A repository without git.\n")
@@ -147,8 +146,7 @@ class System:
 
     def check_secrets(self) -> None:
         """No file that the system wrote holds a secret or the token, and no row of its store."""
-        mine = (self.repository, self.side.directory)
-        files = (file for file in self.directory.rglob("*") if file.is_file() and not set(mine) & set(file.parents))
+        files = (file for file in self.directory.rglob("*") if file.is_file() and OURS not in file.parts)
         check_secrets([self.token, *self.secrets.values()], files, self.store)
 
     # --- its processes ----------------------------------------------------------------------------------------------

@@ -53,8 +53,13 @@ class Side:
 
     def lines_until(self, name: str) -> str:
         """A command that prints numbered lines until the test lets it go, and then how many there were."""
-        rest = 'i=$((i+1)); echo "line $i"; sleep 0.01; done; echo "of $i"'
+        note = f'echo "$i" > {self.directory}/{name}.count'
+        rest = f'i=$((i+1)); echo "line $i"; {note}; sleep 0.01; done; echo "of $i"'
         return f"i=0; until [ -e {self.directory}/{name} ]; do {rest}"
+
+    def count(self, name: str) -> int:
+        """How many lines a job has printed that waits to be let go."""
+        return int((self.lines(f"{name}.count") or ["0"])[0] or 0)
 
 
 def lines_up_to(count: int, *, pause: float = 0) -> str:
@@ -89,7 +94,7 @@ class Attempt:
 
     @property
     def redelivered(self) -> bool:
-        return "redeliver" in self.claim.lower()
+        return "delivered" in self.claim
 
     def numbers(self) -> list[int]:
         """The numbers of the numbered lines."""

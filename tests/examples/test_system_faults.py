@@ -1,0 +1,152 @@
+"""Workers and Backends that are killed, and networks between them that fail: each time the run ends as it should."""
+
+from __future__ import annotations
+
+import pytest
+from programs import is_alive
+from proxy import Fault, once
+from system_jobs import attempts, lines_up_to, pipeline
+from waiting import until
+
+from cicd_common import ExecutionStatus
+from cicd_common.store import ExecutionStore
+
+SUCCESS, RUNNING = ExecutionStatus.SUCCESS, ExecutionStatus.RUNNING
+REDELIVERED_AFTER = 4  # Seconds, on Redis; longer than a job that nothing holds up takes.
+
+
+def output_of(api, definition, name):
+    """The lines that a job printed, without those of the Worker and those that show its commands."""
+    text = "".join(attempt.text for attempt in attempts(api.job(definition, name).logs))
+    return [line for line in text.splitlines() if not line.startswith("$ ")]
+
+
+class TestWorkerKilled:
+    def test_in_the_middle_of_a_job(self, setting, new_system, side):
+        """The job is delivered again, and runs once more; that is visible, and nothing is left of the first attempt."""
+        system = new_system(setting, redeliver_after=REDELIVERED_AFTER)
+        api = system.api
+        child = f"sleep 1000 & echo $! >> {side.directory}/children"
+        definition = pipeline(
+            system.repository,
+            {
+                "one": [
+                    side.job("killed", child, side.lines_until("go"), "kill $!"),
+                    side.job("other", lines_up_to(9)),
+                ],
+                "two": [side.job("next", "true", dependencies=("killed",))],
+            },
+        )
+        run = api.execute(definition)
+        until(lambda: side.count("go") > 20 and "line 20\n" in api.job(definition, "killed").logs, "output")
+        (first,) = side.began("killed")
+        (child_of_first,) = side.lines("children")
+        system.worker_of(first).kill()
+        until(lambda: not is_alive(first) and not is_alive(int(child_of_first)), "the end of the job's processes")
+        until(lambda: len(side.began("killed")) == 2, "the second attempt")
+        side.let_go("go")
+        assert api.end_of(run) == SUCCESS
+
+        jobs = api.jobs(definition)
+        assert {(job.status, job.exit_code) for job in jobs.values()} == {(SUCCESS, 0)}
+        killed, whole = attempts(jobs["killed"].logs)
+        assert killed.is_beginning()
+        assert len(killed.numbers()) >= 20
+        assert whole.is_whole()
+        assert (killed.redelivered, whole.redelivered) == (False, True)
+        assert {name: side.done(name) for name in jobs} == dict.fromkeys(jobs, 1)
+
+
+class TestBackendKilled:
+    def test_while_output_flows(self, system, side):
+        """Each Backend is killed and restarted: no line is lost or doubled, and no job runs twice."""
+        api = system.api
+        names = [f"talks{number}" for number in range(len(system.workers))]
+        jobs = [side.job(name, side.lines_until(f"go-{name}")) for name in names]
+        definition = pipeline(system.repository, {"one": jobs, "two": [side.job("next", "true")]})
+        run = api.execute(definition)
+        until(lambda: all(side.count(f"go-{name}") > 20 for name in names), "output of all jobs")
+        for number, backend in enumerate(system.backends):
+            backend.kill()
+            before = {name: side.count(f"go-{name}") for name in names}
+            until(lambda: all(side.count(f"go-{name}") > before[name] + 30 for name in names), "more of it")  # noqa: B023
+            system.restart_backend(number)
+            reached = {name: f"line {side.count(f'go-{name}')}\n" for name in names}
+            until(lambda: all(text in api.job(definition, name).logs for name, text in reached.items()), "all of it")  # noqa: B023
+        for name in names:
+            side.let_go(f"go-{name}")
+        assert api.end_of(run) == SUCCESS
+        for name in names:
+            (attempt,) = attempts(api.job(definition, name).logs)
+            assert attempt.is_whole()
+            assert side.done(name) == 1
+        assert side.done("next") == 1
+
+
+class TestNetworkBetweenWorkerAndBackend:
+    @pytest.mark.parametrize(
+        "fault", [fault for fault in Fault if fault is not Fault.NONE], ids=lambda f: f.name.lower()
+    )
+    def test_requests_meet(self, system, side, fault):
+        """Whatever happens to each request once, each job runs once, and its log is whole."""
+        api = system.api
+        for proxy in system.proxies:
+            proxy.plan = once(fault)
+        talk = [side.job(f"talks{number}", lines_up_to(60, pause=0.01)) for number in range(2)]
+        leave = side.job("leaves", "echo 1 > kept", dependencies=("talks0",), artifacts=("kept",))
+        fails = side.job("fails", "exit 4", allow_failure=True)
+        definition = pipeline(system.repository, {"one": [*talk, leave, fails], "two": [side.job("next", "true")]})
+        run = api.execute(definition)
+        assert api.end_of(run) == SUCCESS
+
+        jobs = api.jobs(definition)
+        codes = {name: job.exit_code for name, job in jobs.items()}
+        assert codes == {**dict.fromkeys(jobs, 0), "fails": 4}
+        for name in ("talks0", "talks1"):
+            assert output_of(api, definition, name) == [*(f"line {number}" for number in range(1, 61)), "of 60"]
+        assert {name: (len(side.began(name)), side.done(name)) for name in jobs} == {
+            **dict.fromkeys(jobs, (1, 1)),
+            "fails": (1, 0),
+        }
+        with ExecutionStore(system.store) as store:
+            assert [artifact.path for artifact in store.artifacts(jobs["leaves"].execution_id)] == ["kept"]
+        assert sum(proxy.faults[fault] for proxy in system.proxies) > 10
+
+    @pytest.mark.parametrize("break_it", ["cut", "stall"])
+    def test_is_gone_for_a_while(self, system, side, break_it):
+        """What was printed meanwhile comes afterwards."""
+        api = system.api
+        definition = pipeline(system.repository, {"one": [side.job("talks", side.lines_until("go"))]})
+        run = api.execute(definition)
+        until(lambda: "line 10\n" in api.job(definition, "talks").logs, "output")
+        for proxy in system.proxies:
+            getattr(proxy, break_it)()
+        before = side.count("go")
+        until(lambda: side.count("go") > before + 100, "more output")
+        assert f"line {before + 90}\n" not in api.job(definition, "talks").logs
+        for proxy in system.proxies:
+            proxy.mend()
+        until(lambda: f"line {before + 100}\n" in api.job(definition, "talks").logs, "all of it")
+        side.let_go("go")
+        assert api.end_of(run) == SUCCESS
+        (attempt,) = attempts(api.job(definition, "talks").logs)
+        assert attempt.is_whole()
+        assert side.done("talks") == 1
+
+    def test_is_gone_at_the_end(self, system, side):
+        """A job that ends while no Backend can be told counts as it ended."""
+        api = system.api
+        definition = pipeline(
+            system.repository, {"one": [side.job("ends", side.gate("go"))], "two": [side.job("next", "true")]}
+        )
+        run = api.execute(definition)
+        until(lambda: api.job(definition, "ends").status == RUNNING and side.began("ends"), "the job to run")
+        for proxy in system.proxies:
+            proxy.cut()
+        side.let_go("go")
+        until(lambda: side.done("ends"), "the end of the job")
+        assert api.job(definition, "ends").status == RUNNING
+        for proxy in system.proxies:
+            proxy.mend()
+        assert api.end_of(run) == SUCCESS
+        assert (side.done("ends"), side.done("next")) == (1, 1)

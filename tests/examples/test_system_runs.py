@@ -1,0 +1,286 @@
+"""Runs of whole systems in which nothing breaks but what their jobs break."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+from hashlib import sha256
+from uuid import uuid4
+
+from programs import is_alive
+from system_jobs import attempts, lines_up_to, pipeline
+from waiting import until
+
+from cicd_common import ExecutionStatus, converter
+from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate
+from cicd_common.api.response import JobExecutionResponse, StageReportSummary
+from cicd_common.dto import JobExecutionDTO
+from cicd_common.store import ExecutionStore
+
+SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
+
+# What goes between Worker and Backend: method, path, type of the body and of the answer.
+MESSAGES = [
+    ("POST", r"/api/job/status", JobStatusUpdate, JobExecutionResponse),
+    ("GET", r"/api/job/status/[0-9a-f-]{36}", None, JobExecutionResponse),
+    ("GET", r"/api/job/logs/[0-9a-f-]{36}(\?.*)?", None, JobExecutionDTO),
+    ("POST", r"/api/job/artifact/upload", ArtifactUploadRequest, JobExecutionResponse),
+]
+
+
+def check_message(type_, body):
+    """A body is one value of the contract, as the converter writes it."""
+    if type_ is None:
+        assert body == b""
+    else:
+        assert converter.dumps(converter.loads(body, type_, strict=True)) == body
+
+
+def check_exchange(exchange):
+    request = exchange.request
+    ((asked, answered),) = [
+        (asked, answered)
+        for method, path, asked, answered in MESSAGES
+        if method == request.method and re.fullmatch(path, request.path)
+    ]
+    check_message(asked, request.body)
+    assert exchange.answer.status == 200
+    check_message(answered, exchange.answer.body)
+
+
+def make_git_repository(directory):
+    """A repository with one commit, and its id."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+
+    def git(*arguments):
+        identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        command = ["git", "-C", str(directory), *identity, *arguments]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+    directory.mkdir()
+    git("init", "--quiet", "--initial-branch=main")
+    (directory / "source.txt").write_text("committed\n")
+    git("add", ".")
+    git("commit", "--quiet", "--message=first")
+    (directory / "source.txt").write_text("changed since\n")
+    return git("rev-parse", "HEAD")
+
+
+class TestWholeRun:
+    def test_run(self, system, side, tmp_path):
+        """Every status, exit code, order, log, report and artifact is what the definition says."""
+        api = system.api
+        commit = make_git_repository(tmp_path / "project")
+        definition = pipeline(
+            tmp_path / "project",
+            {
+                "build": [
+                    side.job("compile", "cat source.txt; mkdir out", "cp source.txt out/app.txt", artifacts=("out/*",)),
+                    side.job("lint", "echo 'not nice' >&2", "exit 3", allow_failure=True),
+                ],
+                "test": [
+                    side.job("report", "[ ! -e out ]", dependencies=("unit", "speed")),
+                    side.job("unit", lines_up_to(150, pause=0.01), dependencies=("compile",)),
+                    side.job("speed", f"echo {'x' * 1000}"),
+                ],
+                "deploy/%": [side.job("publish", "true")],
+            },
+            name="app",
+        )
+        run = api.execute(definition, commit_hash=commit)
+        assert (api.end_of(run), run.run_number) == (SUCCESS, 1)
+
+        jobs = api.jobs(definition)
+        found = {name: (job.status, job.exit_code, job.allow_failure) for name, job in jobs.items()}
+        good = (SUCCESS, 0, False)
+        expected = dict.fromkeys(["compile", "unit", "speed", "report", "publish"], good)
+        assert found == {**expected, "lint": (FAILED, 3, True)}
+        self.check_order(side, jobs)
+        self.check_logs(api, jobs)
+        self.check_reports(api, definition, run, jobs, commit)
+        with ExecutionStore(system.store) as store:
+            (artifact,) = store.artifacts(jobs["compile"].execution_id)
+        data = b"committed\n"
+        assert (artifact.path, artifact.size, artifact.sha256) == ("out/app.txt", len(data), sha256(data).hexdigest())
+
+        exchanges = [exchange for proxy in system.proxies for exchange in proxy.exchanges]
+        assert len(exchanges) > 4 * len(jobs)
+        for exchange in exchanges:
+            check_exchange(exchange)
+        assert system.logs.check()
+
+    def check_order(self, side, jobs):
+        """No job before what it needs, by its own word and by the record."""
+        assert sorted(side.order()) == sorted(["compile", "report", "unit", "speed", "publish"])
+        needs = [("compile", "unit"), ("lint", "unit"), ("unit", "report"), ("speed", "report"), ("report", "publish")]
+        for before, after in needs:
+            assert jobs[before].completion_time <= jobs[after].start_time
+        assert side.order()[0] == "compile"
+        assert side.order()[-2:] == ["report", "publish"]
+
+    def check_logs(self, api, jobs):
+        """Each job has one attempt, and its output comes whole, in pages of any size."""
+        logs = {name: api.log(job.execution_id) for name, job in jobs.items()}
+        for name, job in jobs.items():
+            assert job.logs == logs[name] == api.log(job.execution_id, limit=1)
+        (attempt,) = attempts(logs["unit"])
+        assert attempt.is_whole()
+        assert not attempt.redelivered
+        texts = {name: attempt.text for name, log in logs.items() for attempt in attempts(log)}
+        assert "committed\n" in texts["compile"]
+        assert "not nice\n" in texts["lint"]
+        assert f"{'x' * 1000}\n" in texts["speed"]
+        path = f"/api/job/logs/{jobs['unit'].execution_id}"
+        page = api.ask(JobExecutionDTO, "GET", path, params={"after": 0, "limit": 1000})
+        assert page.last_sequence >= 4
+
+    def check_reports(self, api, definition, run, jobs, commit):
+        """The three levels agree with the run and with each other."""
+        (record,) = api.report(definition).executions
+        assert (record.execution_id, record.run_number, record.commit_hash) == (run.execution_id, 1, commit)
+        assert record.status == SUCCESS
+        assert [(stage.stage_name, stage.status) for stage in record.stages] == [
+            ("build", SUCCESS),
+            ("test", SUCCESS),
+            ("deploy/%", SUCCESS),
+        ]
+        for stage, summary in zip(definition.stages, record.stages, strict=True):
+            (execution,) = api.report(definition, stage.name).executions
+            assert summary == StageReportSummary(
+                stage_name=stage.name,
+                status=execution.status,
+                start_time=execution.start_time,
+                completion_time=execution.completion_time,
+            )
+            assert [(job.job_name, job.status, job.start_time, job.completion_time) for job in execution.jobs] == [
+                (job.name, jobs[job.name].status, jobs[job.name].start_time, jobs[job.name].completion_time)
+                for job in stage.jobs
+            ]
+        assert record.completion_time == jobs["publish"].completion_time
+        assert api.report(definition, status="FAILED").executions == ()
+        assert api.report(definition, run_number=1).executions == (record,)
+
+    def test_second_run(self, system, side):
+        """The same request again is the same run; another one is the next."""
+        api = system.api
+        definition = pipeline(system.repository, {"one": [side.job("again", "true")]})
+        first = api.execute(definition)
+        assert api.end_of(first) == SUCCESS
+        request = uuid4()
+        second = api.execute(definition, request)
+        repeated = api.execute(definition, request)
+        assert (second.run_number, repeated.execution_id) == (2, second.execution_id)
+        assert api.end_of(second) == SUCCESS
+        assert side.done("again") == 2
+        assert [record.run_number for record in api.report(definition).executions] == [2, 1]
+
+
+class TestFailingRun:
+    def test_later_jobs_never_run(self, system, side):
+        """What was not handed out when a job failed is canceled; what runs comes to its end."""
+        api = system.api
+        definition = pipeline(
+            system.repository,
+            {
+                "first": [
+                    side.job("breaks", side.gate("break"), "exit 7"),
+                    side.job("beside", side.gate("beside"), lines_up_to(3)),
+                    side.job("after", dependencies=("breaks",)),
+                ],
+                "second": [side.job("later", "true")],
+            },
+        )
+        run = api.execute(definition)
+        until(lambda: side.began("breaks") and side.began("beside"), "both jobs to begin")
+        side.let_go("break")
+        until(lambda: api.job(definition, "breaks").status.is_terminal, "the failure to be known")
+        assert api.job(definition, "later").status == CANCELED
+        assert not api.status(run).is_terminal
+        side.let_go("beside")
+        assert api.end_of(run) == FAILED
+        jobs = api.jobs(definition)
+        assert {name: (job.status, job.exit_code) for name, job in jobs.items()} == {
+            "breaks": (FAILED, 7),
+            "beside": (SUCCESS, 0),
+            "after": (CANCELED, None),
+            "later": (CANCELED, None),
+        }
+        assert jobs["later"].start_time is None
+        assert not side.began("after")
+        assert not side.began("later")
+        (record,) = api.report(definition).executions
+        assert [stage.status for stage in record.stages] == [FAILED, CANCELED]
+
+
+class TestCanceledRun:
+    def test_all_is_stopped(self, system, side):
+        """Running jobs are killed with all that they started; queued and waiting ones never run."""
+        api = system.api
+        busy = [f"busy{number}" for number in range(len(system.workers))]
+        sleep = f"sleep 1000 & echo $! >> {side.directory}/children; wait"
+        definition = pipeline(
+            system.repository,
+            {
+                "now": [
+                    *(side.job(name, "echo line 1", sleep) for name in busy),
+                    *(side.job(f"queued{number}", "true") for number in range(2)),
+                ],
+                "later": [side.job("waiting", "true")],
+            },
+        )
+        run = api.execute(definition)
+        running = until(lambda: self.running(side, definition, len(busy)), "all Workers to be busy")
+        children = [int(pid) for pid in side.lines("children")]
+        api.cancel(run)
+        assert api.job(definition, "waiting").status == CANCELED
+        assert api.end_of(run) == CANCELED
+        until(lambda: not any(map(is_alive, [*running, *children])), "the end of the jobs' processes")
+        jobs = api.jobs(definition)
+        assert {job.status for job in jobs.values()} == {CANCELED}
+        assert side.order().count("waiting") == 0
+        assert not [name for name in jobs if side.done(name)]
+        assert api.cancel(run).status == CANCELED
+
+    def running(self, side, definition, count):
+        """The shells of the jobs of the first stage that have children, once there are enough."""
+        names = [job.name for job in definition.stages[0].jobs]
+        pids = [pid for name in names for pid in side.began(name)]
+        return pids if len(pids) == len(side.lines("children")) == count else []
+
+
+class TestSecrets:
+    def test_never_told(self, system, side):
+        """A secret that a job prints is masked in all forms, cut in two as well, and is nowhere in what is stored."""
+        api = system.api
+        secret = system.secrets["DEPLOY_KEY"]
+        head, tail = secret[:9], secret[9:]
+        cut = 'head=$(printf "%.9s" "$DEPLOY_KEY"); printf "cut $head"; sleep 0.6; echo "${DEPLOY_KEY#$head}"'
+        definition = pipeline(
+            system.repository,
+            {
+                "one": [
+                    side.job(
+                        "tell",
+                        "echo plain $DEPLOY_KEY",
+                        'printf "base64 "; printf "%s" "$DEPLOY_KEY" | base64',
+                        cut,
+                        f'[ "$DEPLOY_KEY" = {head}""{tail} ]',
+                        '[ "$(env | grep -c ^CICD_)" = 1 ]',
+                    )
+                ]
+            },
+        )
+        run = api.execute(definition)
+        assert api.end_of(run) == SUCCESS
+        record = api.job(definition, "tell")
+        log = api.log(record.execution_id)
+        for word in ("plain ***", "base64 ***", "cut ***"):
+            assert word in log
+        encoded = base64.b64encode(secret.encode()).decode()
+        told = [*system.logs.check(), record, log, api.report(definition), api.report(definition, "one")]
+        for form in (secret, encoded, system.token):
+            assert form not in str(told)
+        system.check_secrets()
