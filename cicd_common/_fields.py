@@ -2,8 +2,9 @@
 
 ``@checked`` below ``@frozen`` turns the annotations of a class into checks of two kinds:
 
-- A value that a caller gives must have the annotated type. An instance of a subclass is stored as the plain value,
-  and a time in UTC, so that equal objects have equal bytes.
+- A value that a caller gives must have the annotated type. A text, a number, a UUID or a time of a subclass is stored
+  as the plain value that it equals, and a time in UTC, so that equal objects have equal bytes. An instance of a class
+  that is derived from an attrs class is refused: it would be read as an instance of that, which does not equal it.
 - Rules beyond the type (`Name`, `Ordinal`, ...) hold however an object came to be: they run after construction,
   where ``msgspec`` runs them too. The checks of types do not, since a decoder gets the types right by itself.
 """
@@ -36,7 +37,7 @@ def in_utc(value: datetime) -> datetime:
     Raises:
         Refusal: It is naive, or not in the years 1 to 9999 in UTC.
     """
-    if type(value) is datetime and value.tzinfo is UTC:
+    if type(value) is datetime and value.tzinfo is UTC and not value.fold:
         return value
     try:
         moment = value.astimezone(UTC) if value.utcoffset() is not None else None
@@ -44,7 +45,7 @@ def in_utc(value: datetime) -> datetime:
         moment = None
     if moment is None:
         raise Refusal("value", f"expected {TIME.expected}")
-    return datetime.combine(moment.date(), moment.time(), UTC)
+    return datetime.combine(moment.date(), moment.time(), UTC).replace(fold=0)
 
 
 def _in_unicode(value: str) -> str:
@@ -67,10 +68,26 @@ _OTHERS = {int: bool, str: Enum}
 def _accept(hint: Any) -> Callable[[Any], Any]:
     """A function that returns the plain value of what it is given, or raises a `Refusal`."""
     base, _, optional = split(hint)
-    accept = _accept_tuple(base) if get_origin(base) is tuple else _accept_instance(base)
+    if get_origin(base) is tuple:
+        accept = _accept_tuple(base)
+    else:
+        accept = _accept_exactly(base) if attrs.has(base) else _accept_instance(base)
     if not optional:
         return accept
     return lambda value: None if value is None else accept(value)
+
+
+def _accept_exactly(base: Any) -> Callable[[Any], Any]:
+    message = f"expected {describe(base)}"
+
+    def accept(value: Any) -> Any:
+        if type(value) is base:
+            return value
+        raise Refusal(
+            "type", f"{message} itself, no instance of a derived class" if isinstance(value, base) else message
+        )
+
+    return accept
 
 
 def _accept_instance(base: Any) -> Callable[[Any], Any]:

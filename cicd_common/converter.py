@@ -75,7 +75,8 @@ class ContractConverter(cattrs.Converter):
         """Write JSON: every key, in field order, in UTF-8, with no blanks.
 
         Args:
-            obj: An instance of a contract type, of any other attrs class, or a tuple or list of them.
+            obj: An instance of a contract type, of any other attrs class, or a tuple or list of them. One of a derived
+                class is written with all its fields, to be read as what it is.
 
         Returns:
             The JSON text. Equal objects have equal bytes.

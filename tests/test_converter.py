@@ -23,7 +23,7 @@ from cicd_common._rules import Name, Texts
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.converter import ContractConverter
 from cicd_common.dto import JobDTO, JobExecutionDTO
-from cicd_common.model import ExecutionLog, Job
+from cicd_common.model import ExecutionLog, Job, JobExecution, Stage
 
 every_engine = pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 
@@ -528,6 +528,46 @@ class TestInheriting:
         assert engine.loads(text, Longer).seen.tzinfo is dt.UTC
         assert engine.loads(text, JobStatusUpdate).occurred_at == NOW
 
+    @every_engine
+    def test_an_object_is_written_and_read_as_what_it_is(self, engine):
+        """Alone and in a list, whether its class adds fields or not."""
+        own, job = OwnJob(id=UUID(int=1), name="n", script=("true",)), Job(id=UUID(int=1), name="n", script=("true",))
+        assert engine.dumps(own) == engine.dumps(job)
+        assert engine.dumps([own, job]) == b"[%b,%b]" % (engine.dumps(own), engine.dumps(job))
+        for cls, other in ((OwnJob, job), (Job, own)):
+            read = engine.loads(engine.dumps(other), cls)
+            assert (type(read), read == other) == (cls, False)
+        assert engine.loads(engine.dumps(own), OwnJob) == own
+        assert engine.loads(engine.dumps((own,)), tuple[OwnJob, ...]) == (own,)
+
+    @pytest.mark.parametrize(
+        ("make", "problem"),
+        [
+            (lambda own: Stage(name="s", jobs=(full(Job), own)), "Stage: /jobs/1: expected a Job"),
+            (lambda own: JobExecution(job=own), "JobExecution: /job: expected a Job"),
+            (lambda _: Mixed(name="n", share=0.5, point=OwnPoint(1)), "Mixed: /point: expected a Point"),
+        ],
+    )
+    def test_a_field_takes_none_of_a_derived_class(self, make, problem):
+        """Its reader would make one of the base of it, which does not equal it."""
+        with pytest.raises(ContractError) as caught:
+            make(OwnJob(name="n", script=("true",)))
+        assert str(caught.value) == f"{problem} itself, no instance of a derived class"
+        assert [each.code for each in caught.value.problems] == ["type"]
+
+    def test_a_field_takes_nothing_else(self):
+        """And says no more of it."""
+        with pytest.raises(ContractError, match=r"^JobExecution: /job: expected a Job$"):
+            JobExecution(job=full(JobDTO))
+
+
+class OwnJob(Job):
+    """A job that knows how to do more, and not more."""
+
+
+class OwnPoint(Point):
+    """A point, likewise."""
+
 
 @every_engine
 class TestDepth:
@@ -594,13 +634,14 @@ class TestPlainValues:
         assert kinds == [UUID, str, dt.datetime]
         assert len({engine.dumps(each) for engine in ENGINES for each in (ours, theirs)}) == 1
 
-    @given(st.timezones(), st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1)), st.booleans())
+    @given(st.timezones() | st.just(dt.UTC), st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1)), st.booleans())
     def test_a_time_is_kept_in_utc(self, zone, naive, fold):
         """Whatever its zone, at the hours that come twice too; equal moments are equal objects with equal bytes."""
         moment = naive.replace(tzinfo=zone, fold=fold)
-        kept = self.update(occurred_at=moment).occurred_at
-        assert (kept.tzinfo, kept.fold) == (dt.UTC, 0)
-        assert kept == moment.astimezone(dt.UTC)
+        for time in (moment, self.TheirTime.combine(moment.date(), moment.timetz())):
+            kept = self.update(occurred_at=time).occurred_at
+            assert (kept.tzinfo, kept.fold) == (dt.UTC, 0)
+            assert kept == moment.astimezone(dt.UTC)
 
     @pytest.mark.parametrize(
         ("changes", "code", "message"),
