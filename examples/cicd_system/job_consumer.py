@@ -20,6 +20,9 @@ __all__ = ["JobConsumer"]
 
 _log = logging.getLogger(__name__)
 
+# At the level of debugging it shows each job whole.
+logging.getLogger("celery.pool").setLevel(logging.INFO)
+
 
 class JobConsumer(Consumer):  # type: ignore[misc]  # Celery has no types.
     """Celery's consumer, which by itself ends at some messages and shows the content of others."""

@@ -32,6 +32,7 @@ WORKER_OPTIONS = {"without_gossip": True, "without_heartbeat": True, "without_mi
 """What ``app.Worker`` of a Worker is given: there are no events, and Workers need not know of each other."""
 
 _SECONDS = 2  # That one step of putting a job may wait for the broker; there are three of them at the most.
+_CONNECTIONS = 10  # That one Backend puts jobs by, at once.
 _RABBITMQ_HOURS = (
     24 * 7
 )  # Past which RabbitMQ takes a job that is not acknowledged away; one value, for all to agree on.
@@ -72,6 +73,8 @@ class JobQueue:
         options = _transport_options(broker_url, queue, after)
         self.app = Celery("cicd_system", set_as_current=False)
         self.app.conf.update(_settings(broker_url, queue), broker_transport_options=options)
+        # Celery's own pool is one for all apps of the process, and may wait for ever.
+        self._connections = self.app.connection_for_write().Pool(_CONNECTIONS)
 
     def put(self, request: JobExecutionRequest) -> None:
         """Give a job to the Workers. When this returns, the broker has it. Any thread may call this.
@@ -83,8 +86,8 @@ class JobQueue:
             QueueError: The broker did not say within some seconds that it has the job. It may have it all the same.
         """
         try:
-            with self.app.producer_pool.acquire(block=True, timeout=_SECONDS) as producer:
-                self._send(request, producer)
+            with self._connections.acquire(block=True, timeout=_SECONDS) as connection:
+                self._send(request, connection)
         except EncodeError:
             raise
         except Exception as error:
@@ -92,7 +95,7 @@ class JobQueue:
             why = type(error.__cause__ or error).__name__
             raise QueueError(f"the broker did not take the job: {why}") from None
 
-    def _send(self, request: JobExecutionRequest, producer: Any) -> None:
+    def _send(self, request: JobExecutionRequest, connection: Any) -> None:
         try:
             self.app.send_task(
                 TASK,
@@ -103,17 +106,16 @@ class JobQueue:
                 mandatory=True,  # RabbitMQ would confirm what it has no queue for, and drop it.
                 timeout=_SECONDS,
                 confirm_timeout=_SECONDS,
-                producer=producer,
+                producer=self.app.amqp.Producer(connection, auto_declare=False),
             )
         except BaseException:
             # A confirmation that comes late would be taken for that of the next job.
-            producer.connection.collect()
+            connection.collect()
             raise
 
     def close(self) -> None:
         """Close the connections to the broker."""
-        for pool in (self.app.amqp.producer_pool, self.app.pool):
-            pool.force_close_all(close_pool=False)
+        self._connections.force_close_all()
         self.app.close()
 
 
@@ -133,7 +135,6 @@ def _settings(broker_url: str, queue: str) -> dict[str, Any]:
         "task_default_delivery_mode": "persistent",
         # To put a job fails rather than waits for long.
         "broker_connection_timeout": _SECONDS,
-        "broker_pool_acquire_timeout": _SECONDS,
         "task_publish_retry_policy": {
             "max_retries": 1,
             "interval_start": 0.1,
