@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import threading
+import time
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -32,11 +35,18 @@ class _QoS(virtual.QoS):
     def ack(self, delivery_tag: str) -> None:
         self.channel.forget(delivery_tag)
         super().ack(delivery_tag)
+        self._tell()
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         if not requeue:
             self.channel.forget(delivery_tag)
         super().reject(delivery_tag, requeue=requeue)
+        self._tell()
+
+    def _tell(self) -> None:
+        """The next message may be due, and need not wait for the next look."""
+        if transport := self.channel.connection:
+            transport.changed.set()
 
 
 class Channel(virtual.Channel):
@@ -120,6 +130,7 @@ class Transport(virtual.Transport):
     driver_type = driver_name = "spool"
     connection_errors: Any = (*virtual.Transport.connection_errors, OSError)
     client: Any
+    cycle: Any
 
     @property
     def directory(self) -> Path:
@@ -129,10 +140,25 @@ class Transport(virtual.Transport):
             raise ValueError("expected the URL of a broker as spool:///absolute/directory")
         return Path(unquote(url.path))
 
-    def drain_events(self, connection: Any, timeout: float | None = None, **_kwargs: Any) -> None:
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        #: Set when something may have become deliverable that was not.
+        self.changed = threading.Event()
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **_kwargs: Any) -> None:  # noqa: ARG002
         """Wait for a message, but no longer than ``longest_wait``."""
         waits = (timeout, self.client.transport_options.get("longest_wait"))
-        super().drain_events(connection, timeout=min((wait for wait in waits if wait is not None), default=None))
+        limit = time.monotonic() + min((wait for wait in waits if wait is not None), default=math.inf)
+        while True:
+            self.changed.clear()
+            try:
+                self.cycle.get(self._deliver)
+            except Empty:
+                if time.monotonic() >= limit:
+                    raise TimeoutError from None
+            else:
+                return
+            self.changed.wait(self.polling_interval)
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:  # noqa: ARG002
         """Say the URL, which has no password."""
