@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Self
@@ -44,6 +44,7 @@ class System:
         via_proxy: Whether the Workers reach the Backends through an `HttpProxy` each.
         job_timeout: For how many seconds a job may run.
         redeliver_after: After how many seconds Redis delivers again what was not acknowledged.
+        worker_brokers: The URLs by which Workers reach the broker, in turn; that of the Backends by default.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class System:
         via_proxy: bool = False,
         job_timeout: float = 120,
         redeliver_after: float | None = None,
+        worker_brokers: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.store = store
@@ -80,6 +82,7 @@ class System:
         self.backends = [self._backend(number) for number in range(backends)]
         self.workers: list[Program] = []
         self._new_workers = workers
+        self._worker_brokers = worker_brokers or [broker]
         self.api = Api(self.token)
         self.logs = Logs(directory)
 
@@ -206,7 +209,8 @@ class System:
         workdir.mkdir()
         flags = ["--name", f"worker-{number}", "--allow-host", "--workdir", str(workdir)]
         secrets = {f"CICD_SECRET_{name}": value for name, value in self.secrets.items()}
-        return self._program("worker", f"worker-{number}", flags, CICD_BACKEND=url, **secrets)
+        broker = self._worker_brokers[number % len(self._worker_brokers)]
+        return self._program("worker", f"worker-{number}", flags, CICD_BACKEND=url, CICD_BROKER=broker, **secrets)
 
     def worker_of(self, process: int) -> Program:
         """The Worker that a process of a job descends from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from programs import is_alive
 from proxy import Fault, once
+from settings import SETTINGS
 from system_jobs import attempts, lines_up_to, pipeline
 from waiting import until
 
@@ -132,6 +133,27 @@ class TestNetworkBetweenWorkerAndBackend:
         (attempt,) = attempts(api.job(definition, "talks").logs)
         assert attempt.is_whole()
         assert side.done("talks") == 1
+
+    def test_is_gone_when_time_is_up(self, tmp_path, new_system, side):
+        """A job is stopped when its time is up, whether or not a Backend can be told."""
+        with SETTINGS["embedded"](tmp_path) as setting:
+            system = new_system(setting, via_proxy=True, job_timeout=3)
+        api = system.api
+        definition = pipeline(system.repository, {"one": [side.job("sleeps", side.lines_until("never"))]})
+        run = api.execute(definition)
+        until(lambda: "line 10\n" in api.job(definition, "sleeps").logs, "output")
+        for proxy in system.proxies:
+            proxy.cut()
+        (shell,) = side.began("sleeps")
+        until(lambda: not is_alive(shell), "the end of the job")
+        assert api.job(definition, "sleeps").status == RUNNING
+        for proxy in system.proxies:
+            proxy.mend()
+        assert api.end_of(run) == ExecutionStatus.FAILED
+        (attempt,) = attempts(api.job(definition, "sleeps").logs)
+        assert attempt.is_beginning()
+        assert "longer than 3 seconds" in attempt.text
+        assert side.done("sleeps") == 0
 
     def test_is_gone_at_the_end(self, system, side):
         """A job that ends while no Backend can be told counts as it ended."""
