@@ -7,11 +7,14 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import click
 import uvicorn
+from starlette.types import ASGIApp
 
 from cicd_common.logging import configure, get_logger
 from cicd_common.store import ExecutionStore, StoreError
@@ -19,10 +22,11 @@ from cicd_common.store import ExecutionStore, StoreError
 from ..job_queue import JobQueue
 from .app import MAX_BODY, create_app
 from .dispatch import Dispatcher
-from .guard import is_loopback
+from .guard import is_loopback, is_token
 
 log = get_logger("cicd_system.backend")
 
+_MASKABLE = 8  # Characters; what is shorter cannot be masked.
 _LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 
 
@@ -60,21 +64,37 @@ def main(
     The bearer token is in the environment variable CICD_TOKEN. Without one the Backend listens on the loopback alone.
     """
     token = os.environ.get("CICD_TOKEN") or None
-    configure(service="backend", level=log_level, secrets=[token] if token else [])
-    if token is None and not is_loopback(host):
-        raise click.UsageError("without a token in CICD_TOKEN the Backend listens on the loopback alone")
+    secrets = filter(None, [token, _password(store), _password(broker)])
+    configure(service="backend", level=log_level, secrets=[secret for secret in secrets if len(secret) >= _MASKABLE])
+    _check_access(token, host)
     try:
-        with ExecutionStore(store) as opened, _listening(host, port) as listener:
-            jobs = JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)
+        with (
+            ExecutionStore(store) as opened,
+            closing(JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)) as jobs,
+            _listening(host, port) as listener,
+        ):
             dispatcher = Dispatcher(opened, jobs)
-            app = create_app(opened, dispatcher, token=token, max_body=max_body)
+            server = _server(create_app(opened, dispatcher, token=token, max_body=max_body))
             _announce(listener, url_file)
             with dispatcher:
-                _serve(app, listener)
-            jobs.close()
-    except (StoreError, ImportError, OSError) as error:
+                server.run(sockets=[listener])
+    except (StoreError, ImportError, OSError, ValueError) as error:
         log.critical("the Backend cannot start: %s", error)
         sys.exit(1)
+
+
+def _password(url: str) -> str | None:
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return None
+
+
+def _check_access(token: str | None, host: str) -> None:
+    if token is None and not is_loopback(host):
+        raise click.UsageError("without a token in CICD_TOKEN the Backend listens on the loopback alone")
+    if token is not None and not is_token(token):
+        raise click.UsageError("the token in CICD_TOKEN may have letters, digits and -._~+/ alone, and = at the end")
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -94,13 +114,32 @@ def _announce(listener: socket.socket, url_file: Path | None) -> None:
         unfinished.replace(url_file)  # Whoever waits for the file finds it whole.
 
 
-def _serve(app: object, listener: socket.socket) -> None:
-    # uvicorn stops at a signal, and afterwards raises it anew: then there is nothing more to do.
+def _server(app: ASGIApp) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        access_log=False,  # It would repeat paths.
+        lifespan="off",
+        # Its lines go where all others go, and those at INFO have nothing that ours have not.
+        log_config=None,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        # Longer than Workers are silent, as a rule: so that few of them have to connect anew.
+        timeout_keep_alive=60,
+        # What is still running then is cut off; it could wait for a client for ever.
+        timeout_graceful_shutdown=20,
+        ws="none",
+    )
+    server = uvicorn.Server(config)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # The server has handlers of its own while it runs. These are for just before; and for afterwards, when it raises
+    # the signal anew, and there is nothing more to do.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    # Lines of uvicorn go where all others go, and its own access log would repeat paths.
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)  # type: ignore[arg-type]
-    uvicorn.Server(config).run(sockets=[listener])
+        signal.signal(number, stop)
+    return server
 
 
 if __name__ == "__main__":

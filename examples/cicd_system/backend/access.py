@@ -1,26 +1,46 @@
-"""One line in the log for each request, and headers for every answer."""
+"""One line in the log for each request, headers for every answer, and an answer whatever goes wrong."""
 
 from __future__ import annotations
 
+import logging
 from time import perf_counter
+from uuid import UUID
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cicd_common.logging import execution_context, get_logger
 
-__all__ = ["AccessLog"]
+from .problems import ERROR, answer_to
+
+__all__ = ["AccessLog", "about"]
 
 log = get_logger(__name__)
 
+_IDS = "cicd.execution_ids"
 # Answers change from one moment to the next, and are for programs alone.
 _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
-class AccessLog:
-    """Logs who asked for what and how that went; never a body, a query or a header, which may hold secrets.
+def about(request: Request, **ids: UUID) -> execution_context:
+    """Say which execution a request is about: in its line in the log, and in all that is logged in the block.
 
     Args:
-        app: What answers.
+        request: The request.
+        ids: The ids, by the names that `execution_context` has for them.
+    """
+    request.scope[_IDS] = ids
+    return execution_context(**ids)
+
+
+class AccessLog:
+    """Logs who asked for what and how that went; never a body, a query, a path or a header, which may hold secrets.
+
+    What was answered as asked is told at ``DEBUG``, what was refused at ``INFO``, what the store did not do at
+    ``WARNING``, and what is a flaw of the Backend at ``ERROR``, with its traceback.
+
+    Args:
+        app: What answers. What it raises is answered with 500.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -31,8 +51,8 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
         began = perf_counter()
+        status, failure = 0, None
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -43,21 +63,37 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            failure = error
+            if status:
+                raise  # It is too late for another answer: the server closes the connection.
+            await answer_to(error)(scope, receive, send_with_headers)
         finally:
-            # The route alone and its ids: a path may hold whatever somebody sends.
-            with execution_context(**_ids(scope)):
-                log.debug(
-                    "answered",
-                    method=scope["method"],
-                    route=getattr(scope.get("route"), "path", None),
-                    status=status,
-                    milliseconds=round((perf_counter() - began) * 1000, 1),
-                )
+            _log(scope, status, perf_counter() - began, failure)
 
 
-def _ids(scope: Scope) -> dict[str, object]:
-    found = scope.get("path_params", {})
-    return {
-        "pipeline_execution_id": found.get("execution_id"),
-        "job_execution_id": found.get("job_execution_id"),
-    }
+def _level(status: int) -> int:
+    if status < 400:
+        return logging.DEBUG
+    if status < 500:
+        return logging.INFO
+    return logging.ERROR if status == 500 else logging.WARNING
+
+
+def _log(scope: Scope, status: int, seconds: float, failure: Exception | None) -> None:
+    level = logging.ERROR if failure else _level(status)
+    if not log.isEnabledFor(level):
+        return
+    reason = scope.get(ERROR)
+    with execution_context(**scope.get(_IDS, {})):
+        log.log(
+            level,
+            "answered",
+            exc_info=failure,
+            method=scope["method"],
+            # What the path was matched with: a path itself may hold whatever somebody sends.
+            route=getattr(scope.get("route"), "path", None),
+            status=status or None,
+            milliseconds=round(seconds * 1000, 1),
+            **({} if reason is None else {"reason": str(reason)}),
+        )

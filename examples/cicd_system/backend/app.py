@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from urllib.parse import unquote
 from uuid import UUID
@@ -16,18 +17,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cicd_common import ContractError, ExecutionStatus, converter
-from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate, PipelineExecutionRequest, ReportRequest
+from cicd_common.api.request import (
+    ArtifactUploadRequest,
+    JobExecutionRequest,
+    JobStatusUpdate,
+    PipelineExecutionRequest,
+    ReportRequest,
+)
 from cicd_common.api.response import JobExecutionResponse
+from cicd_common.dto import JobExecutionDTO
 from cicd_common.errors import Problem
+from cicd_common.logging import get_logger
 from cicd_common.model import LogText
 from cicd_common.store import ExecutionStore
 
-from .access import AccessLog
+from .access import AccessLog, about
 from .dispatch import Dispatcher
 from .guard import TokenGuard, read_json
 from .problems import HANDLERS
 
 __all__ = ["MAX_BODY", "create_app"]
+
+log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -38,6 +49,8 @@ _REPORT = "/api/report/"
 # The parts of a report's path: a name behind each of these.
 _LEVELS = ("pipeline", "stage", "job")
 _NUMBERS = ("run_number", "limit", "after")
+# As in JSON, and no longer than what the contract could take.
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
 def create_app(
@@ -48,11 +61,13 @@ def create_app(
     Args:
         store: Keeps all that happens. It stays open.
         dispatcher: Sends jobs to the Workers.
-        token: The bearer token; none lets everybody in.
+        token: The bearer token; with None everybody may ask who asks for ``localhost`` or an address of the loopback.
         max_body: How many bytes a body may have.
     """
     backend = _Backend(store, dispatcher, max_body)
     app = Starlette(routes=backend.routes(), exception_handlers=HANDLERS)
+    # There is nothing elsewhere; and where a redirection leads, the one who asks would say by its header `Host`.
+    app.router.redirect_slashes = False
     app.add_middleware(TokenGuard, token=token, open_paths=["/health"])
     app.add_middleware(AccessLog)
     return app
@@ -83,41 +98,54 @@ class _Backend:
     async def execute(self, request: Request) -> Response:
         asked = await self._message(request, PipelineExecutionRequest)
         started = await run_in_threadpool(self._store.start, asked)
-        await self._send(started.jobs)
-        # A run that begins hands out at least one job; what is repeated hands out none.
-        return _answer(started.execution, 201 if started.jobs else 200)
+        run = started.execution
+        with about(request, pipeline_execution_id=run.execution_id):
+            # A run that begins hands out at least one job; what is repeated hands out none.
+            if started.jobs:
+                log.info("a run has started", run_number=run.run_number)
+            await self._send(started.jobs)
+        return _answer(run, 201 if started.jobs else 200)
 
     def pipeline_status(self, request: Request) -> Response:
-        return _answer(self._store.status(_id(request, "execution_id")))
+        execution_id = _id(request, "execution_id")
+        with about(request, pipeline_execution_id=execution_id):
+            return _answer(self._store.status(execution_id))
 
     def cancel(self, request: Request) -> Response:
         execution_id = _id(request, "execution_id")
-        self._store.cancel(execution_id)
-        return _answer(self._store.status(execution_id))
+        with about(request, pipeline_execution_id=execution_id):
+            told = self._store.cancel(execution_id)
+            log.info("a run was asked to be canceled", jobs_to_stop=len(told))
+            return _answer(self._store.status(execution_id))
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     async def update(self, request: Request) -> Response:
         update = await self._message(request, JobStatusUpdate)
-        applied = await run_in_threadpool(self._store.apply, update)
-        await self._send(applied.jobs)
+        with about(request, job_execution_id=update.job_execution_id):
+            applied = await run_in_threadpool(self._store.apply, update)
+            await self._send(applied.jobs)
         headers = {"Update-Outcome": applied.outcome.name, "Update-Clash": str(applied.clashes).lower()}
         return _answer(_job(update.job_execution_id, applied.status, applied.stop), headers=headers)
 
     def job_status(self, request: Request) -> Response:
-        return _answer(self._job(_id(request, "job_execution_id")))
+        job_execution_id = _id(request, "job_execution_id")
+        with about(request, job_execution_id=job_execution_id):
+            return _answer(self._job(job_execution_id))
 
     async def upload(self, request: Request) -> Response:
         uploaded = await self._message(request, ArtifactUploadRequest)
-        await run_in_threadpool(self._store.add_artifacts, uploaded)
-        return _answer(await run_in_threadpool(self._job, uploaded.job_execution_id))
+        with about(request, job_execution_id=uploaded.job_execution_id):
+            await run_in_threadpool(self._store.add_artifacts, uploaded)
+            return _answer(await run_in_threadpool(self._job, uploaded.job_execution_id))
 
     def logs(self, request: Request) -> Response:
         job_execution_id = _id(request, "job_execution_id")
-        asked = _query(request, "after", "limit")
-        # The state first: what it says of the end of the output is then true of the output, too.
-        job = self._store.job_execution(job_execution_id)
-        text = _without_gaps(self._store.logs(job_execution_id, **asked))
+        asked = _query(request, JobExecutionDTO, "after", "limit")
+        with about(request, job_execution_id=job_execution_id):
+            # The state first: what it says of the end of the output is then true of the output, too.
+            job = self._store.job_execution(job_execution_id)
+            text = _without_gaps(self._store.logs(job_execution_id, **asked))
         last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
         return _answer(evolve(job, logs=text.text, last_sequence=last))
 
@@ -129,8 +157,8 @@ class _Backend:
 
     def report(self, request: Request) -> Response:
         names = _names(request)
-        asked = converter.structure(names | _query(request, "run_number", "status", "limit", "cursor"), ReportRequest)
-        return _answer(self._store.report(asked))
+        query = _query(request, ReportRequest, "run_number", "status", "limit", "cursor")
+        return _answer(self._store.report(converter.structure(names | query, ReportRequest)))
 
     def health(self, _: Request) -> Response:
         self._store.pipelines(limit=1)
@@ -141,7 +169,7 @@ class _Backend:
     async def _message(self, request: Request, type: type[T]) -> T:
         return converter.loads(await read_json(request, self._max_body), type)
 
-    async def _send(self, jobs: Any) -> None:
+    async def _send(self, jobs: Iterable[JobExecutionRequest]) -> None:
         if jobs:
             await run_in_threadpool(self._dispatcher.send, jobs)
 
@@ -181,14 +209,18 @@ def _names(request: Request) -> dict[str, str]:
     Raises:
         HTTPException: 404 if the path is none of a report.
     """
+    no_report = HTTPException(404, "Expected /api/report/pipeline/{name}[/stage/{name}[/job/{name}]].")
     raw = request.scope["raw_path"].decode("ascii", "replace").partition(_REPORT)[2].split("/")
     levels, names = raw[::2], raw[1::2]
     if tuple(levels) != _LEVELS[: len(levels)] or len(levels) != len(names):
-        raise HTTPException(404, "Expected /api/report/pipeline/{name}[/stage/{name}[/job/{name}]].")
-    return {f"{level}_name": unquote(name, errors="replace") for level, name in zip(levels, names, strict=True)}
+        raise no_report
+    try:
+        return {f"{level}_name": unquote(name, errors="strict") for level, name in zip(levels, names, strict=True)}
+    except UnicodeDecodeError:
+        raise no_report from None
 
 
-def _query(request: Request, *known: str) -> dict[str, Any]:
+def _query(request: Request, type: type[Any], *known: str) -> dict[str, Any]:
     """The parameters of a query, numbers as numbers.
 
     Raises:
@@ -196,14 +228,15 @@ def _query(request: Request, *known: str) -> dict[str, Any]:
     """
     problems, values = [], {}
     for name, text in request.query_params.multi_items():
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
         if name not in known:
-            problems.append(Problem("", "unknown", f"expected no parameters but {', '.join(known)}"))
+            problems.append(Problem(pointer, "unknown", f"expected no parameters but {', '.join(known)}"))
         elif name in values:
-            problems.append(Problem(f"/{name}", "value", "expected it once"))
-        elif name in _NUMBERS and not (text.isascii() and text.isdigit() and len(text) < 20):
-            problems.append(Problem(f"/{name}", "type", "expected an integer"))
+            problems.append(Problem(pointer, "value", "expected it once"))
+        elif name in _NUMBERS and not _INTEGER.fullmatch(text):
+            problems.append(Problem(pointer, "type", "expected an integer"))
         else:
             values[name] = int(text) if name in _NUMBERS else text
     if problems:
-        raise ContractError(ReportRequest, problems)
+        raise ContractError(type, problems)
     return values

@@ -3,46 +3,79 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .problems import problem
 
-__all__ = ["TokenGuard", "is_loopback", "read_json"]
+__all__ = ["TokenGuard", "is_loopback", "is_token", "read_json"]
+
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*", re.ASCII)
 
 
 class TokenGuard:
     """Lets through only who has the token (RFC 6750), but for a few paths.
 
+    Without a token it lets everybody through who asks for this machine by its own name. A web page that has made its
+    own name mean the loopback (DNS rebinding) does not, and could start jobs otherwise.
+
     Args:
         app: What is guarded.
-        token: The token; none guards nothing.
+        token: The token; None if there is none.
         open_paths: What everybody may ask.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None, open_paths: Iterable[str] = ()) -> None:
         self._app = app
-        self._expected = None if token is None else f"Bearer {token}".encode()
+        self._token = None if token is None else token.encode()
         self._open = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it with 401."""
-        if scope["type"] != "http" or self._is_welcome(scope):
-            await self._app(scope, receive, send)
-            return
-        refusal = problem(401, "Expected the Backend's bearer token.", {"WWW-Authenticate": "Bearer"})
-        await refusal(scope, receive, send)
+        """Pass a request on, or refuse it."""
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
 
-    def _is_welcome(self, scope: Scope) -> bool:
-        if self._expected is None or scope["path"] in self._open:
-            return True
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
+    def _refusal(self, scope: Scope) -> Response | None:
+        if scope["path"] in self._open:
+            return None
+        if self._token is None:
+            asked = _only(scope, b"host")
+            named = is_loopback(_name(asked))
+            return None if named else problem(421, "Without a token the Backend answers to the name localhost alone.")
+        scheme, _, given = _only(scope, b"authorization").partition(b" ")
         # In constant time, so that nobody learns the token from how long its refusal takes.
-        return len(given) == 1 and hmac.compare_digest(given[0], self._expected)
+        if scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(b" "), self._token):
+            return None
+        return problem(401, "Expected the Backend's bearer token.", {"WWW-Authenticate": "Bearer"})
+
+
+def _only(scope: Scope, header: bytes) -> bytes:
+    """The value of a header; nothing if it is there twice, so that there is no question of which one counts."""
+    found: list[bytes] = [value for name, value in scope["headers"] if name == header]
+    return found[0] if len(found) == 1 else b""
+
+
+def _name(host: bytes) -> str:
+    try:
+        return urlsplit("//" + host.decode("ascii")).hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can be a bearer token (RFC 6750): letters, digits and ``-._~+/``, with ``=`` at the end.
+
+    Args:
+        text: The text.
+    """
+    return _TOKEN.fullmatch(text) is not None
 
 
 def is_loopback(host: str) -> bool:

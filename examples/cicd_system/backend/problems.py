@@ -1,4 +1,4 @@
-"""What goes wrong as problem documents (RFC 9457), each kind of error with its status in one table."""
+"""What goes wrong as problem documents (RFC 9457): each kind of error with its status, in one table."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from cicd_common import ContractError
-from cicd_common.logging import get_logger
-from cicd_common.store import BusyError, DefinitionError, FullError, UnavailableError
-from cicd_common.store import errors as store_errors
+from cicd_common.store import (
+    BusyError,
+    DefinitionError,
+    FullError,
+    UnavailableError,
+    UnknownExecutionError,
+    UnknownJobExecutionError,
+    UnknownPipelineError,
+    UnknownReportNameError,
+)
 
-__all__ = ["HANDLERS", "problem"]
+__all__ = ["ERROR", "HANDLERS", "answer_to", "problem"]
 
-log = get_logger(__name__)
+ERROR = "cicd.error"
+"""Where in the scope of a request its error is, if the Backend could not do what it was asked to."""
 
-# What asks for something that is not there is no unsound message: another status than that of a ContractError.
-_CONTRACT: Mapping[type[ContractError], HTTPStatus] = {
-    DefinitionError: HTTPStatus.CONFLICT,
-    store_errors.UnknownPipelineError: HTTPStatus.NOT_FOUND,
-    store_errors.UnknownExecutionError: HTTPStatus.NOT_FOUND,
-    store_errors.UnknownJobExecutionError: HTTPStatus.NOT_FOUND,
-    store_errors.UnknownReportNameError: HTTPStatus.NOT_FOUND,
-}
-_STORE: Mapping[type[Exception], tuple[HTTPStatus, str, dict[str, str]]] = {
+# Of errors that are of several kinds, the first row counts. None: the error says it by itself.
+_TABLE: Mapping[type[Exception], tuple[HTTPStatus | None, str, Mapping[str, str]]] = {
+    DefinitionError: (HTTPStatus.CONFLICT, "", {}),
+    UnknownPipelineError: (HTTPStatus.NOT_FOUND, "", {}),
+    UnknownExecutionError: (HTTPStatus.NOT_FOUND, "", {}),
+    UnknownJobExecutionError: (HTTPStatus.NOT_FOUND, "", {}),
+    UnknownReportNameError: (HTTPStatus.NOT_FOUND, "", {}),
+    ContractError: (None, "", {}),
     BusyError: (HTTPStatus.SERVICE_UNAVAILABLE, "The store is busy; try again.", {"Retry-After": "1"}),
     UnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer; try again.", {"Retry-After": "1"}),
     FullError: (HTTPStatus.INSUFFICIENT_STORAGE, "The store has no room left.", {}),
+    ClientDisconnect: (HTTPStatus.BAD_REQUEST, "The body has broken off.", {}),
+    Exception: (HTTPStatus.INTERNAL_SERVER_ERROR, "The Backend has failed. Its log says why.", {}),
 }
 
 
@@ -44,42 +53,36 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
         headers: More headers.
     """
     phrase = HTTPStatus(status).phrase
-    return _document(status, {"type": "about:blank", "title": phrase, "status": status, "detail": detail}, headers)
+    return _document({"type": "about:blank", "title": phrase, "status": status, "detail": detail}, headers)
 
 
-def _document(status: int, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    return Response(json.dumps(content), status, headers, media_type="application/problem+json")
+def answer_to(error: Exception) -> Response:
+    """The problem document that an error is answered with.
 
-
-def _contract(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ContractError)
-    content = error.to_problem()
-    status = _CONTRACT.get(type(error))
-    if status is not None:
-        content |= {"status": status.value, "title": status.phrase}
-    return _document(content["status"], content)
-
-
-def _store(_: Request, error: Exception) -> Response:
-    status, detail, headers = _STORE[type(error)]
-    log.warning(detail, exc_info=error)
+    Args:
+        error: Any error; one that is not expected gets 500, and nothing is told of it.
+    """
+    if isinstance(error, HTTPException):
+        return problem(error.status_code, error.detail, error.headers)
+    status, detail, headers = next(row for kind, row in _TABLE.items() if isinstance(error, kind))
+    if isinstance(error, ContractError):
+        told = {} if status is None else {"status": status.value, "title": status.phrase}
+        return _document(error.to_problem() | told)
+    assert status is not None
     return problem(status, detail, headers)
 
 
-def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return problem(error.status_code, error.detail, error.headers)
+def _document(content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    return Response(json.dumps(content), content["status"], headers, media_type="application/problem+json")
 
 
-def _unexpected(_: Request, error: Exception) -> Response:
-    log.error("a request failed", exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The Backend has failed. Its log says why.")
+async def _handle(request: Request, error: Exception) -> Response:
+    answer = answer_to(error)
+    if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        request.scope[ERROR] = error
+    return answer
 
 
-HANDLERS = {
-    ContractError: _contract,
-    HTTPException: _http,
-    Exception: _unexpected,
-    **dict.fromkeys(_STORE, _store),
-}
+# What is not expected goes on to `AccessLog`, which logs it with its traceback.
+HANDLERS = dict.fromkeys([HTTPException, *(kind for kind in _TABLE if kind is not Exception)], _handle)
 """For `Starlette`: what becomes of each kind of error."""
