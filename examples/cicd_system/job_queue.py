@@ -15,7 +15,7 @@ from kombu.exceptions import EncodeError
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.integrations.kombu import register_task
 
-from . import spool
+from . import redis_transport, spool
 
 __all__ = ["HIDDEN", "SERIALIZER", "TASK", "WORKER_OPTIONS", "JobQueue", "QueueError"]
 
@@ -37,6 +37,7 @@ _RABBITMQ_HOURS = (
     24 * 7
 )  # Past which RabbitMQ takes a job that is not acknowledged away; one value, for all to agree on.
 
+redis_transport.register()
 spool.register()
 
 

@@ -17,6 +17,7 @@ import kombu
 import pytest
 from cicd_system.job_queue import SERIALIZER, TASK, JobQueue, QueueError
 from proxy import TcpProxy
+from redis import Redis
 from settings import answering_rabbitmq, answering_redis, delete_from_rabbitmq, delete_from_redis
 from waiting import until
 
@@ -299,6 +300,30 @@ class TestPoison:
         assert worker.wait() == 0
         with kombu.Connection(broker[0]) as connection:
             assert kombu.Queue(broker[1])(connection.default_channel).get() is None
+
+    def test_no_message(self, tmp_path):
+        """What someone has pushed into the list in Redis does not end a Worker either."""
+        with redis(tmp_path) as broker:
+            worker, request = Worker(broker, tmp_path), job()
+            garbage = [
+                SECRET,
+                "[1]",
+                "{}",
+                json.dumps({"properties": {"body_encoding": "base64"}, "body": SECRET + "1"}),
+            ]
+            with Redis.from_url(broker[0]) as client:
+                client.lpush(broker[1], *garbage, b"\xff")
+            jobs = JobQueue(broker[0], queue=broker[1])
+            jobs.put(request)
+            jobs.close()
+            worker.start()
+            try:
+                until(worker.done, "the job to be done")
+                assert worker.done() == [str(request.job_execution_id)]
+                assert worker.errors.count("dropped what is no message") == len(garbage) + 1
+                assert SECRET not in worker.errors
+            finally:
+                worker.kill()
 
     @pytest.mark.parametrize(
         "headers",
