@@ -1,0 +1,1 @@
+"""The CLI: it checks definitions, starts runs, follows them, and shows reports and logs."""

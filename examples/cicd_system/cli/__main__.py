@@ -1,0 +1,260 @@
+"""The command line: ``python -m cicd_system.cli``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import click
+from rich.live import Live
+
+from cicd_common import ContractError, ExecutionStatus
+from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
+from cicd_common.api.response import PipelineExecutionResponse
+from cicd_common.logging import configure
+from cicd_common.model import Pipeline
+
+from .client import BackendError, Client
+from .definition import DefinitionFileError, read_definition
+from .following import Snapshot, failed_logs, follow
+from .showing import changes, console, now, report_table, run_table, visible
+
+_FAILED, _BAD_FILE, _NO_BACKEND, _LEFT = 1, 2, 3, 130
+_LAST_LINES = 20
+
+_FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+
+
+@click.group(context_settings={"show_default": True})
+@click.option(
+    "--backend", envvar="CICD_BACKEND", show_envvar=True, default="http://127.0.0.1:8000", help="Where the Backend is."
+)
+@click.option("--patience", default=30.0, help="For how many seconds to ask a Backend that does not answer.")
+@click.pass_context
+def main(context: click.Context, backend: str, patience: float) -> None:
+    """Start pipelines, follow them, and look at what they did.
+
+    The Backend's token is in the environment variable CICD_TOKEN. Exit codes: 0 all is well, 1 the run failed or was
+    canceled, 2 the command line or the file is wrong, 3 the Backend does not answer or refuses, 130 interrupted.
+    """
+    token = os.environ.get("CICD_TOKEN") or None
+    configure(service="cli", level="WARNING", secrets=[token] if token else [])
+    context.obj = context.with_resource(Client(backend, token, patience=patience))
+
+
+# --- definitions ------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@_FILE
+def check(file: Path) -> None:
+    """Say what is wrong with a definition, with line and column."""
+    pipeline = _read(file)
+    jobs = sum(len(stage.jobs) for stage in pipeline.stages)
+    click.echo(f"{file}: pipeline {visible(pipeline.name)}, {len(pipeline.stages)} stages, {jobs} jobs")
+
+
+@main.command()
+@_FILE
+def plan(file: Path) -> None:
+    """Show in which order a definition will run."""
+    click.echo(visible(str(_read(file).plan())))
+
+
+def _read(file: Path) -> Pipeline:
+    try:
+        return read_definition(file, repo_url=_repository(file))
+    except DefinitionFileError as error:
+        click.echo(visible(str(error)), err=True)
+        sys.exit(_BAD_FILE)
+    except OSError as error:
+        click.echo(f"{file}: {error.strerror}", err=True)
+        sys.exit(_BAD_FILE)
+
+
+def _repository(file: Path) -> str:
+    """The repository around a file; where there is none, its directory."""
+    directory = file.absolute().parent
+    asked = subprocess.run(
+        ["git", "-C", str(directory), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() or str(directory)
+
+
+# --- runs -------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@_FILE
+@click.option("--repo", help="The repository to run on, as a directory or a URL; by default that of the definition.")
+@click.option("--commit", help="The commit to run on; by default the last one.")
+@click.option("--branch", help="The branch to run on; by default that of the definition.")
+@click.option("--local", is_flag=True, help="Run on the files as they are, not as they were committed.")
+@click.pass_obj
+def run(client: Client, file: Path, repo: str | None, commit: str | None, branch: str | None, local: bool) -> None:
+    """Start a run, and follow it to its end."""
+    pipeline = _read(file)
+    with _problems():
+        request = PipelineExecutionRequest(
+            request_id=uuid4(),
+            repo=repo or pipeline.repo_url,
+            branch=branch or pipeline.branch,
+            commit_hash=commit,
+            pipeline=pipeline,
+            is_local=local,
+        )
+        started = client.execute(request)
+        click.echo(f"run {started.run_number} of {visible(pipeline.name)}: {started.execution_id}")
+        snapshot = _followed(client, pipeline, started)
+        for name, text in failed_logs(client, pipeline, started, snapshot):
+            _show_end(name, text)
+    sys.exit(0 if snapshot.run.status is ExecutionStatus.SUCCESS else _FAILED)
+
+
+def _followed(client: Client, pipeline: Pipeline, started: PipelineExecutionResponse) -> Snapshot:
+    """The run at its end. When interrupted, ask what is to become of it."""
+    while True:
+        try:
+            return _follow(client, pipeline, started)
+        except KeyboardInterrupt:
+            if not _wants_to_cancel():
+                click.echo(f"it goes on; to see how: status {started.execution_id}", err=True)
+                sys.exit(_LEFT)
+            client.cancel(started.execution_id)
+
+
+def _wants_to_cancel() -> bool:
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return click.confirm("\nCancel the run? Otherwise it goes on.", err=True)
+    except click.Abort:
+        return False
+
+
+def _follow(client: Client, pipeline: Pipeline, started: PipelineExecutionResponse) -> Snapshot:
+    out = console()
+    snapshots = follow(client, pipeline, started)
+    last = next(snapshots)
+    if not out.is_terminal:
+        _echo(changes(None, last))
+        for snapshot in snapshots:
+            _echo(changes(last, snapshot))
+            last = snapshot
+        return last
+    with Live(run_table(last, now()), console=out) as live:
+        for last in snapshots:
+            live.update(run_table(last, now()))
+    return last
+
+
+def _echo(lines: Iterator[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _show_end(name: str, text: str) -> None:
+    lines = visible(text).splitlines()
+    more = f", the last {_LAST_LINES} of {len(lines)} lines" if len(lines) > _LAST_LINES else ""
+    click.echo(f"\n--- {visible(name)} failed{more}")
+    _echo(iter(lines[-_LAST_LINES:]))
+
+
+@main.command()
+@click.argument("execution_id", type=click.UUID)
+@click.pass_obj
+def status(client: Client, execution_id: UUID) -> None:
+    """Show how a run is doing. It is well to ask: the exit code is 0 whatever the answer is."""
+    with _problems():
+        _show_status(client.status(execution_id))
+
+
+@main.command()
+@click.argument("execution_id", type=click.UUID)
+@click.pass_obj
+def cancel(client: Client, execution_id: UUID) -> None:
+    """Cancel a run. What is running is stopped by its Workers, so the run may end a moment later."""
+    with _problems():
+        _show_status(client.cancel(execution_id))
+
+
+def _show_status(response: PipelineExecutionResponse) -> None:
+    click.echo(f"run {response.run_number}: {response.status.value}")
+
+
+# --- what they did ----------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("job_execution_id", type=click.UUID)
+@click.option("--follow", "follows", is_flag=True, help="Go on until the job has ended.")
+@click.pass_obj
+def logs(client: Client, job_execution_id: UUID, follows: bool) -> None:
+    """Show the output of a job. Its id is in the report on it."""
+    after = 0
+    shown = visible if sys.stdout.isatty() else str
+    with _problems():
+        while True:
+            for page in client.log_pages(job_execution_id, after):
+                click.echo(shown(page.logs), nl=False)
+                after = page.last_sequence
+            if not follows or page.status.is_terminal:
+                return
+            time.sleep(0.5)
+
+
+@main.command()
+@click.argument("pipeline")
+@click.option("--stage", help="Report on this stage.")
+@click.option("--job", help="Report on this job of the stage.")
+@click.option("--run", "run_number", type=int, help="Only runs of this number.")
+@click.option(
+    "--status",
+    "status_",
+    type=click.Choice([each.value for each in ExecutionStatus], case_sensitive=False),
+    help="Only runs that ended, or are, like this.",
+)
+@click.option("--limit", default=20, help="How many to show, 1 to 1000.")
+@click.option("--cursor", help="Where the page before said that the next one starts.")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How to show it.")
+@click.pass_obj
+def report(
+    client: Client, /, pipeline: str, stage: str | None, job: str | None, status_: str | None, format_: str, **rest: Any
+) -> None:
+    """Report on the runs of a pipeline, a stage or a job, newest first."""
+    with _problems():
+        wanted = None if status_ is None else ExecutionStatus[status_]
+        request = ReportRequest(pipeline_name=pipeline, stage_name=stage, job_name=job, status=wanted, **rest)
+        if format_ == "json":
+            click.echo(client.report_bytes(request))
+            return
+        page = client.report(request)
+        console().print(report_table(page))
+        if page.next_cursor is not None:
+            click.echo(f"more: --cursor {page.next_cursor}")
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    """Say in one message what is wrong, and end."""
+    try:
+        yield
+    except ContractError as error:
+        click.echo(visible(str(error)), err=True)
+        sys.exit(_BAD_FILE)
+    except BackendError as error:
+        click.echo(visible(str(error)), err=True)
+        sys.exit(_NO_BACKEND)
+    except KeyboardInterrupt:
+        sys.exit(_LEFT)
+
+
+if __name__ == "__main__":
+    main(prog_name="cicd")
