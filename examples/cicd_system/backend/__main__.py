@@ -107,11 +107,11 @@ def _listening(host: str, port: int) -> socket.socket:
 def _announce(listener: socket.socket, url_file: Path | None) -> None:
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    log.info("listening", url=url)
     if url_file is not None:
         unfinished = url_file.with_name(url_file.name + ".new")
         unfinished.write_text(url)
         unfinished.replace(url_file)  # Whoever waits for the file finds it whole.
+    log.info("listening", url=url)
 
 
 def _server(app: ASGIApp) -> uvicorn.Server:

@@ -183,7 +183,7 @@ class _Builder:
 
 
 def _value(event: Any) -> Any:
-    if event.style is None and event.tag is None:
+    if event.implicit[0]:
         for pattern, make in _SCALARS:
             if pattern.fullmatch(event.value):
                 return make(event.value)
