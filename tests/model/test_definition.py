@@ -18,6 +18,7 @@ def problems(*stages):
     with pytest.raises(ContractError) as caught:
         pipeline(*stages)
     assert caught.value.type is Pipeline
+    assert {problem.code for problem in caught.value.problems} == {"value"}
     return [(problem.pointer, problem.message) for problem in caught.value.problems]
 
 
@@ -56,8 +57,39 @@ class TestNamesAndIds:
         with pytest.raises(ContractError, match="/stages/1/id: expected an id of its own for the stage other"):
             attrs.evolve(pipeline(["x"]), stages=(stage, attrs.evolve(stage, name="other", jobs=(job("b"),))))
 
+    def test_one_job_twice(self):
+        """Both its name and its id are there twice, whether in one stage or in two."""
+        same = job("a")
+        for stages, pointer in (([[same, same]], "/stages/0/jobs/1"), ([[same], [same]], "/stages/1/jobs/0")):
+            assert problems(*stages) == [
+                (f"{pointer}/name", "expected one job named a, found another"),
+                (f"{pointer}/id", "expected an id of its own for the job a, found that of another job"),
+            ]
+
+    def test_one_stage_twice(self):
+        """With other jobs in it."""
+        stage = pipeline(["a"]).stages[0]
+        with pytest.raises(ContractError) as caught:
+            attrs.evolve(pipeline(["x"]), stages=(stage, attrs.evolve(stage, jobs=(job("b"),))))
+        assert [(problem.pointer, problem.code, problem.message) for problem in caught.value.problems] == [
+            ("/stages/1/name", "value", f"expected one stage named {stage.name}, found another"),
+            (
+                "/stages/1/id",
+                "value",
+                f"expected an id of its own for the stage {stage.name}, found that of another stage",
+            ),
+        ]
+
 
 class TestDependencies:
+    def test_one_wrong_job_and_nothing_else(self):
+        """What it depends on is not there, or is itself."""
+        for name, message in (
+            ("a", "expected job a not to depend on itself"),
+            ("b", "expected job a to depend on jobs of this pipeline, which has no job b"),
+        ):
+            assert problems([job("a", name)]) == [("/stages/0/jobs/0/dependencies/0", message)]
+
     def test_all_that_is_wrong_is_told_at_once(self):
         """On itself, on none, on a later stage; each names the jobs."""
         found = problems([job("a", "a"), job("b", "a", "nowhere", "late")], ["late"])
