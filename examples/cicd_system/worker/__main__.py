@@ -74,7 +74,7 @@ def main(
     ending = Event()
     jobs = JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)
     client = BackendClient(backend, token, ending=ending)
-    with TemporaryDirectory(prefix="cicd-worker-", dir=workdir) as directory:
+    with TemporaryDirectory(prefix="cicd-worker-", dir=workdir and workdir.absolute()) as directory:
         settings = Settings(
             name=name,
             directory=Path(directory),
@@ -82,6 +82,7 @@ def main(
             grace=grace,
             allow_host=allow_host,
             environment=job_environment(),
+            variables=("CI", *secrets_in(os.environ)),
         )
         _register(jobs, client, settings, ending)
         code = _start(jobs, name, ending)

@@ -24,10 +24,11 @@ from cicd_common.api.request import ArtifactUploadRequest, JobExecutionRequest, 
 from cicd_common.logging import get_logger, propagate_context
 from cicd_common.logging.masking import process_masker
 
+from .container import docker_command, docker_is_there, remove_container
 from .backend_client import Answer, GivenUpError, RefusedError
 from .output import Output
 from .process import JobProcess
-from .script import docker_command, docker_is_there, script_of
+from .script import script_of
 from .settings import Settings
 from .workspace import WorkspaceError, artifacts_in, inside, working_copy
 
@@ -35,7 +36,7 @@ __all__ = ["Backend", "run_job"]
 
 log = get_logger(__name__)
 
-_NO_DOCKER = ("docker",)
+_FILES = 1000  # That are told of in one request.
 
 
 class Backend(Protocol):
@@ -173,13 +174,18 @@ class _Attempt:
         if self._stop is not None:
             return self._stop
         try:
-            with TemporaryDirectory(prefix=f"{self._id}-", dir=self._settings.directory) as root:
+            # What a job leaves may be no one's to remove, and must not change how it ended.
+            with TemporaryDirectory(
+                prefix=f"{self._id}-", dir=self._settings.directory, ignore_cleanup_errors=True
+            ) as root:
                 return self._work_in(Path(root))
+        except (_SupersededError, GivenUpError):
+            raise
         except WorkspaceError as error:
             return _failed(str(error))
-        except OSError as error:
+        except Exception as error:  # Whatever it is, a job that was claimed has an end.
             log.exception("the job cannot be run")
-            return _failed(f"the Worker cannot run it: {error.strerror}")
+            return _failed(f"the Worker cannot run it: {type(error).__name__}")
 
     def _work_in(self, root: Path) -> _End:
         request = self._request
@@ -188,17 +194,16 @@ class _Attempt:
         with working_copy(request.repo, request.commit_hash, root / "copy", as_it_is=request.is_local) as copy:
             directory = inside(copy, request.working_dir)
             end = self._run(copy, directory, script)
-            if request.artifacts and (files := artifacts_in(copy, request.artifacts)):
-                self._backend.upload(ArtifactUploadRequest(job_execution_id=self._id, artifacts=files))
+            files = artifacts_in(copy, request.artifacts)
+            for first in range(0, len(files), _FILES):
+                some = files[first : first + _FILES]
+                self._backend.upload(ArtifactUploadRequest(job_execution_id=self._id, artifacts=some))
             return end
 
     def _run(self, copy: Path, directory: Path, script: Path) -> _End:
-        container = self._container(copy, directory, script)
-        if container is _NO_DOCKER:
-            return _failed("the job asks for an image, and there is no docker on this machine")
-        command = container or ["/bin/sh", str(script)]
         environment = {**self._settings.environment, "CICD_JOB_EXECUTION_ID": str(self._id)}
         with ExitStack() as stack:
+            command = self._container(copy, directory, script, stack) or ["/bin/sh", str(script)]
             process = stack.enter_context(
                 JobProcess(command, directory=directory, environment=environment, grace=self._settings.grace)
             )
@@ -212,20 +217,24 @@ class _Attempt:
             return _End(self._stop.status, code, self._stop.text)
         return _End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, code)
 
-    def _container(self, copy: Path, directory: Path, script: Path) -> Sequence[str]:
+    def _container(self, copy: Path, directory: Path, script: Path, stack: ExitStack) -> Sequence[str]:
         """The command that runs the script in a container; nothing where it runs on this machine."""
         image = self._request.docker_image
         if image is None:
             return ()
         if not docker_is_there():
-            return () if self._settings.allow_host else _NO_DOCKER
+            if self._settings.allow_host:
+                return ()
+            raise WorkspaceError("the job asks for an image, and there is no docker on this machine")
+        name = f"cicd-{self._id}-{self._token}"
+        stack.callback(remove_container, name)
         return docker_command(
             image,
-            name=f"cicd-{self._id}-{self._token}",
+            name=name,
             copy=copy,
             script=script,
             directory=directory.relative_to(copy.resolve()).as_posix(),
-            variables=self._settings.environment,
+            variables=(*self._settings.variables, "CICD_JOB_EXECUTION_ID"),
         )
 
     # --- what happens meanwhile ---------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tenacity import (
 )
 from tenacity.wait import wait_exponential_jitter
 
-from cicd_common import ExecutionStatus, converter
+from cicd_common import ContractError, ExecutionStatus, converter
 from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate
 from cicd_common.api.response import JobExecutionResponse
 from cicd_common.dto import JobExecutionDTO

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import fcntl
 import os
 import select
+import struct
+import termios
 from collections.abc import Callable, Iterator
 from threading import Condition, Thread
 from time import monotonic
@@ -19,9 +22,6 @@ _READ = 64 * 1024
 _FULL = 2 * PIECE
 _LATEST = 0.25  # Seconds that output may wait for more to go with it.
 _TICK = 0.1  # Seconds between two looks whether the job is at its end.
-# What is out of reach may hold the pipe open for ever. What the job itself wrote is in the pipe when it ends.
-_LEFTOVER = 0.5  # Seconds without output until nothing more is waited for.
-_PIPE = 1024 * 1024  # Bytes that a pipe may hold.
 
 
 class Output:
@@ -83,13 +83,18 @@ class Output:
 
     def _pieces(self) -> Iterator[bytes]:
         """What there is to read, up to the end of the pipe, or to what is in it when the job ends."""
-        rest, quiet = _PIPE, 0.0
-        while self._is_open and rest > 0 and quiet < _LEFTOVER:
-            has_ended = self._has_ended()
-            if select.select([self._descriptor], [], [], _TICK)[0]:
-                if not (data := os.read(self._descriptor, _READ)):
+        rest: int | None = None  # How many bytes are still to be read; not known while the job runs.
+        while self._is_open and rest != 0:
+            if rest is None and self._has_ended():
+                # What is out of reach may hold the pipe open for ever, but what the job itself wrote is in it now.
+                rest = _held_by(self._descriptor)
+            elif select.select([self._descriptor], [], [], _TICK)[0]:
+                if not (data := os.read(self._descriptor, _READ if rest is None else min(rest, _READ))):
                     return
+                rest = rest if rest is None else rest - len(data)
                 yield data
-                rest, quiet = rest - has_ended * len(data), 0.0
-            elif has_ended:
-                quiet += _TICK
+
+
+def _held_by(pipe: int) -> int:
+    """How many bytes there are in a pipe."""
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, struct.pack("i", 0)))[0])

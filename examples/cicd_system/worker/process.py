@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -46,6 +47,8 @@ class JobProcess:
         self, command: Sequence[str], *, directory: Path, environment: Mapping[str, str], grace: float
     ) -> None:
         self._grace = grace
+        self._signaling = Lock()
+        self._is_killed = False
         watched, self._watch = os.pipe()
         self.output, output = os.pipe()
         try:
@@ -105,5 +108,9 @@ class JobProcess:
         return code if code >= 0 else 128 - code
 
     def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        with self._signaling:
+            # Once all were killed, the group's number may be another's.
+            if not self._is_killed:
+                self._is_killed = number == signal.SIGKILL
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, number)

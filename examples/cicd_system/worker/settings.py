@@ -25,6 +25,7 @@ class Settings:
         grace: For how many seconds a job may go on after it was told to stop.
         allow_host: Whether a job with an image runs on this machine where there is no docker.
         environment: What jobs are given in their environment.
+        variables: The names of those of them that jobs are given in containers, too.
         poll_interval: How many seconds there are between two questions whether to stop.
     """
 
@@ -34,6 +35,7 @@ class Settings:
     grace: float = 5
     allow_host: bool = False
     environment: Mapping[str, str] = field(factory=dict, repr=False)
+    variables: tuple[str, ...] = ()
     poll_interval: float = 1.0
 
 

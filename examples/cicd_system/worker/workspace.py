@@ -13,12 +13,21 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from cicd_common import ContractError
 from cicd_common.api.request import Artifact
+from cicd_common.logging import get_logger
 
 __all__ = ["WorkspaceError", "artifacts_in", "inside", "working_copy"]
 
+log = get_logger(__name__)
+
 # What git may use to reach a repository: nothing that runs a program that the address names.
 _PROTOCOLS = "file:git:http:https:ssh"
+# A repository on this machine may have programs set for git to start.
+_QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+# By these git would find another repository than the one that it is told of; as when the Worker is started by a hook.
+_ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
+_PATIENCE = 1800  # Seconds that one command of git may take.
 _COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
 
 
@@ -42,7 +51,7 @@ def working_copy(repo: str, commit: str | None, directory: Path, *, as_it_is: bo
     if commit is not None and not _COMMIT.fullmatch(commit):
         raise WorkspaceError("expected the name of a commit, such as 40 hexadecimal digits")
     source = _local(repo)
-    is_worktree = source is not None and (source / ".git").exists() and not as_it_is
+    is_worktree = source is not None and _is_repository(source) and not as_it_is
     try:
         _make(source, repo, commit, directory, as_it_is=as_it_is)
         yield directory
@@ -56,8 +65,10 @@ def _make(source: Path | None, repo: str, commit: str | None, directory: Path, *
     try:
         if source is None:
             _clone(repo, commit, directory)
-        elif not (source / ".git").exists():
-            shutil.copytree(source, directory, symlinks=True)
+        elif directory.resolve().is_relative_to(source.resolve()):
+            raise WorkspaceError("the repository cannot be copied: working copies are made in it")
+        elif not _is_repository(source):
+            _copy_directory(source, commit, directory)
         elif as_it_is:
             _copy_files(source, directory)
         else:
@@ -66,9 +77,22 @@ def _make(source: Path | None, repo: str, commit: str | None, directory: Path, *
         raise WorkspaceError(f"the repository cannot be copied: {type(error).__name__}") from error
 
 
+def _is_repository(source: Path) -> bool:
+    return (source / ".git").exists() or all((source / part).exists() for part in ("HEAD", "objects", "refs"))
+
+
+def _copy_directory(source: Path, commit: str | None, directory: Path) -> None:
+    if commit is not None:
+        raise WorkspaceError("there are no commits: the directory is no git repository")
+    shutil.copytree(source, directory, symlinks=True)
+
+
 def _local(repo: str) -> Path | None:
     """The directory of a repository on this machine; none for one that is elsewhere."""
-    url = urlsplit(repo)
+    try:
+        url = urlsplit(repo)
+    except ValueError:
+        raise WorkspaceError("expected the URL of a repository, or a directory") from None
     if url.scheme == "file":
         path = Path(url2pathname(url.path))
     elif url.scheme or re.match(r"[^/]+:", repo):
@@ -103,10 +127,19 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _git(*arguments: str) -> bytes:
-    environment = {**os.environ, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    done = subprocess.run(
-        ["git", *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CICD_") and name not in _ELSEWHERE}
+    environment = {**kept, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", *_QUIET, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise WorkspaceError("git took too long") from None
     if done.returncode:
         # The last line says what was wrong; an address in it may hold a password.
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["git has failed"]
@@ -124,7 +157,7 @@ def inside(root: Path, path: str | None) -> Path:
     Raises:
         WorkspaceError: It is not in the working copy, or there is no such directory.
     """
-    directory = (root / (path or ".")).resolve()
+    directory = (root / (path or ".").replace("\0", "")).resolve()
     if not directory.is_relative_to(root.resolve()) or not directory.is_dir():
         raise WorkspaceError("the working directory is none in the repository")
     return directory
@@ -133,25 +166,33 @@ def inside(root: Path, path: str | None) -> Path:
 def artifacts_in(root: Path, patterns: Iterable[str]) -> tuple[Artifact, ...]:
     """The files that match patterns: regular ones, that are in the working copy and not elsewhere by a link.
 
+    What cannot be told of, since its name is none of the contract's or it cannot be read, is left out with a warning.
+
     Args:
         root: The working copy.
         patterns: Patterns of paths in it, as for `pathlib.Path.glob`; what leads out of it matches nothing.
     """
     base = root.resolve()
     found = {path for pattern in patterns for path in _matches(base, pattern)}
-    return tuple(_artifact(base, path) for path in sorted(found))
+    return tuple(artifact for path in sorted(found) if (artifact := _artifact(base, path)))
 
 
 def _matches(base: Path, pattern: str) -> Iterator[Path]:
     if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
         return
-    for path in base.glob(pattern):
-        if path.is_file() and path.resolve().is_relative_to(base):
-            yield path
+    try:
+        for path in base.glob(pattern):
+            if path.is_file() and path.resolve().is_relative_to(base):
+                yield path
+    except (ValueError, IndexError, OSError, RuntimeError):  # All that glob says of patterns that are none, and of loops.
+        log.warning("a pattern of artifacts is not understood")
 
 
-def _artifact(base: Path, path: Path) -> Artifact:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
-    return Artifact(path=path.relative_to(base).as_posix(), size=size, sha256=digest)
+def _artifact(base: Path, path: Path) -> Artifact | None:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return Artifact(path=path.relative_to(base).as_posix(), size=file.tell(), sha256=digest)
+    except (OSError, ContractError) as error:
+        log.warning("an artifact is left out", error=type(error).__name__)
+        return None
