@@ -1,0 +1,164 @@
+"""The whole system on this machine, for as long as one pipeline runs: ``scripts/demo``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_urlsafe
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import click
+
+__all__ = ["main"]
+
+_ROOT = Path(__file__).parents[2]
+_WORKERS = 2
+_PATIENCE = 60  # Seconds until what was started has to be ready.
+_GRACE = 15  # Seconds that what was started may take to end.
+
+
+class StartError(Exception):
+    """A part of the system did not start. The text is the end of its log."""
+
+
+class _Part:
+    """A process of the system, with its log in a file."""
+
+    def __init__(self, module: str, name: str, *flags: str, directory: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        self._log = directory / f"{name}.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"cicd_system.{module}", *flags],
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # A Ctrl-C at the terminal is for the CLI.
+            )
+
+    def wait_for(self, said: str) -> None:
+        """Wait until its log says something.
+
+        Raises:
+            StartError: It ended before, or takes too long.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while said not in self._log.read_text(errors="replace"):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                last = self._log.read_text(errors="replace").splitlines()[-10:]
+                raise StartError("\n".join([f"the {self.name} did not start; its log ends:", *last]))
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        """Tell it to end."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait for its end, and bring it about if it takes too long."""
+        try:
+            self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
+@click.option("--postgres", help="The URL of a PostgreSQL database for the store; SQLite by default.")
+@click.option("--broker", help="The URL of a broker, RabbitMQ or Redis; a directory by default.")
+def main(file: Path | None, postgres: str | None, broker: str | None) -> None:
+    """Run a pipeline, by default this project's own, on a system that is started for it and leaves nothing behind."""
+    file = (file or _ROOT / "examples" / "pipelines" / "cicd-common.yaml").absolute()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with TemporaryDirectory(prefix="cicd-demo-") as directory:
+        try:
+            code = _show(file, Path(directory), postgres, broker)
+        except StartError as error:
+            click.echo(error, err=True)
+            code = 1
+    sys.exit(code)
+
+
+def _show(file: Path, directory: Path, postgres: str | None, broker: str | None) -> int:
+    environment = _environment(directory, postgres, broker)
+    with _system(directory, environment) as url:
+        cicd = _Cli(environment | {"CICD_BACKEND": url})
+        code = cicd("run", str(file))
+        cicd("report", _name(file))
+        return code
+
+
+class _Cli:
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+
+    def __call__(self, *arguments: str) -> int:
+        """Run a command of the CLI as a person would, in the foreground; its exit code."""
+        click.secho(f"\n$ python -m cicd_system.cli {' '.join(arguments)}", bold=True)
+        process = subprocess.Popen([sys.executable, "-m", "cicd_system.cli", *arguments], env=self._environment)
+        while True:
+            # Ctrl-C reaches the CLI by itself, which then asks what it means.
+            with contextlib.suppress(KeyboardInterrupt):
+                return process.wait()
+
+
+def _name(file: Path) -> str:
+    from .cli.definition import read_definition
+
+    return read_definition(file, repo_url="").name
+
+
+def _environment(directory: Path, postgres: str | None, broker: str | None) -> dict[str, str]:
+    bin_directory = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        # Jobs find the tools of the environment that runs this.
+        "PATH": os.pathsep.join([bin_directory, os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "CICD_TOKEN": token_urlsafe(),
+        "CICD_STORE": postgres or f"sqlite:///{directory}/cicd.db",
+        "CICD_BROKER": broker or f"spool://{directory}/spool",
+        "CICD_QUEUE": f"cicd-demo-{uuid4().hex[:12]}",
+        "CICD_JOB_TIMEOUT": "600",
+    }
+
+
+@contextlib.contextmanager
+def _system(directory: Path, environment: dict[str, str]) -> Iterator[str]:
+    """A Backend and Workers; where the Backend is."""
+    parts: list[_Part] = []
+
+    def start(module: str, name: str, *flags: str, **more: str) -> _Part:
+        part = _Part(module, name, *flags, directory=directory, environment=environment | more)
+        parts.append(part)
+        return part
+
+    try:
+        start("backend", "Backend", "--port", "0", "--url-file", "url").wait_for('"listening"')
+        url = (directory / "url").read_text()
+        workers = [
+            start("worker", f"Worker {number}", "--name", f"worker-{number}", "--workdir", ".", CICD_BACKEND=url)
+            for number in range(1, _WORKERS + 1)
+        ]
+        for worker in workers:
+            worker.wait_for('"ready"')
+        yield url
+    finally:
+        for part in reversed(parts):
+            part.end()
+        for part in reversed(parts):
+            part.wait()
+
+
+if __name__ == "__main__":
+    main(prog_name="scripts/demo")
