@@ -24,8 +24,8 @@ from cicd_common.api.request import ArtifactUploadRequest, JobExecutionRequest, 
 from cicd_common.logging import get_logger, propagate_context
 from cicd_common.logging.masking import process_masker
 
-from .container import docker_command, docker_is_there, remove_container
 from .backend_client import Answer, GivenUpError, RefusedError
+from .container import docker_command, docker_is_there, remove_container
 from .output import Output
 from .process import JobProcess
 from .script import script_of

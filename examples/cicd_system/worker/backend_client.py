@@ -92,9 +92,8 @@ class BackendClient:
             RefusedError: The Backend does not take it.
             GivenUpError: The Worker is to end.
         """
-        response = self._ask("POST", "/api/job/status", update)
-        answer = converter.loads(response.content, JobExecutionResponse)
-        return Answer(status=answer.status, clashes=response.headers.get("Update-Clash") == "true")
+        answer, headers = self._ask("POST", "/api/job/status", JobExecutionResponse, update)
+        return Answer(status=answer.status, clashes=headers.get("Update-Clash") == "true")
 
     def upload(self, request: ArtifactUploadRequest) -> None:
         """Tell what files a job left.
@@ -106,7 +105,7 @@ class BackendClient:
             RefusedError: The Backend does not take it.
             GivenUpError: The Worker is to end.
         """
-        self._ask("POST", "/api/job/artifact/upload", request)
+        self._ask("POST", "/api/job/artifact/upload", JobExecutionResponse, request)
 
     def status(self, job_execution_id: UUID, *, patient: bool = True) -> ExecutionStatus:
         """How a job stands, or is to end.
@@ -119,8 +118,8 @@ class BackendClient:
             RefusedError: There is no such job.
             GivenUpError: There is no answer.
         """
-        response = self._ask("GET", f"/api/job/status/{job_execution_id}", patient=patient)
-        return converter.loads(response.content, JobExecutionResponse).status
+        answer, _ = self._ask("GET", f"/api/job/status/{job_execution_id}", JobExecutionResponse, patient=patient)
+        return answer.status
 
     def last_sequence(self, job_execution_id: UUID, after: int = 0, *, patient: bool = True) -> int:
         """The last sequence under which output of a job is stored.
@@ -135,13 +134,15 @@ class BackendClient:
             GivenUpError: There is no answer.
         """
         while True:
-            response = self._ask("GET", f"/api/job/logs/{job_execution_id}?after={after}", patient=patient)
-            last = converter.loads(response.content, JobExecutionDTO).last_sequence
+            path = f"/api/job/logs/{job_execution_id}?after={after}"
+            last = self._ask("GET", path, JobExecutionDTO, patient=patient)[0].last_sequence
             if last == after:
                 return last
             after = last
 
-    def _ask(self, method: str, path: str, message: Any = None, *, patient: bool = True) -> httpx.Response:
+    def _ask(
+        self, method: str, path: str, answer: type[T], message: Any = None, *, patient: bool = True
+    ) -> tuple[T, httpx.Headers]:
         content = None if message is None else converter.dumps(message)
         headers = {} if message is None else {"Content-Type": "application/json"}
         retrying = Retrying(
@@ -150,20 +151,34 @@ class BackendClient:
             sleep=sleep_using_event(self._ending),
             stop=stop_when_event_set(self._ending) if patient else stop_after_attempt(1),
         )
+
+        def ask() -> tuple[T, httpx.Headers]:
+            response = self._try(method, path, content, headers)
+            return _read(response, answer), response.headers
+
         try:
-            return retrying(self._try, method, path, content, headers)
+            return retrying(ask)
         except RetryError:
             raise GivenUpError("the Backend has not answered") from None
 
     def _try(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> httpx.Response:
         try:
             response = self._http.request(method, path, content=content, headers=headers)
-        except httpx.TransportError as error:
-            log.warning("the Backend does not answer; trying again", error=type(error).__name__)
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            log.warning("the Backend does not answer", error=type(error).__name__)
             raise _Passing from None
         if response.is_success:
             return response
         if response.is_server_error or response.status_code in _PASSING:
-            log.warning("the Backend cannot answer; trying again", status=response.status_code)
+            log.warning("the Backend cannot answer", status=response.status_code)
             raise _Passing
         raise RefusedError(f"the Backend answers {response.status_code} to {method} {path.partition('?')[0]}")
+
+
+def _read(response: httpx.Response, type: type[T]) -> T:
+    try:
+        return converter.loads(response.content, type)
+    except ContractError as error:
+        # Somebody between here and the Backend answers in its place.
+        log.warning("the answer is none of the Backend", problems=len(error.problems))
+        raise _Passing from None

@@ -127,7 +127,9 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _git(*arguments: str) -> bytes:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CICD_") and name not in _ELSEWHERE}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("CICD_") and name not in _ELSEWHERE
+    }
     environment = {**kept, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(
@@ -184,7 +186,12 @@ def _matches(base: Path, pattern: str) -> Iterator[Path]:
         for path in base.glob(pattern):
             if path.is_file() and path.resolve().is_relative_to(base):
                 yield path
-    except (ValueError, IndexError, OSError, RuntimeError):  # All that glob says of patterns that are none, and of loops.
+    except (
+        ValueError,
+        IndexError,
+        OSError,
+        RuntimeError,
+    ):  # All that glob says of patterns that are none, and of loops.
         log.warning("a pattern of artifacts is not understood")
 
 

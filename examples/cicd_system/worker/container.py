@@ -1,0 +1,58 @@
+"""Jobs in containers: the command lines of docker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+__all__ = ["docker_command", "docker_is_there", "remove_container"]
+
+_PATIENCE = 30  # Seconds that docker may take for an answer.
+
+
+def docker_command(
+    image: str, *, name: str, copy: Path, script: Path, directory: str, variables: Iterable[str]
+) -> Sequence[str]:
+    """The command line that runs a script in a container, with the working copy as ``/work``.
+
+    Args:
+        image: The image.
+        name: The container's name, by which it can be removed.
+        copy: The working copy.
+        script: The script.
+        directory: Where it runs, in the working copy.
+        variables: The names of the variables to hand on; their values stay out of the command line.
+    """
+    user = f"{os.getuid()}:{os.getgid()}"  # What it leaves is then the Worker's.
+    options = ["--rm", "--init", "--name", name, "--user", user, "--workdir", f"/work/{directory}"]
+    mounts = ["--volume", f"{copy}:/work", "--volume", f"{script}:/cicd-script:ro"]
+    environment = [option for variable in variables for option in ("--env", variable)]
+    return ["docker", "run", *options, *mounts, *environment, "--entrypoint", "/bin/sh", "--", image, "/cicd-script"]
+
+
+def docker_is_there() -> bool:
+    """Whether docker is installed and has an engine that answers."""
+    return shutil.which("docker") is not None and _docker("version")
+
+
+def remove_container(name: str) -> None:
+    """Stop and remove a container, if there still is one: it does not end with the ``docker run`` that started it.
+
+    Args:
+        name: Its name.
+    """
+    _docker("rm", "--force", "--volumes", "--", name)
+
+
+def _docker(*arguments: str) -> bool:
+    quiet = subprocess.DEVNULL
+    try:
+        done = subprocess.run(
+            ["docker", *arguments], stdin=quiet, stdout=quiet, stderr=quiet, timeout=_PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
