@@ -1,0 +1,635 @@
+"""The Backend as an application: each route, and each way to ask for what is not to be had."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import pytest
+from backend_in_process import JSON, OCCURRED, TOKEN, Backend, order, problem, simple, update
+from settings import postgres_schema
+from system_checks import rows_of
+
+from cicd_common import ExecutionStatus, converter
+from cicd_common.api.request import Artifact, ArtifactUploadRequest
+from cicd_common.api.response import (
+    JobExecutionResponse,
+    JobReportResponse,
+    PipelineExecutionResponse,
+    PipelineReportResponse,
+    StageReportResponse,
+)
+from cicd_common.dto import JobExecutionDTO
+from cicd_common.logging import capture_logs
+from cicd_common.model import Job, Pipeline, Stage
+from cicd_common.store import BusyError, ExecutionStore, FullError, StoreError, UnavailableError
+
+EXECUTE, UPDATE, UPLOAD = "/api/pipeline/execute", "/api/job/status", "/api/job/artifact/upload"
+POSTS = (EXECUTE, UPDATE, UPLOAD)
+BOUND = 4096
+NOBODY = "7b0f6f4e-4a5c-4c57-9a46-3f6d1a0c2b11"  # An id that nothing has.
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/cicd.db"
+        return
+    with postgres_schema() as schema:
+        yield schema
+
+
+@pytest.fixture
+def any_backend(url):
+    """A Backend on each database."""
+    with ExecutionStore(url) as store:
+        backend = Backend(store)
+        yield backend
+        backend.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A Backend on SQLite that takes small bodies, for tests that leave nothing in it."""
+    file = tmp_path_factory.mktemp("backend") / "cicd.db"
+    with ExecutionStore(f"sqlite:///{file}") as store:
+        backend = Backend(store, max_body=BOUND)
+        backend.job = backend.start(simple("stays", "first", "then"))
+        backend.url = f"sqlite:///{file}"
+        yield backend
+        backend.close()
+
+
+@pytest.fixture
+def untouched(shared):
+    """A Backend that must have the same rows after a test as before, and must not have sent anything."""
+    rows, sent = sorted(rows_of(shared.url)), shared.queue.asked
+    yield shared
+    assert sorted(rows_of(shared.url)) == rows
+    assert shared.queue.asked == sent
+
+
+class TestRuns:
+    """What a CLI asks for."""
+
+    def test_starts_once(self, any_backend):
+        """A request that is repeated is answered with 200, and sends nothing again."""
+        asked = order(simple())
+        first, again = any_backend.post(EXECUTE, asked), any_backend.post(EXECUTE, asked)
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.content == again.content
+        run = converter.loads(first.content, PipelineExecutionResponse, strict=True)
+        assert (run.run_number, run.status) == (1, ExecutionStatus.PENDING)
+        assert any_backend.queue.names == ["one"]
+
+    def test_starts_what_is_stored(self, any_backend):
+        """By its id alone."""
+        pipeline = simple()
+        any_backend.start(pipeline)
+        answer = any_backend.post(EXECUTE, order(pipeline_id=pipeline.id))
+        assert converter.loads(answer.content, PipelineExecutionResponse).run_number == 2
+
+    def test_status(self, any_backend):
+        """As it is by now."""
+        run = converter.loads(any_backend.post(EXECUTE, order(simple())).content, PipelineExecutionResponse)
+        any_backend.report(any_backend.queue.jobs[0].job_execution_id, 1, "FAILED", exit_code=3)
+        path = f"/api/pipeline/status/{run.execution_id}"
+        assert any_backend.read(PipelineExecutionResponse, "GET", path).status is ExecutionStatus.FAILED
+
+    def test_cancel(self, any_backend):
+        """Jobs that are not handed out are canceled at once; a Worker is told to stop; asked again, all stays so."""
+        run = converter.loads(
+            any_backend.post(EXECUTE, order(simple("x", "a", "b"))).content, PipelineExecutionResponse
+        )
+        job = any_backend.queue.jobs[0].job_execution_id
+        any_backend.report(job, 1, "RUNNING")
+        for _ in range(2):
+            path = f"/api/pipeline/cancel/{run.execution_id}"
+            assert any_backend.read(PipelineExecutionResponse, "POST", path).status is ExecutionStatus.RUNNING
+        assert job_says(any_backend, job) is ExecutionStatus.CANCELED
+        answer = any_backend.report(job, 2, "RUNNING", logs="still here\n")
+        assert converter.loads(answer.content, JobExecutionResponse).status is ExecutionStatus.CANCELED
+        any_backend.report(job, 3, "SUCCESS", exit_code=0)
+        assert job_says(any_backend, job) is ExecutionStatus.SUCCESS
+        path = f"/api/pipeline/status/{run.execution_id}"
+        assert any_backend.read(PipelineExecutionResponse, "GET", path).status is ExecutionStatus.CANCELED
+
+
+def job_says(backend, job):
+    return backend.read(JobExecutionResponse, "GET", f"/api/job/status/{job}").status
+
+
+class TestJobs:
+    """What a Worker asks for."""
+
+    def test_update(self, any_backend):
+        """What became of it stands in headers; the jobs that became ready are sent."""
+        job = any_backend.start(simple("x", "a", "b"))
+        asked = [
+            (1, "RUNNING", ""),
+            (2, "SUCCESS", "out"),
+            (2, "SUCCESS", "out"),
+            (3, "FAILED", ""),
+            (1, "RUNNING", "!"),
+        ]
+        answers = [any_backend.report(job, number, status, logs=text) for number, status, text in asked]
+        said = [(each.headers["update-outcome"], each.headers["update-clash"]) for each in answers]
+        assert said == [
+            ("APPLIED", "false"),
+            ("APPLIED", "false"),
+            ("LATE", "false"),
+            ("CONFLICT", "false"),
+            ("LATE", "true"),
+        ]
+        statuses = [converter.loads(each.content, JobExecutionResponse, strict=True).status for each in answers]
+        assert [each.name for each in statuses] == ["RUNNING", *["SUCCESS"] * 4]
+        assert any_backend.queue.names == ["a", "b"]
+
+    def test_artifacts(self, any_backend):
+        """They are stored, and the answer says how the job stands."""
+        job = any_backend.start(simple())
+        any_backend.report(job, 1, "RUNNING")
+        files = (Artifact(path="dist/app.whl", size=3, sha256="0" * 64),)
+        answer = any_backend.post(UPLOAD, ArtifactUploadRequest(job_execution_id=job, artifacts=files))
+        assert answer.status_code == 200
+        assert converter.loads(answer.content, JobExecutionResponse).status is ExecutionStatus.RUNNING
+        assert any_backend.store.artifacts(job) == files
+
+    def test_logs_by_page(self, any_backend):
+        """A page ends before the first gap, and the next one starts where it ended."""
+        job = any_backend.start(simple())
+        for number in (1, 2, 4):
+            any_backend.report(job, number, "RUNNING", logs=f"{number}\n")
+        assert page(any_backend, job) == ("1\n2\n", 2)
+        assert page(any_backend, job, "?after=1&limit=1") == ("2\n", 2)
+        assert page(any_backend, job, "?after=2") == ("", 2)
+        any_backend.report(job, 3, "RUNNING", logs="3\n")
+        assert page(any_backend, job, "?after=2") == ("3\n4\n", 4)
+        assert page(any_backend, job, "?after=9") == ("", 9)
+
+    def test_job_with_no_output(self, any_backend):
+        """Its first page is empty."""
+        assert page(any_backend, any_backend.start(simple())) == ("", 0)
+
+
+def page(backend, job, query=""):
+    found = backend.read(JobExecutionDTO, "GET", f"/api/job/logs/{job}{query}")
+    return found.logs, found.last_sequence
+
+
+NAMES = ["app", "a/b", "100%", "what?", "a%2Fb", "stage", "\u65e5\u672c \U0001f680", "..", "a+b", "#;&=", "\u200b"]
+
+
+class TestReports:
+    """Past runs, by names."""
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_any_name(self, any_backend, name):
+        """At every level; each name stands for itself."""
+        stages = (Stage(name=name, jobs=(Job(name=name, script=("true",)),)),)
+        any_backend.start(Pipeline(name=name, repo_url="/", stages=stages))
+        # A part of a path that is a dot or two is taken away on the way, unless it is encoded.
+        part = quote(name, safe="").replace(".", "%2E")
+        pipeline = any_backend.read(PipelineReportResponse, "GET", f"/api/report/pipeline/{part}")
+        stage = any_backend.read(StageReportResponse, "GET", f"/api/report/pipeline/{part}/stage/{part}")
+        job = any_backend.read(JobReportResponse, "GET", f"/api/report/pipeline/{part}/stage/{part}/job/{part}")
+        assert (pipeline.pipeline_name, stage.stage_name, job.job_name) == (name, name, name)
+        assert [each.run_number for each in job.executions] == [1]
+
+    def test_parameters(self, any_backend):
+        """They choose runs; a cursor leads to the next page."""
+        pipeline = simple()
+        for _ in range(3):
+            any_backend.start(pipeline)
+        any_backend.report(any_backend.queue.jobs[0].job_execution_id, 1, "FAILED")
+        assert runs(any_backend, "") == [3, 2, 1]
+        assert runs(any_backend, "?run_number=2") == [2]
+        assert runs(any_backend, "?status=FAILED") == [1]
+        first = any_backend.read(PipelineReportResponse, "GET", "/api/report/pipeline/app?limit=2")
+        assert runs(any_backend, f"?limit=2&cursor={quote(first.next_cursor)}") == [1]
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "pipeline",
+            "pipeline/",
+            "pipeline/stays/",
+            "pipeline/stays/stage",
+            "pipeline/stays/job/first",
+            "stage/first",
+            "pipeline/stays/stage/first/job/first/more",
+            "pipeline/stays/stage/first/job/first/more/x",
+            "pipeline%2Fstays",
+            "pipeline/%FF",
+            "pipeline/absent",
+            "pipeline/stays/stage/absent",
+            "",
+        ],
+    )
+    def test_no_such_report(self, untouched, path):
+        """A path that is none of a report's, or names what is not there."""
+        answer = untouched.ask("GET", f"/api/report/{path}")
+        # An empty name is no name of the contract.
+        problem(answer, 422 if path == "pipeline/" else 404)
+
+    def test_path_with_an_encoded_beginning(self, untouched):
+        """It is not a report's path, spelled like that."""
+        problem(untouched.ask("GET", "/api%2Freport/pipeline/stays"), 404)
+
+
+def runs(backend, query):
+    report = backend.read(PipelineReportResponse, "GET", f"/api/report/pipeline/app{query}")
+    return [each.run_number for each in report.executions]
+
+
+QUERIES = {
+    "word for a number": ("limit=ten", "#/limit", "type"),
+    "fraction": ("limit=1.0", "#/limit", "type"),
+    "sign": ("limit=%2B1", "#/limit", "type"),
+    "blank": ("limit=%201", "#/limit", "type"),
+    "other digits": ("limit=%D9%A1", "#/limit", "type"),
+    "zeros in front": ("limit=007", "#/limit", "type"),
+    "empty": ("limit=", "#/limit", "type"),
+    "4,400 digits": ("limit=" + "9" * 4400, "#/limit", "type"),
+    "too small": ("limit=0", "#/limit", "value"),
+    "negative": ("limit=-1", "#/limit", "value"),
+    "too large": ("limit=1001", "#/limit", "value"),
+    "twice": ("limit=1&limit=1", "#/limit", "value"),
+    "unknown": ("limits=1", "#/limits", "unknown"),
+    "unknown with a slash": ("a/b~c=1", "#/a~1b~0c", "unknown"),
+    "run number 0": ("run_number=0", "#/run_number", "value"),
+    "no status": ("status=DONE", "#/status", "value"),
+    "no cursor": ("cursor=%00%FF", "#/cursor", "value"),
+}
+
+
+class TestQueries:
+    """Parameters are read as strictly as documents are."""
+
+    @pytest.mark.parametrize(("query", "pointer", "code"), QUERIES.values(), ids=QUERIES)
+    def test_report(self, untouched, query, pointer, code):
+        """A problem says which parameter it is, and repeats no value."""
+        said = problem(untouched.ask("GET", f"/api/report/pipeline/stays?{query}"), 422)
+        assert [(each["pointer"], each["code"]) for each in said["errors"]] == [(pointer, code)]
+        assert "DONE" not in str(said)
+
+    @pytest.mark.parametrize(
+        "query", ["after=x", "after=-1", "limit=0", "limit=1001", "status=FAILED", "after=1&after=1"]
+    )
+    def test_logs(self, untouched, query):
+        """As those of reports."""
+        (error,) = problem(untouched.ask("GET", f"/api/job/logs/{untouched.job}?{query}"), 422)["errors"]
+        assert query.startswith(error["pointer"].removeprefix("#/").removesuffix("_sequence"))
+
+    def test_all_at_once(self, untouched):
+        """Every problem is told."""
+        said = problem(untouched.ask("GET", "/api/report/pipeline/stays?limit=x&run_number=y&z=1"), 422)
+        assert [each["pointer"] for each in said["errors"]] == ["#/limit", "#/run_number", "#/z"]
+
+
+def plain_update(**changes):
+    fields = {"job_execution_id": "JOB", "sequence": 5, "status": "RUNNING", "occurred_at": OCCURRED, **changes}
+    return as_json({name: value for name, value in fields.items() if value is not ...})
+
+
+def as_json(value):
+    return json.dumps(value).encode()
+
+
+BAD_BODIES = {
+    "empty": (UPDATE, b"", 400),
+    "no JSON": (UPDATE, b"sequence: 1", 400),
+    "half of it": (UPDATE, b'{"job_execution_id":"', 400),
+    "no UTF-8": (UPDATE, b'{"logs":"\xff"}', 400),
+    "byte order mark": (UPDATE, b"\xef\xbb\xbf{}", 400),
+    "two documents": (UPDATE, b"{}{}", 400),
+    "NUL bytes": (UPDATE, b"\x00" * 100, 400),
+    "deep, never closed": (UPDATE, b"[" * 4000, 400),
+    "deep, in an unknown key": (UPDATE, b'{"x":' + b"[" * 1900 + b"]" * 1900 + b"}", (400, 422)),
+    "no object": (UPDATE, b"[]", 422),
+    "null": (UPDATE, b"null", 422),
+    "empty object": (UPDATE, b"{}", 422),
+    "wrong types": (UPDATE, plain_update(sequence="5", status=1, logs=None, exit_code=True), 422),
+    "no such status": (UPDATE, plain_update(status="DONE"), 422),
+    "sequence 0": (UPDATE, plain_update(sequence=0), 422),
+    "sequence past 64 bits": (UPDATE, plain_update(sequence=2**64), (400, 422)),
+    "time without an offset": (UPDATE, plain_update(occurred_at="2026-01-31T12:30:00"), 422),
+    "unknown job": (UPDATE, plain_update(job_execution_id=str(uuid4())), 404),
+    "lone surrogate": (UPDATE, b'{"logs":"\\ud800"}', (400, 422)),
+    "neither pipeline nor id": (EXECUTE, as_json({"request_id": str(uuid4()), "repo": "/"}), 422),
+    "a file alone": (EXECUTE, as_json({"request_id": str(uuid4()), "repo": "/", "file_path": "x.yaml"}), 404),
+    "unknown pipeline": (EXECUTE, converter.dumps(order(pipeline_id=uuid4())), 404),
+    "no stages": (EXECUTE, converter.dumps(order(simple())).replace(b'"stages":[{', b'"stages":[],"x":[{'), 422),
+    "definition clash": (EXECUTE, "CLASH", 409),
+    "path out of the copy": (UPLOAD, "../../etc/passwd", 422),
+    "absolute path": (UPLOAD, "/etc/passwd", 422),
+    "path of Windows": (UPLOAD, "C:\\Windows", 422),
+    "path with a NUL": (UPLOAD, "a\x00b", 422),
+    "artifacts of an unknown job": (UPLOAD, None, 404),
+}
+
+
+def body_of(backend, content):
+    """A body that needs to know what is stored, by its name in the table."""
+    if content == "CLASH":
+        known = backend.store.pipelines()[0]
+        clash = converter.unstructure(simple("another")) | {"id": str(known.id)}
+        return converter.dumps(order(converter.structure(clash, Pipeline)))
+    if content is None or isinstance(content, str):
+        file = {"path": content or "x", "size": 1, "sha256": "0" * 64}
+        job = str(uuid4() if content is None else backend.job)
+        return as_json({"job_execution_id": job, "artifacts": [file]})
+    return content.replace(b"JOB", str(backend.job).encode())
+
+
+class TestBadBodies:
+    """The right status, a problem document, nothing stored, nothing sent, nothing repeated."""
+
+    @pytest.mark.parametrize(("path", "content", "status"), BAD_BODIES.values(), ids=BAD_BODIES)
+    def test_refused(self, untouched, path, content, status):
+        """Each for its own reason."""
+        answer = untouched.post(path, body_of(untouched, content))
+        expected = status if isinstance(status, tuple) else (status,)
+        assert answer.status_code in expected, answer.text
+        problem(answer, answer.status_code)
+        assert "passwd" not in answer.text
+        assert "DONE" not in answer.text
+
+    @pytest.mark.parametrize("path", POSTS)
+    @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "", None])
+    def test_not_called_json(self, untouched, path, kind):
+        """A body that is sound but called something else, as a form of a web page could send it."""
+        headers = {} if kind is None else {"Content-Type": kind}
+        sound = converter.dumps(update(untouched.job, 1, "RUNNING"))
+        problem(untouched.ask("POST", path, content=sound, headers=headers), 415)
+
+    @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/json ;x=y"])
+    def test_called_json(self, untouched, kind):
+        """With parameters, and in any case."""
+        problem(untouched.ask("POST", UPDATE, content=b"{}", headers={"Content-Type": kind}), 422)
+
+    @pytest.mark.parametrize("path", POSTS)
+    @pytest.mark.parametrize("announced", [True, False])
+    def test_too_large(self, untouched, path, announced):
+        """Whether its length is told, or not."""
+
+        async def in_parts():
+            for _ in range(9):
+                yield b" " * (BOUND // 8)
+
+        content = b" " * (BOUND + 1) if announced else in_parts()
+        answer = untouched.ask("POST", path, content=content, headers=JSON)
+        problem(answer, 413)
+        assert answer.headers["connection"] == "close"
+
+    def test_just_small_enough(self, untouched):
+        """The bound itself is allowed."""
+        problem(untouched.post(UPDATE, b"{}" + b" " * (BOUND - 2)), 422)
+
+
+TOKENS = {
+    "none": [],
+    "another": [b"Bearer correct-horse-batterz"],
+    "a part": [b"Bearer correct-horse-batter"],
+    "more": [b"Bearer correct-horse-battery!"],
+    "empty": [b"Bearer "],
+    "the token alone": [TOKEN.encode()],
+    "another scheme": [b"Basic " + TOKEN.encode()],
+    "odd bytes": [b"Bearer \xff\xfe\x80"],
+    "odd bytes as the scheme": [b"\xff\xfe " + TOKEN.encode()],
+    "quoted": [f'Bearer "{TOKEN}"'.encode()],
+    "twice": [f"Bearer {TOKEN}".encode()] * 2,
+    "twice, once wrong": [f"Bearer {TOKEN}".encode(), b"Bearer x"],
+}
+EVERYTHING = [
+    ("POST", EXECUTE),
+    ("POST", UPDATE),
+    ("POST", UPLOAD),
+    ("POST", f"/api/pipeline/cancel/{NOBODY}"),
+    ("GET", f"/api/pipeline/status/{NOBODY}"),
+    ("GET", f"/api/job/status/{NOBODY}"),
+    ("GET", f"/api/job/logs/{NOBODY}"),
+    ("GET", "/api/report/pipeline/stays"),
+    ("GET", "/nothing"),
+    ("OPTIONS", "/api/job/status"),
+    ("GET", "/health/"),
+    ("GET", "//health"),
+]
+
+
+class TestAccess:
+    """Who may ask."""
+
+    @pytest.mark.parametrize("given", TOKENS.values(), ids=TOKENS)
+    def test_refused(self, untouched, given):
+        """With anything but the token."""
+        answer = ask_with(untouched, "POST", UPDATE, [(b"authorization", each) for each in given])
+        problem(answer, 401)
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert TOKEN not in answer.text
+
+    @pytest.mark.parametrize("given", [f"bearer {TOKEN}", f"BEARER   {TOKEN}"])
+    def test_welcome(self, untouched, given):
+        """The name of the scheme is in any case."""
+        problem(ask_with(untouched, "POST", UPDATE, [(b"authorization", given.encode())]), 415)
+
+    @pytest.mark.parametrize(("method", "path"), EVERYTHING)
+    def test_everything_is_guarded(self, untouched, method, path):
+        """What is not there, too: so nobody learns what is."""
+        problem(ask_with(untouched, method, path, []), 401)
+
+    def test_every_route_is_guarded(self, untouched):
+        """Whatever is added later, too."""
+        paths = [route.path.replace("}", "").replace("{", "") for route in untouched.app.routes]
+        paths.remove("/health")
+        assert len(paths) == 8
+        for path in paths:
+            problem(ask_with(untouched, "GET", path, []), 401)
+
+    def test_but_health(self, untouched):
+        """It tells nothing."""
+        answer = ask_with(untouched, "GET", "/health", [])
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+    @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:1", "127.9.9.9", "[::1]:8000"])
+    def test_without_a_token_by_the_own_name(self, open_backend, host):
+        """Everybody on this machine may ask."""
+        problem(open_backend.ask("GET", "/api/report/pipeline/absent", headers={"Host": host}), 404)
+
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "10.0.0.1", "[", ""]
+    )
+    def test_without_a_token_by_another_name(self, open_backend, host):
+        """A page of another site may have made its name mean the loopback; it may start nothing."""
+        problem(open_backend.post(EXECUTE, order(simple()), Host=host), 421)
+        assert open_backend.queue.asked == 0
+
+
+@pytest.fixture
+def open_backend(tmp_path):
+    with ExecutionStore(f"sqlite:///{tmp_path}/cicd.db") as store:
+        backend = Backend(store, token=None)
+        yield backend
+        backend.close()
+
+
+def ask_with(backend, method, path, headers):
+    """Ask with these headers for a token, and no others."""
+    return backend.send(httpx.Request(method, f"http://localhost{path}", headers=headers))
+
+
+class TestRoutes:
+    """What there is, and what there is not."""
+
+    @pytest.mark.parametrize("path", ["/", "/api", "/api/job/status/", "/api/pipeline/execute/", "/health/x", "/docs"])
+    def test_not_there(self, untouched, path):
+        """Nor are there redirections."""
+        problem(untouched.ask("GET", path), 404)
+
+    @pytest.mark.parametrize(
+        ("method", "path", "allowed"),
+        [
+            ("GET", EXECUTE, {"POST"}),
+            ("PUT", UPDATE, {"POST"}),
+            ("DELETE", "/api/report/pipeline/stays", {"GET", "HEAD"}),
+            ("OPTIONS", UPDATE, {"POST"}),
+            ("POST", "/health", {"GET", "HEAD"}),
+            ("TRACE", "/health", {"GET", "HEAD"}),
+            ("POST", f"/api/job/logs/{NOBODY}", {"GET", "HEAD"}),
+        ],
+    )
+    def test_another_method(self, untouched, method, path, allowed):
+        """It is told which there are."""
+        answer = untouched.ask(method, path)
+        problem(answer, 405)
+        assert set(answer.headers["allow"].split(", ")) == allowed
+
+    @pytest.mark.parametrize("path", ["/health", "/api/report/pipeline/stays"])
+    def test_head(self, untouched, path):
+        """As GET, but for the body, which a server leaves out."""
+        get, head = untouched.ask("GET", path), untouched.ask("HEAD", path)
+        assert head.status_code == 200
+        assert head.headers["content-length"] == get.headers["content-length"]
+
+    @pytest.mark.parametrize("id", ["x", "1", "%00", "..%2F..", "null", NOBODY + "0", "{" + NOBODY + "}"])
+    @pytest.mark.parametrize("route", ["pipeline/status", "job/status", "job/logs"])
+    def test_no_id(self, untouched, route, id):
+        """There is nothing at such a path."""
+        problem(untouched.ask("GET", f"/api/{route}/{id}"), 404)
+
+    @pytest.mark.parametrize("route", ["GET pipeline/status", "GET job/status", "GET job/logs", "POST pipeline/cancel"])
+    def test_unknown_id(self, untouched, route):
+        """Neither is there at these."""
+        method, path = route.split()
+        problem(untouched.ask(method, f"/api/{path}/{NOBODY}"), 404)
+
+    def test_id_in_another_spelling(self, untouched):
+        """As the contract reads it."""
+        path = f"/api/job/status/{untouched.job.hex.upper()}"
+        assert untouched.read(JobExecutionResponse, "GET", path).job_execution_id == untouched.job
+
+    @pytest.mark.parametrize("path", ["/health", "/nothing", "/api/job/status"])
+    def test_headers(self, untouched, path):
+        """No answer is kept, or taken for something else."""
+        answer = untouched.ask("GET", path)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+class Failing:
+    """A store that fails at everything."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __getattr__(self, name):
+        def fail(*_, **__):
+            raise self.error
+
+        return fail
+
+
+class TestStoreFails:
+    """What the Backend says when its store does not do what it should."""
+
+    @pytest.mark.parametrize(
+        ("error", "status", "again"),
+        [(BusyError("x"), 503, "1"), (UnavailableError("x"), 503, "1"), (FullError("x"), 507, None)],
+        ids=lambda value: type(value).__name__,
+    )
+    @pytest.mark.parametrize(("method", "path"), [("GET", "/health"), ("POST", UPDATE)])
+    def test_known(self, error, status, again, method, path):
+        """A Worker may try again; the log says why."""
+        backend = Backend(Failing(error))
+        with capture_logs() as lines:
+            answer = backend.ask(method, path, content=converter.dumps(update(uuid4(), 1, "RUNNING")), headers=JSON)
+        backend.close()
+        problem(answer, status)
+        assert answer.headers.get("retry-after") == again
+        (line,) = (line for line in lines if line["message"] == "answered")
+        assert (line["level"], line["reason"], line["status"]) == ("WARNING", "x", status)
+
+    @pytest.mark.parametrize("error", [KeyError("hunter2"), StoreError("hunter2"), RecursionError("hunter2")], ids=repr)
+    @pytest.mark.parametrize("path", ["/health", f"/api/job/status/{NOBODY}"])
+    def test_unknown(self, error, path):
+        """A flaw of the Backend: the log has its traceback, and the answer has nothing of it."""
+        backend = Backend(Failing(error))
+        with capture_logs() as lines:
+            answer = backend.ask("GET", path)
+        backend.close()
+        problem(answer, 500)
+        assert "hunter2" not in answer.text
+        assert "Traceback" not in answer.text
+        assert answer.headers["cache-control"] == "no-store"
+        (line,) = (line for line in lines if line["message"] == "answered")
+        assert (line["level"], line["status"]) == ("ERROR", 500)
+        assert "hunter2" in line["exception.stacktrace"]
+
+
+class TestLog:
+    """One line for each request, which tells no secret."""
+
+    def test_ids(self, any_backend):
+        """All that is logged for a request says which execution it is about."""
+        with capture_logs() as lines:
+            job = any_backend.start(simple())
+            any_backend.report(job, 1, "RUNNING", logs="a line of output")
+            any_backend.ask("GET", f"/api/job/status/{job}")
+        ours = [line for line in lines if line["logger"].startswith("cicd_system")]
+        assert [line["message"] for line in ours] == ["a run has started", *["answered"] * 3]
+        assert [line.get("route") for line in ours] == [None, EXECUTE, UPDATE, "/api/job/status/{job_execution_id}"]
+        runs = {line["cicd.pipeline.run.id"] for line in ours[:2]}
+        assert len(runs) == 1
+        assert [line["cicd.pipeline.task.run.id"] for line in ours[2:]] == [str(job)] * 2
+        assert [line["status"] for line in ours[1:]] == [201, 200, 200]
+        assert all(line["milliseconds"] >= 0 for line in ours[1:])
+
+    def test_tells_no_secret(self, untouched):
+        """No path, query, header or body stands in it."""
+        with capture_logs() as lines:
+            untouched.ask("GET", "/api/report/pipeline/hunter2?cursor=hunter2", headers={"X-Key": "hunter2"})
+            untouched.ask("GET", "/hunter2")
+            untouched.post(UPDATE, b'{"logs":"hunter2","status":"hunter2"}')
+        assert [line["status"] for line in lines if line["message"] == "answered"] == [422, 404, 422]
+        ours = [line for line in lines if line["logger"] != "httpx"]  # The client's are not the Backend's.
+        assert "hunter2" not in str(ours)
+        assert TOKEN not in str(ours)
+
+
+def test_two_backends_on_one_store(url):
+    """What one has started the other knows, and joins updates of; each job is sent once."""
+    with ExecutionStore(url) as one, ExecutionStore(url) as other:
+        first, second = Backend(one), Backend(other)
+        asked = order(simple("x", "a", "b"))
+        assert [each.post(EXECUTE, asked).status_code for each in (first, second)] == [201, 200]
+        job = first.queue.jobs[0].job_execution_id
+        assert second.report(job, 1, "RUNNING").headers["update-outcome"] == "APPLIED"
+        assert [each.report(job, 2, "SUCCESS").headers["update-outcome"] for each in (second, first)] == [
+            "APPLIED",
+            "LATE",
+        ]
+        assert (first.queue.names, second.queue.names) == (["a"], ["b"])
+        first.close()
+        second.close()
