@@ -248,6 +248,8 @@ class TestTransport:
             assert message.delivery_info["redelivered"] is True
             assert message.headers["redelivered"] is True
             message.ack()
+        connection.close()
+        assert list(tmp_path.glob("*/*/taken/*")) == []
 
     def test_broken(self, tmp_path, connection, caplog):
         """A file that is no message is set aside, and the next one delivered; nothing of it is told."""
