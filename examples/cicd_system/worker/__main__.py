@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
 from typing import Any
 
 import celery.apps.worker
@@ -25,6 +24,7 @@ from cicd_common.logging import configure, execution_context, get_logger
 from ..job_queue import TASK, WORKER_OPTIONS, JobQueue
 from .attempt import run_job
 from .backend_client import BackendClient, GivenUpError
+from .leaving import Leaving, LeavingError
 from .settings import Settings, job_environment, secrets_in
 
 log = get_logger("cicd_system.worker")
@@ -71,9 +71,9 @@ def main(
     secrets = secrets_in(os.environ).values()
     configure(service="worker", level=log_level, secrets=[*secrets, token] if token else secrets)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # It writes a line for each request.
-    ending = Event()
+    leaving = Leaving(_end_main_loop)
     jobs = JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)
-    client = BackendClient(backend, token, ending=ending)
+    client = BackendClient(backend, token, ending=leaving.at_once)
     with TemporaryDirectory(prefix="cicd-worker-", dir=workdir and workdir.absolute()) as directory:
         settings = Settings(
             name=name,
@@ -84,13 +84,13 @@ def main(
             environment=job_environment(),
             variables=("CI", *secrets_in(os.environ)),
         )
-        _register(jobs, client, settings, ending)
-        code = _start(jobs, name, ending)
+        _register(jobs, client, settings, leaving)
+        code = _start(jobs, name, leaving)
     client.close()
     sys.exit(code)
 
 
-def _register(jobs: JobQueue, client: BackendClient, settings: Settings, ending: Event) -> None:
+def _register(jobs: JobQueue, client: BackendClient, settings: Settings, leaving: Leaving) -> None:
     """Make the task of the queue the one that runs jobs."""
 
     @jobs.app.task(name=TASK, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types.
@@ -103,8 +103,9 @@ def _register(jobs: JobQueue, client: BackendClient, settings: Settings, ending:
             worker=settings.name,
         ):
             try:
-                run_job(request, client, settings, redelivered=redelivered, ending=ending)
-            except GivenUpError:
+                with leaving.job():
+                    run_job(request, client, settings, redelivered=redelivered, ending=leaving.at_once)
+            except (GivenUpError, LeavingError):
                 log.warning("the Worker ends before the job does; it is to be delivered again")
                 raise Reject(requeue=True) from None
 
@@ -116,7 +117,7 @@ class _Celery(celery.apps.worker.Worker):  # type: ignore[misc]  # Celery has no
         """Say nothing, and leave signals to who runs it."""
 
 
-def _start(jobs: JobQueue, name: str, ending: Event) -> int:
+def _start(jobs: JobQueue, name: str, leaving: Leaving) -> int:
     """Take jobs until a signal ends it.
 
     Returns:
@@ -125,18 +126,16 @@ def _start(jobs: JobQueue, name: str, ending: Event) -> int:
     signals.setup_logging.connect(_leave_logging, weak=False)
     signals.worker_ready.connect(lambda **_: log.info("ready", worker=name), weak=False)
 
-    def end(*_: object) -> None:
-        if celery.worker.state.should_stop is None:
-            celery.worker.state.should_stop = 0  # Once the job that runs has ended.
-        else:
-            ending.set()
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+        signal.signal(number, leaving.tell)
     worker = _Celery(app=jobs.app, hostname=f"cicd@{name}", **WORKER_OPTIONS)
     worker.start()
     jobs.close()
     return worker.exitcode or 0
+
+
+def _end_main_loop() -> None:
+    celery.worker.state.should_stop = 0  # The exit code.
 
 
 def _leave_logging(**_: object) -> None:
