@@ -1,30 +1,35 @@
 """Definitions of pipelines in files: the fields of `cicd_common.model.Pipeline` as YAML, without ids.
 
-The ids come from the content: the same definition is the same pipeline, and a changed one is another.
+The ids come from the content: the same definition is the same pipeline, and a changed one is another. What counts is
+all of it, with the repository and the branch, since what a store has under an id never changes.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 
 from cicd_common import ContractError, converter
 from cicd_common.errors import Problem
-from cicd_common.model import Pipeline
+from cicd_common.model import Job, Pipeline, Stage
 
-from .yaml_reading import Place, Placed, YamlError, read_yaml
+from .yaml_reading import MAX_SIZE, Place, Placed, read_yaml
 
 __all__ = ["DefinitionFileError", "FileProblem", "read_definition"]
 
 _DEFINITIONS = UUID("d2c7a3f6-7f1e-4c53-9f0e-0c6e4a4b8b55")
-_ID = re.compile(r"(/stages/[0-9]+(/jobs/[0-9]+)?)?/id")
-_QUOTES = "expected a string"
+_MOST_SHOWN = 100
+# What has keys of its own, by how many steps there are to it.
+_KEYS = {
+    depth: [each.name for each in fields(cls) if each.name != "id"]
+    for depth, cls in ((0, Pipeline), (2, Stage), (4, Job))
+}
 
 
 @frozen(order=True)
@@ -33,7 +38,7 @@ class FileProblem:
 
     Attributes:
         place: Where.
-        message: What was expected, after the JSON pointer of the value.
+        message: What was expected, after the JSON pointer of the value if it is about one.
     """
 
     place: Place
@@ -54,9 +59,12 @@ class DefinitionFileError(Exception):
         super().__init__(path, self.problems)
 
     def __str__(self) -> str:
-        return "\n".join(
-            f"{self.path}:{problem.place.line}:{problem.place.column}: {problem.message}" for problem in self.problems
-        )
+        lines = [
+            f"{self.path}:{problem.place.line}:{problem.place.column}: {problem.message}"
+            for problem in self.problems[:_MOST_SHOWN]
+        ]
+        more = len(self.problems) - len(lines)
+        return "\n".join([*lines, f"{self.path}: and {more} more problems"] if more else lines)
 
 
 def read_definition(path: Path, **defaults: Any) -> Pipeline:
@@ -70,36 +78,37 @@ def read_definition(path: Path, **defaults: Any) -> Pipeline:
         DefinitionFileError: There is something wrong with it.
         OSError: It cannot be read.
     """
-    try:
-        placed = read_yaml(path.read_bytes())
-    except YamlError as error:
-        raise DefinitionFileError(path, [FileProblem(error.place, error.message)]) from None
-    try:
-        return _pipeline(placed, defaults)
-    except ContractError as error:
-        problems = [FileProblem(_place(placed, each), _message(placed, each)) for each in error.problems]
-        raise DefinitionFileError(path, problems) from None
+    with path.open("rb") as file:
+        placed = read_yaml(file.read(MAX_SIZE + 1))
+    problems = [FileProblem(each.place, each.message) for each in placed.problems]
+    data = placed.data
+    if placed.is_whole:
+        if isinstance(data, dict):
+            data = {**defaults, **data}
+        refused = _problems(data)
+        problems += _in_file(placed, data, refused)
+        if not problems:
+            return with_ids(converter.structure(data, Pipeline))
+    raise DefinitionFileError(path, problems)
 
 
-def _pipeline(placed: Placed, defaults: dict[str, Any]) -> Pipeline:
-    if ids := [pointer for pointer in placed.places if _ID.fullmatch(pointer)]:
-        raise ContractError(Pipeline, [Problem(pointer, "unknown", "expected no id") for pointer in ids])
-    data = {**defaults, **placed.data} if isinstance(placed.data, dict) else placed.data
-    return _with_ids(converter.structure(data, Pipeline, strict=True))
+def with_ids(pipeline: Pipeline) -> Pipeline:
+    """A pipeline with the ids that its content gives it.
 
-
-def _with_ids(pipeline: Pipeline) -> Pipeline:
-    """The pipeline with ids that its content gives it."""
-    id = uuid5(_DEFINITIONS, json.dumps(_without_ids(converter.unstructure(pipeline)), sort_keys=True))  # noqa: A001
+    Args:
+        pipeline: The pipeline. Which ids it has makes no difference.
+    """
+    content = json.dumps(_without_ids(converter.unstructure(pipeline)), sort_keys=True)
+    pipeline_id = uuid5(_DEFINITIONS, content)
     stages = tuple(
         evolve(
             stage,
-            id=uuid5(id, f"stage\0{stage.name}"),
-            jobs=tuple(evolve(job, id=uuid5(id, f"job\0{job.name}")) for job in stage.jobs),
+            id=uuid5(pipeline_id, f"stage\0{stage.name}"),
+            jobs=tuple(evolve(job, id=uuid5(pipeline_id, f"job\0{job.name}")) for job in stage.jobs),
         )
         for stage in pipeline.stages
     )
-    return evolve(pipeline, id=id, stages=stages)
+    return evolve(pipeline, id=pipeline_id, stages=stages)
 
 
 def _without_ids(data: Any) -> Any:
@@ -108,16 +117,87 @@ def _without_ids(data: Any) -> Any:
     return [_without_ids(value) for value in data] if isinstance(data, list) else data
 
 
-def _place(placed: Placed, problem: Problem) -> Place:
-    """Where a value stands; where it is missing, what it is missing in."""
-    pointer = problem.pointer
-    while pointer and pointer not in placed.places:
-        pointer = pointer.rpartition("/")[0]
-    return placed.places.get(pointer, Place(1, 1))
+# --- problems ---------------------------------------------------------------------------------------------------
 
 
-def _message(placed: Placed, problem: Problem) -> str:
-    hint = ""
-    if problem.code == "type" and problem.message.startswith(_QUOTES) and problem.pointer in placed.places:
-        hint = "; quotes make a number, true, false or null one"
-    return f"{problem.pointer or 'the file'}: {problem.message}{hint}"
+def _problems(data: Any) -> list[Problem]:
+    """All that is wrong with a definition, in its parts and as a whole."""
+    ids = list(_ids(data))
+    rest = _without_ids(data) if ids else data
+    found = [*ids, *_refusals(rest, strict=True)]
+    if found and all(problem.code == "unknown" for problem in found):
+        # Keys that nobody knows do not keep the rest from being looked at as a whole.
+        found += _refusals(rest, strict=False)
+    return found
+
+
+def _refusals(data: Any, *, strict: bool) -> tuple[Problem, ...]:
+    try:
+        converter.structure(data, Pipeline, strict=strict)
+    except ContractError as error:
+        return error.problems
+    return ()
+
+
+def _ids(data: Any) -> Iterable[Problem]:
+    """Ids are not for files to say; as keys of the contract they would be taken."""
+    for pointer in _with_id(data, "", ("stages", "jobs")):
+        yield Problem(f"{pointer}/id", "unknown", "expected no key of this name")
+
+
+def _with_id(data: Any, pointer: str, below: tuple[str, ...]) -> Iterable[str]:
+    if not isinstance(data, dict):
+        return
+    if "id" in data:
+        yield pointer
+    parts = data.get(below[0]) if below else None
+    for place, part in enumerate(parts if isinstance(parts, list) else ()):
+        yield from _with_id(part, f"{pointer}/{below[0]}/{place}", below[1:])
+
+
+def _in_file(placed: Placed, data: Any, problems: Iterable[Problem]) -> list[FileProblem]:
+    found = []
+    for problem in problems:
+        place = placed.spot.at(problem.pointer)
+        if place not in placed.spoiled or problem.code == "missing":
+            found.append(FileProblem(place, f"{problem.pointer or 'the file'}: {_message(data, problem)}"))
+    return found
+
+
+def _message(data: Any, problem: Problem) -> str:
+    if problem.code == "missing":
+        return f"missing, {problem.message.replace('a tuple', 'a list')}"
+    if problem.code == "unknown":
+        return problem.message + _meant(problem.pointer)
+    expected = problem.message.removesuffix(" or null")
+    hint = _HINTS.get((expected, type(_value(data, problem.pointer)))) if problem.code == "type" else None
+    return problem.message.replace("as an object", "as a mapping") + (f"; {hint}" if hint else "")
+
+
+_QUOTES = "put it into quotes if it is meant as one"
+_MAPPING = "a ': ' in it makes it a mapping; put it into quotes if it is meant as a string"
+_HINTS: dict[tuple[str, type], str] = {
+    ("expected a string", int): _QUOTES,
+    ("expected a string", float): _QUOTES,
+    ("expected a string", bool): _QUOTES,
+    ("expected a string", dict): _MAPPING,
+    ("expected a string", type(None)): "nothing, ~ and null stand for no value; quotes make a string of them",
+    ("expected a list", str): "put each element on a line of its own, after '- '",
+    ("expected true or false", str): "without quotes, and no other word",
+}
+
+
+def _meant(pointer: str) -> str:
+    """Which key may have been meant by one that is not known."""
+    above, _, key = pointer.rpartition("/")
+    if key == "id":
+        return "; ids come from the content"
+    near = get_close_matches(key[:50], _KEYS.get(above.count("/"), ()), 1)
+    return f"; {near[0]} may be meant" if near else ""
+
+
+def _value(data: Any, pointer: str) -> Any:
+    for step in pointer.split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        data = data[int(key)] if isinstance(data, list) else data[key]
+    return data

@@ -1,0 +1,394 @@
+"""Definitions in files: what is read, what is refused, and where it says so. Nothing else is ever raised."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from cicd_system.cli import yaml_reading
+from cicd_system.cli.definition import DefinitionFileError, read_definition, with_ids
+from cicd_system.cli.yaml_reading import MAX_SIZE, read_yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cicd_common.model import Job, Pipeline, Stage
+
+WHOLE = """\
+name: build
+repo_url: https://example.org/repo.git
+branch: next
+stages:
+  - name: compile
+    jobs:
+      - name: make
+        script: [make, "make install"]
+        docker_image: gcc:14
+        working_dir: src
+        artifacts: [out/*.o]
+  - name: test
+    jobs:
+      - name: unit
+        script: [make test]
+      - name: lint
+        script: [make lint]
+        dependencies: [make, unit]
+        allow_failure: true
+"""
+EXPECTED = Pipeline(
+    name="build",
+    repo_url="https://example.org/repo.git",
+    branch="next",
+    stages=(
+        Stage(
+            name="compile",
+            jobs=(
+                Job(
+                    name="make",
+                    script=("make", "make install"),
+                    docker_image="gcc:14",
+                    working_dir="src",
+                    artifacts=("out/*.o",),
+                ),
+            ),
+        ),
+        Stage(
+            name="test",
+            jobs=(
+                Job(name="unit", script=("make test",)),
+                Job(name="lint", script=("make lint",), dependencies=("make", "unit"), allow_failure=True),
+            ),
+        ),
+    ),
+)
+SMALL = "name: a\nstages: [{name: s, jobs: [{name: j, script: [x]}]}]\n"
+
+
+@pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
+def loader(request, monkeypatch):
+    """Both parsers of the library: the one in C is not everywhere."""
+    monkeypatch.setattr(yaml_reading, "_Loader", getattr(yaml, request.param))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("definitions") / "build.yaml"
+
+
+def read(path: Path, content: str | bytes) -> Pipeline:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_definition(path, repo_url="/repo")
+
+
+def problems(path: Path, content: str | bytes) -> list[str]:
+    """What is wrong with a file, a line each, without its name."""
+    with pytest.raises(DefinitionFileError) as caught:
+        read(path, content)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{path}:") for line in lines)
+    return [line.removeprefix(f"{path}:") for line in lines]
+
+
+class TestReading:
+    def test_whole(self, path):
+        """A file says all that a definition has but its ids."""
+        assert read(path, WHOLE) == with_ids(EXPECTED)
+
+    def test_default(self, path):
+        """What the file does not say is given; what it says counts."""
+        assert read(path, SMALL).repo_url == "/repo"
+        assert read(path, SMALL).branch == "main"
+        assert read(path, "repo_url: /other\n" + SMALL).repo_url == "/other"
+
+    @pytest.mark.parametrize("word", ["yes", "off", "2026-11-24", "1:30", "12:30:45", "1_000", "0b1", "<<", "="])
+    def test_strings_of_yaml_1_2(self, path, word):
+        """What was more than a string in YAML 1.1 alone is a string."""
+        assert read(path, SMALL.replace("[x]", f"[{word}]")).stages[0].jobs[0].script == (word,)
+
+    def test_byte_order_mark(self, path):
+        """Some editors write one."""
+        assert read(path, b"\xef\xbb\xbf" + SMALL.encode()) == read(path, SMALL)
+
+
+class TestIds:
+    def test_same(self, path):
+        """The same definition has the same ids, however it is written."""
+        written = yaml.safe_dump(yaml.safe_load(WHOLE), default_flow_style=True, sort_keys=True)
+        assert read(path, "# A comment\n" + written) == read(path, WHOLE)
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("name: build", "name: built"),
+            ("repo.git", "other.git"),
+            ("branch: next", "branch: main"),
+            ("make lint", "make lints"),
+            ("gcc:14", "gcc:15"),
+            ("working_dir: src", "working_dir: out"),
+            ("out/*.o", "out/*"),
+            ("[make, unit]", "[unit, make]"),
+            ("allow_failure: true", "allow_failure: false"),
+            ("unit", "units"),
+            ("name: compile", "name: compiled"),
+        ],
+    )
+    def test_changed(self, path, old, new):
+        """A change of anything makes all ids new: a store takes no two things under one id."""
+        assert not ids(read(path, WHOLE)) & ids(read(path, WHOLE.replace(old, new)))
+
+    def test_own(self, path):
+        """A stage and a job of the same name have ids of their own."""
+        assert len(ids(read(path, SMALL.replace("name: j", "name: s")))) == 3
+
+
+def ids(pipeline: Pipeline) -> set[object]:
+    stages = [stage.id for stage in pipeline.stages]
+    return {pipeline.id, *stages, *(job.id for stage in pipeline.stages for job in stage.jobs)}
+
+
+CASES = {
+    "empty": ("", ["1:1: the file: expected a Pipeline as a mapping"]),
+    "comment": ("# nothing\n", ["1:1: the file: expected a Pipeline as a mapping"]),
+    "list": ("- name: a", ["1:1: the file: expected a Pipeline as a mapping"]),
+    "all at once": (
+        (
+            "name: 1\nstages:\n  - name: s\n    jobs:\n      - name: j\n        script: make\n      - script:\n"
+            "          - echo: a\n          - true\n          -\n        allow_failure: yes\n"
+        ),
+        [
+            "1:1: /name: expected a string; put it into quotes if it is meant as one",
+            "6:9: /stages/0/jobs/0/script: expected a list; put each element on a line of its own, after '- '",
+            "7:9: /stages/0/jobs/1/name: missing, expected a string",
+            (
+                "8:13: /stages/0/jobs/1/script/0: expected a string; a ': ' in it makes it a mapping; put it into"
+                " quotes if it is meant as a string"
+            ),
+            "9:13: /stages/0/jobs/1/script/1: expected a string; put it into quotes if it is meant as one",
+            (
+                "10:12: /stages/0/jobs/1/script/2: expected a string; nothing, ~ and null stand for no value; quotes"
+                " make a string of them"
+            ),
+            "11:9: /stages/0/jobs/1/allow_failure: expected true or false; without quotes, and no other word",
+        ],
+    ),
+    "typing errors": (
+        "nam: a\n" + SMALL.replace("script: [x]", "script: [x], scripts: [y], id: 5, dependencies: [k]"),
+        [
+            "1:1: /nam: expected no key of this name; name may be meant",
+            "3:50: /stages/0/jobs/0/scripts: expected no key of this name; script may be meant",
+            "3:64: /stages/0/jobs/0/id: expected no key of this name; ids come from the content",
+            (
+                "3:71: /stages/0/jobs/0/dependencies/0: expected job j to depend on jobs of this pipeline, which has no"
+                " job k"
+            ),
+        ],
+    ),
+    "missing": (
+        "stages:\n  - jobs: [{}]\n",
+        [
+            "1:1: /name: missing, expected a string",
+            "2:5: /stages/0/name: missing, expected a string",
+            "2:12: /stages/0/jobs/0/name: missing, expected a string",
+            "2:12: /stages/0/jobs/0/script: missing, expected a list",
+        ],
+    ),
+    "cycle": (
+        (
+            "name: a\nstages:\n  - name: s\n    jobs:\n      - name: i\n        script: [x]\n"
+            "        dependencies: [j]\n      - name: j\n        script: [x]\n        dependencies:\n          - i\n"
+        ),
+        ["7:9: /stages/0/jobs/0/dependencies: expected no cycle of dependencies, found i -> j -> i"],
+    ),
+    "names twice": (
+        (
+            "name: a\nstages:\n- name: s\n  jobs: [{name: j, script: [x]}]\n- name: s\n  jobs:\n  - script: [x]\n"
+            "    name: j\n"
+        ),
+        [
+            "5:3: /stages/1/name: expected one stage named s, found another",
+            "8:5: /stages/1/jobs/0/name: expected one job named j, found another",
+        ],
+    ),
+    "keys twice": (
+        "name: a\nname: b\nstages:\n- name: s\n  jobs: [{name: j, script: [x], script: 5}]\n",
+        [
+            "2:1: expected each key once, this one is at 1:1 too",
+            "5:33: /stages/0/jobs/0/script: expected a list",
+            "5:33: expected each key once, this one is at 5:20 too",
+        ],
+    ),
+    "tags": (
+        "name: !!python/object/apply:os.system [touch x]\nstages: !!set {a}\n",
+        ["1:7: expected no tags", "2:9: expected no tags"],
+    ),
+    "a tag for strings": ("!!str name: !x a\nstages: []\n", None),
+    "anchors": (
+        "name: &a x\nstages: [*a, *a]\nbranch: *a\n",
+        [
+            "1:7: expected no anchors and aliases",
+            "2:10: expected no anchors and aliases",
+            "2:14: expected no anchors and aliases",
+            "3:9: expected no anchors and aliases",
+        ],
+    ),
+    "bomb": ("a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nname: *c\n", None),
+    "its own part": ("name: a\nstages: &s [*s]\n", None),
+    "complex key": ("name: a\n? [b]\n: c\n", ["2:3: expected a string as a key"]),
+    "two documents": (SMALL + "---\n" + SMALL, ["3:1: expected one document, this begins a second one"]),
+    "NUL": ("name: a\n# ü\0\n", ["2:4: expected no control characters"]),
+    "escape sequence": ("name: 'ü\x1b[2J'\n", ["1:9: expected no control characters"]),
+    "escaped NUL": (SMALL.replace("[x]", '["a\\0b"]'), ["2:46: expected no NUL character"]),
+    "half a character": (SMALL.replace("[x]", '["\\ud800"]'), None),
+    "past the last character": (SMALL.replace("[x]", '["\\UFFFFFFFF"]'), None),
+    "not UTF-8": (b"name: a\nbranch: \xc3\xbc\xff\n", ["2:10: expected UTF-8"]),
+    "UTF-16": ("name: a\n".encode("utf-16"), ["1:1: expected UTF-8"]),
+    "tab": ("name: a\nstages:\n\t- x\n", None),
+    "open": ("name: a\nstages: [\n", None),
+    "control character in a name": (SMALL.replace("name: a", 'name: "a\\e[2J"'), None),
+    "long number": ("name: " + "9" * 5_000 + "\nstages: []\n", None),
+    "infinity": ("name: .inf\nbranch: 0x10\nstages: .nan\n", None),
+    "directive": ("%YAML 3.0\n---\nname: a\n", None),
+    "unknown handle": ("name: !e!x a\n", None),
+    "merge": ("name: a\n<<: {branch: b}\nstages: []\n", None),
+}
+
+
+class TestRefused:
+    @pytest.mark.parametrize("case", CASES)
+    def test_case(self, path, case):
+        """What is wrong is told, with its place; where the parsers have words of their own, that it is told."""
+        content, expected = CASES[case]
+        found = problems(path, content)
+        assert found
+        if expected is not None:
+            assert found == expected
+
+    @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "{? "])
+    def test_deep(self, path, opening):
+        """It is not followed down, however deep it goes."""
+        assert "expected a nesting of at most 32 levels" in problems(path, opening * 100_000)[-1] or opening[-2] == "?"
+
+    def test_large(self, path):
+        """A file is read up to a bound."""
+        assert problems(path, b"a" * (MAX_SIZE + 1)) == ["1:1: expected at most 1048576 bytes"]
+
+    def test_endless(self):
+        """A file without an end is not read to its end."""
+        with pytest.raises(DefinitionFileError, match="at most 1048576 bytes"):
+            read_definition(Path("/dev/zero"))
+
+    @pytest.mark.parametrize("value", ["*.whl", "&& true", "%d", "@here", "`date`"])
+    def test_quotes(self, path, value):
+        """A character that YAML takes for its own needs quotes, which the problem says."""
+        (line,) = problems(path, SMALL.replace("[x]", f"[x, {value}]"))
+        assert line.partition(": ")[0] in {"2:49", "2:50"}
+        assert line.endswith("; what begins with this character needs quotes")
+
+    def test_many(self, path):
+        """Of very many problems the first are shown, and how many more there are."""
+        lines = problems(path, SMALL + "".join(f"k{number}: 1\n" for number in range(150)))
+        assert len(lines) == 101
+        assert lines[-1] == " and 50 more problems"
+
+    def test_long_keys(self, path):
+        """Long keys around many elements do not multiply."""
+        keys = "".join(f'{{"{chr(97 + at) * 1000}": ' for at in range(20))
+        content = f"{SMALL}x: {keys}[{'0,' * 20_000}]{'}' * 20}"
+        assert [line.partition(" ")[0] for line in problems(path, content)] == ["3:1:"]
+
+    def test_fitting_hints(self, path):
+        """A key that is not like any other gets no advice."""
+        assert problems(path, SMALL + "colour: red\n") == ["3:1: /colour: expected no key of this name"]
+
+
+# Pieces from which something like a definition may come about.
+PIECES = [
+    *"[]{},:-?&*!|>'\"%@`#~ \n\t\0\x1b\x85\u2028\ufeffé",
+    "\n  ",
+    "\n    ",
+    "- ",
+    ": ",
+    "name: ",
+    "stages:",
+    "jobs:",
+]
+PIECES += [
+    "script: ",
+    "&a ",
+    "*a",
+    "!!str ",
+    "<<: ",
+    "yes",
+    "1.0",
+    "null",
+    "true",
+    "\\x00",
+    '"\\ud800"',
+    "---",
+    "...",
+    "id: ",
+]
+TEXTS = st.one_of(
+    st.binary(max_size=200),
+    st.text(max_size=200).map(lambda text: text.encode(errors="replace")),
+    st.lists(st.sampled_from(PIECES), max_size=60).map(lambda pieces: "".join(pieces).encode()),
+)
+
+
+def attempt(path: Path, content: bytes) -> Pipeline | DefinitionFileError:
+    path.write_bytes(content)
+    try:
+        return read_definition(path, repo_url="/repo")
+    except DefinitionFileError as error:
+        return error
+
+
+def check_places(error: DefinitionFileError, content: bytes) -> None:
+    """All that is wrong is somewhere in the file."""
+    lines = len(yaml_reading._LINE_END.split(content.decode(errors="replace")))
+    assert error.problems
+    assert all(1 <= problem.place.line <= lines and problem.place.column >= 1 for problem in error.problems)
+
+
+@given(content=TEXTS)
+@example(content=b"? ? ? ?")
+def test_any_file(path, content):
+    """Any file is a pipeline, or has problems that are all in it."""
+    result = attempt(path, content)
+    if isinstance(result, Pipeline):
+        assert with_ids(result) == result
+    else:
+        check_places(result, content)
+
+
+def mutated(parts: list[tuple[int, str]]) -> bytes:
+    text = WHOLE
+    for at, piece in parts:
+        text = text[: at % len(text)] + piece + text[at % len(text) :]
+    return text.encode()
+
+
+@given(content=st.lists(st.tuples(st.integers(0, 2000), st.sampled_from(PIECES)), max_size=3).map(mutated))
+def test_any_change(path, content):
+    """A definition with something put in is one, or has problems that are all in it."""
+    result = attempt(path, content)
+    if not isinstance(result, Pipeline):
+        check_places(result, content)
+
+
+# What JSON escapes once; of what it escapes as two halves, YAML makes two characters.
+BASIC = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=20)
+
+
+@given(value=st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), BASIC),
+    lambda parts: st.one_of(st.lists(parts, max_size=4), st.dictionaries(BASIC, parts, max_size=4)),
+    max_leaves=20,
+))  # fmt: skip
+def test_json(value):
+    """What JSON can say, YAML says as well: the same data comes of it."""
+    content = json.dumps(value, ensure_ascii=True).encode()
+    placed = read_yaml(content)
+    if not placed.problems:
+        assert placed.data == value
