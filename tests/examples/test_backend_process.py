@@ -1,0 +1,432 @@
+"""The Backend as a process: how it starts and ends, what it listens on, and what comes over a real wire."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+from backend_in_process import JSON, order, problem, simple, update
+from proxy import TcpProxy
+from servers import free_ports
+from settings import embedded, postgres_schema
+from sqlalchemy import make_url
+from system import System
+from system_checks import rows_of
+from waiting import DEADLINE, until
+
+from cicd_common import converter
+from cicd_common.model import Job, Pipeline, Stage
+from cicd_common.store import ExecutionStore
+
+UPDATE = "/api/job/status"
+ANYWHERE = "0.0.0.0"
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return tmp_path
+
+
+@pytest.fixture
+def system(directory):
+    """A Backend alone; in the end its log is looked through, and that it has ended by itself."""
+    with embedded(directory) as setting, System.on(setting, directory, workers=0) as system:
+        yield system
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request, directory):
+    if request.param == "sqlite":
+        yield f"sqlite:///{directory}/cicd.db"
+        return
+    with postgres_schema() as url:
+        yield url
+
+
+def client(system, number=0):
+    return httpx.Client(
+        base_url=system.urls[number], headers={"Authorization": f"Bearer {system.token}"} | JSON, timeout=DEADLINE
+    )
+
+
+def lines(system, number=0):
+    """What a Backend has logged so far."""
+    return [json.loads(line) for line in system.backends[number].log.read_text().splitlines()]
+
+
+def run_backend(directory, *flags, **environment):
+    """Run a Backend to its end, which is to come by itself."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CICD_")}
+    return subprocess.run(
+        [sys.executable, "-m", "cicd_system.backend", *flags],
+        cwd=directory,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+class TestStart:
+    """What it starts with, and what it refuses to start with."""
+
+    def test_address(self, system):
+        """One line of the log has the address that it really has, and so has the file."""
+        urls = [line["url"] for line in lines(system) if "url" in line]
+        assert urls == system.urls
+        assert urlsplit(urls[0]).port != 0
+        assert sorted(path.name for path in system.directory.glob("*.url*")) == ["backend-0.url"]
+
+    @pytest.mark.parametrize(
+        ("host", "environment"),
+        [(ANYWHERE, {}), (ANYWHERE, {"CICD_TOKEN": ""}), ("::", {}), ("192.0.2.1", {}), ("example.org", {}), ("", {})],
+    )
+    def test_refuses_all_but_the_loopback_without_a_token(self, directory, host, environment):
+        """One clear error, and nothing is made."""
+        ended = run_backend(directory, "--host", host, "--port", "0", **environment)
+        assert ended.returncode == 2
+        assert ended.stderr.count("CICD_TOKEN") == 1
+        assert "Traceback" not in ended.stderr
+        assert list(directory.iterdir()) == []
+
+    @pytest.mark.parametrize("token", ["two words", "t\u00f6ken-of-some-length", 'quoted"quoted', "line\nline-line"])
+    def test_refuses_what_is_no_token(self, directory, token):
+        """No client could send it. It is not repeated."""
+        ended = run_backend(directory, "--port", "0", CICD_TOKEN=token)
+        assert ended.returncode == 2
+        assert ended.stderr.count("CICD_TOKEN") == 1
+        assert token not in ended.stderr
+
+    @pytest.mark.parametrize(
+        ("flags", "said"),
+        [
+            (["--store", "mysql://hunter2hunter2@x/y"], "the URL of a database"),
+            (["--broker", "http://u:hunter2hunter2@x"], "scheme"),
+            (["--store", "sqlite:////nowhere/at/all.db"], "database"),
+            (["--host", "127.0.0.1", "--port", "PORT"], "in use"),
+            (["--url-file", "/nowhere/at/all"], "nowhere"),
+        ],
+        ids=["store", "broker", "no database", "port", "url file"],
+    )
+    def test_cannot_start(self, directory, flags, said):
+        """One line says why, without a traceback and without a password."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            given = {"--port": "0", "--broker": f"spool://{directory}/spool", "--store": "sqlite://"}
+            given |= dict(zip(flags[::2], [port if each == "PORT" else each for each in flags[1::2]], strict=True))
+            ended = run_backend(directory, *(part for pair in given.items() for part in pair))
+        assert ended.returncode == 1
+        (line,) = (line for line in map(json.loads, ended.stderr.splitlines()) if line["level"] == "CRITICAL")
+        assert said in line["message"]
+        assert "hunter2" not in ended.stderr
+
+    def test_without_a_token_on_the_loopback(self, directory):
+        """It answers, by either protocol."""
+        for host in ("127.0.0.2", "::1"):
+            system = started_alone(directory / host.replace(":", "-"), host)
+            try:
+                url = system.urls[0]
+                assert httpx.get(f"{url}/health").status_code == 200
+                problem(httpx.get(f"{url}/api/report/pipeline/absent"), 404)
+                problem(httpx.get(f"{url}/api/report/pipeline/absent", headers={"Host": "evil.example"}), 421)
+            finally:
+                assert system.stop() == []
+
+
+def started_alone(directory, host):
+    """A Backend without a token at an address."""
+    directory.mkdir()
+    with embedded(directory) as setting:
+        system = System.on(setting, directory, workers=0)
+    program = system.backends[0]
+    program.command[program.command.index("--host") + 1] = host
+    program.environment["CICD_TOKEN"] = ""
+    system.start()
+    return system
+
+
+class TestEnd:
+    """How it stops."""
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_signal(self, system, number):
+        """It ends by itself, with 0."""
+        assert end_of(system, number) == 0
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_signal_at_the_very_start(self, directory, number):
+        """As soon as it has told its address a signal is heard."""
+        with embedded(directory) as setting:
+            system = System.on(setting, directory, workers=0)
+        system.backends[0].start()
+        until(lambda: "listening" in system.backends[0].log.read_text(), "the address", pause=0.001)
+        assert end_of(system, number) == 0
+        system.stop()
+
+    def test_running_request_ends(self, system):
+        """What was begun before the signal is answered, even though its body comes later."""
+        with connection(system) as wire:
+            body = converter.dumps(order(simple()))
+            wire.sendall(head(system, "POST", "/api/pipeline/execute", len(body)) + body[:10])
+            # A second request on another connection is answered once the first has been read that far.
+            assert httpx.get(f"{system.urls[0]}/health").status_code == 200
+            os.kill(system.backends[0].pid, signal.SIGTERM)
+            until(lambda: refuses(system), "an end of listening")
+            wire.sendall(body[10:])
+            assert b"201 Created" in wire.makefile("rb").read()
+        assert end_of(system) == 0
+        assert sent(system) == 1
+
+    def test_open_connections(self, system):
+        """Clients that keep theirs open are no reason to stay."""
+        with client(system) as open_client:
+            assert open_client.get("/health").status_code == 200
+            assert end_of(system, signal.SIGTERM) == 0
+
+
+def end_of(system, number=None):
+    """Send a Backend a signal, and wait for its end; its exit code."""
+    program = system.backends[0]
+    if number is not None:
+        os.kill(program.pid, number)
+    until(lambda: not program.runs, "the end of the Backend")
+    return program._process.returncode
+
+
+def refuses(system):
+    try:
+        connection(system).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def connection(system):
+    parts = urlsplit(system.urls[0])
+    return socket.create_connection((parts.hostname, parts.port), timeout=DEADLINE)
+
+
+def head(system, method, path, length=None, **headers):
+    """The head of a request, with which anything may follow."""
+    given = {"Host": "localhost", "Authorization": f"Bearer {system.token}", **JSON}
+    given |= {} if length is None else {"Content-Length": length}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in given.items()), "", ""]).encode(
+        "latin-1"
+    )
+
+
+def answer_of(system, *parts):
+    """Send bytes as they are; the status and the body of the answer, once the connection is closed."""
+    with connection(system) as wire:
+        for part in parts:
+            wire.sendall(part)
+        answer = wire.makefile("rb").read()
+    first, _, rest = answer.partition(b"\r\n")
+    return int(first.split()[1]), rest.partition(b"\r\n\r\n")[2]
+
+
+class TestWire:
+    """What clients do that a library for clients would not."""
+
+    def test_too_large(self, system):
+        """Announced or in chunks, it is refused; the client gets to know, and nothing is stored."""
+        before = sorted(rows_of(system.store))
+        sound = converter.dumps(order(simple("x" * 200)))
+        large = sound + b" " * (9 << 20)
+
+        def in_chunks():
+            yield sound
+            for _ in range(9 << 4):
+                yield b" " * (1 << 16)
+
+        with client(system) as asking:
+            for _ in range(5):
+                problem(asking.post("/api/pipeline/execute", content=large), 413)
+                problem(asking.post("/api/pipeline/execute", content=in_chunks()), 413)
+            assert asking.get("/health").status_code == 200
+        assert sorted(rows_of(system.store)) == before
+
+    def test_a_length_that_is_a_lie(self, system):
+        """What was announced is not waited for when it is too much; what is more than announced is no part of it."""
+        status, _ = answer_of(system, head(system, "POST", UPDATE, 10**12, Connection="close"))
+        assert status == 413
+        status, _ = answer_of(system, head(system, "POST", UPDATE, 2, Connection="close") + b"{}" + b"x" * 1000)
+        assert status in {400, 422}
+
+    @pytest.mark.parametrize("value", [b"\xff\xfe", b"Bearer \xf0\x9f\x9a\x80", b"Bearer \x80" * 100, b"Bearer"])
+    def test_token_of_odd_bytes(self, system, value):
+        """It is another token."""
+        request = head(system, "GET", f"{UPDATE}/{uuid4()}", Connection="close").replace(
+            f"Bearer {system.token}".encode(), value
+        )
+        status, body = answer_of(system, request)
+        assert (status, json.loads(body)["status"]) == (401, 401)
+
+    @pytest.mark.parametrize("path", ["/api/report/pipeline/" + "x" * 70_000, f"{UPDATE}?" + "x=1&" * 20_000])
+    def test_path_too_long(self, system, path):
+        """The server refuses it before it is ours."""
+        status, _ = answer_of(system, head(system, "GET", path, Connection="close"))
+        assert 400 <= status < 500
+
+    @pytest.mark.parametrize(
+        "request_",
+        [b"\x16\x03\x01\x00\xa5\x01", b"GET\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"],
+    )
+    def test_no_http(self, system, request_):
+        """It is refused, and does no harm."""
+        with connection(system) as wire:
+            wire.sendall(request_)
+            wire.shutdown(socket.SHUT_WR)
+            assert b"200" not in wire.makefile("rb").read().partition(b"\r\n")[0]
+        assert httpx.get(f"{system.urls[0]}/health").status_code == 200
+
+    def test_upgrade(self, system):
+        """There are no web sockets, not without a token either."""
+        upgrade = {
+            "Connection": "Upgrade, close",
+            "Upgrade": "websocket",
+            "Sec_WebSocket_Key": "x",
+            "Authorization": "x",
+        }
+        status, _ = answer_of(system, head(system, "GET", "/nothing", **upgrade))
+        assert status in {401, 404}
+
+    def test_broken_off(self, system):
+        """A client that goes away in the middle of its body is no flaw of the Backend, and nothing is stored."""
+        before = sorted(rows_of(system.store))
+        sound = converter.dumps(order(simple()))
+        with connection(system) as wire:
+            wire.sendall(head(system, "POST", "/api/pipeline/execute", len(sound)) + sound[:-1])
+        until(lambda: any(line.get("status") == 400 for line in lines(system)), "its line in the log")
+        assert {line["level"] for line in lines(system)} == {"INFO"}
+        assert sorted(rows_of(system.store)) == before
+
+    def test_deep(self, system):
+        """As deep as a body may be."""
+        with client(system) as asking:
+            for content in (b"[" * (8 << 20), b'{"a":' * 1_000_000, b'{"x":' + b"[" * 500_000 + b"]" * 500_000 + b"}"):
+                answer = asking.post(UPDATE, content=content)
+                problem(answer, answer.status_code)
+                assert answer.status_code in {400, 422}
+            assert asking.get("/health").status_code == 200
+
+
+class TestCrash:
+    """What happens when it is killed, or its broker is away."""
+
+    def test_killed_before_jobs_were_sent(self, directory, store):
+        """It was killed while its broker did not take them; started again with one that does, it sends them."""
+        away = f"redis://127.0.0.1:{free_ports(1)[0]}/0"
+        system = System(directory, store=store, broker=away, workers=0)
+        system.start()
+        try:
+            with client(system) as asking:
+                answers = [asking.post("/api/pipeline/execute", content=body) for body in bodies(3)]
+            assert [answer.status_code for answer in answers] == [201] * 3
+            system.backends[0].kill()
+            system.backends[0].environment["CICD_BROKER"] = f"spool://{directory}/spool"
+            system.restart_backend()
+            until(lambda: sent(system) == 3, "three jobs in the queue")
+        finally:
+            system.stop()
+
+    def test_broker_comes_back(self, directory):
+        """What it did not take is sent then, without a restart."""
+        blocked = directory / "blocked"
+        blocked.write_text("A file where the broker's directory has to be.")
+        system = System(directory, store=f"sqlite:///{directory}/cicd.db", broker=f"spool://{blocked}/spool", workers=0)
+        system.start()
+        try:
+            with client(system) as asking:
+                assert asking.post("/api/pipeline/execute", content=next(bodies(1))).status_code == 201
+            until(lambda: any(line["level"] == "WARNING" for line in lines(system)), "a warning")
+            blocked.unlink()
+            until(lambda: list(blocked.glob("spool/q-*/ready/*")), "the job in the queue")
+            assert not any(line["level"] == "ERROR" for line in lines(system))
+        finally:
+            system.stop()
+
+    def test_store_goes_away(self, directory):
+        """It says so, to be asked again later; and works on once the store is back."""
+        with postgres_schema() as direct, TcpProxy() as proxy:
+            address = make_url(direct)
+            proxy.target = (str(address.host), address.port or 5432)
+            url = address.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
+            with (
+                System(directory, store=url, broker=f"spool://{directory}/spool", workers=0) as system,
+                client(system) as asking,
+            ):
+                (body,) = bodies(1)
+                proxy.cut()
+                for path in ("/health", "/api/report/pipeline/absent"):
+                    away = asking.get(path)
+                    problem(away, 503)
+                    assert away.headers["retry-after"] == "1"
+                problem(asking.post("/api/pipeline/execute", content=body), 503)
+                proxy.mend()
+                until(lambda: asking.get("/health").status_code == 200, "the store")
+                assert asking.post("/api/pipeline/execute", content=body).status_code == 201
+                until(lambda: sent(system) == 1, "the job in the queue")
+                assert not [line for line in lines(system) if line["level"] == "ERROR"]
+
+
+def bodies(count):
+    return (converter.dumps(order(simple(f"pipeline {number}"))) for number in range(count))
+
+
+def sent(system):
+    """How many jobs the spool holds."""
+    return len(list((system.directory / "spool").glob("q-*/ready/*")))
+
+
+def test_two_backends_at_once(directory, store):
+    """From many clients, every update to both: every run ends well, and every job is sent."""
+    broker = f"spool://{directory}/spool"
+    with System(directory, store=store, broker=broker, backends=2, workers=0) as system, ExecutionStore(store) as own:
+        runs = []
+        for number in range(4):
+            pipeline = Pipeline(name=f"p{number}", repo_url="/", stages=(four_jobs("a"), four_jobs("b")))
+            with client(system, number % 2) as asking:
+                answer = asking.post("/api/pipeline/execute", content=converter.dumps(order(pipeline)))
+            runs.append(answer.json()["execution_id"])
+        with ThreadPoolExecutor(4) as pool:
+            for work in [pool.submit(work_off, system, own, number) for number in range(4)]:
+                work.result()
+        with client(system) as asking:
+            said = [asking.get(f"/api/pipeline/status/{run}").json()["status"] for run in runs]
+        assert said == ["SUCCESS"] * 4
+        assert len(ids_of_sent(system)) == 4 * 2 * 4
+
+
+def four_jobs(name):
+    return Stage(name=name, jobs=tuple(Job(name=f"{name}{number}", script=("true",)) for number in range(4)))
+
+
+def work_off(system, store, number):
+    """Report on every job that is handed out, as the others do too, until there are none."""
+    with client(system, number % 2) as one, client(system, 1 - number % 2) as other:
+        while jobs := store.handed_out():
+            for job in jobs:
+                for sequence, status in ((1, "RUNNING"), (2, "SUCCESS")):
+                    body = converter.dumps(update(job.job_execution_id, sequence, status, logs=f"{sequence}"))
+                    answers = [asking.post(UPDATE, content=body) for asking in (one, other)]
+                    assert [answer.status_code for answer in answers] == [200, 200]
+                    assert answers[1].headers["update-outcome"] == "LATE"
+                    assert {answer.headers["update-clash"] for answer in answers} == {"false"}
+
+
+def ids_of_sent(system):
+    """The ids of all jobs that the spool holds; a task has that of its job."""
+    files = (system.directory / "spool").glob("q-*/ready/*")
+    return {json.loads(file.read_text())["headers"]["id"] for file in files}
