@@ -17,7 +17,7 @@ from tenacity import (
     stop_after_attempt,
     stop_when_event_set,
 )
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from cicd_common import ContractError, ExecutionStatus, converter
 from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate
@@ -147,7 +147,7 @@ class BackendClient:
         headers = {} if message is None else {"Content-Type": "application/json"}
         retrying = Retrying(
             retry=retry_if_exception_type(_Passing),
-            wait=wait_exponential_jitter(initial=0.1, max=self._longest_pause, jitter=0.1),
+            wait=wait_exponential(multiplier=0.1, max=self._longest_pause) + wait_random(0, 0.1),
             sleep=sleep_using_event(self._ending),
             stop=stop_when_event_set(self._ending) if patient else stop_after_attempt(1),
         )

@@ -99,7 +99,7 @@ def _local(repo: str) -> Path | None:
         return None
     else:
         path = Path(repo)
-    if not path.is_dir():
+    if not repo or not path.is_dir():
         raise WorkspaceError("the repository is no directory of this machine")
     return path.absolute()
 
@@ -159,10 +159,13 @@ def inside(root: Path, path: str | None) -> Path:
     Raises:
         WorkspaceError: It is not in the working copy, or there is no such directory.
     """
-    directory = (root / (path or ".").replace("\0", "")).resolve()
-    if not directory.is_relative_to(root.resolve()) or not directory.is_dir():
-        raise WorkspaceError("the working directory is none in the repository")
-    return directory
+    try:
+        directory = (root / (path or ".")).resolve()
+        if directory.is_relative_to(root.resolve()) and directory.is_dir():
+            return directory
+    except (ValueError, OSError, RuntimeError):  # All that is said of paths that are none, and of links to themselves.
+        pass
+    raise WorkspaceError("the working directory is none in the repository")
 
 
 def artifacts_in(root: Path, patterns: Iterable[str]) -> tuple[Artifact, ...]:

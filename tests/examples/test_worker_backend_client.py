@@ -1,0 +1,197 @@
+"""Asking a Backend that answers late, wrongly or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from threading import Event
+from uuid import UUID
+
+import pytest
+from cicd_system.worker.backend_client import Answer, BackendClient, GivenUpError, RefusedError
+from http_messages import read_message
+
+from cicd_common import ExecutionStatus, converter
+from cicd_common.api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
+from cicd_common.api.response import JobExecutionResponse
+from cicd_common.dto import JobExecutionDTO
+
+JOB = UUID(int=7)
+RUNNING, CANCELED = ExecutionStatus.RUNNING, ExecutionStatus.CANCELED
+UPDATE = JobStatusUpdate(job_execution_id=JOB, sequence=3, status=RUNNING, occurred_at=datetime.now(UTC), logs="x\n")
+
+
+def answer(body=b"", status=200, **headers):
+    lines = [f"HTTP/1.1 {status} x", f"content-length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def job(status=RUNNING, **headers):
+    return answer(converter.dumps(JobExecutionResponse(job_execution_id=JOB, status=status)), **headers)
+
+
+def page(last):
+    found = JobExecutionDTO(
+        id=JOB, stage_execution_id=UUID(int=1), job_id=UUID(int=2), status=RUNNING, last_sequence=last
+    )
+    return answer(converter.dumps(found))
+
+
+class Server:
+    """Answers requests in turn with the bytes that it was given; after those that are cut short it hangs up."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.requests = []
+        self.connections = 0
+        self.asked: Callable[[], None] = lambda: None
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with connection, connection.makefile("rb") as reader:
+                self._serve(connection, reader)
+
+    def _serve(self, connection, reader):
+        while (request := read_message(reader)) is not None:
+            self.requests.append(request)
+            self.asked()
+            if not self.answers:
+                return
+            data = self.answers.pop(0)
+            connection.sendall(data)
+            if not data.endswith(b"}"):
+                return
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.fixture
+def ending():
+    return Event()
+
+
+@pytest.fixture
+def client_of(ending):
+    """A client of a server that gives answers."""
+    closing = []
+
+    def make(*answers, token=None):
+        server = Server(*answers)
+        client = BackendClient(server.url, token, ending=ending, longest_pause=0.01)
+        closing.extend([client, server])
+        return client, server
+
+    yield make
+    for each in closing:
+        each.close()
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(("header", "clashes"), [("true", True), ("false", False)])
+    def test_report(self, client_of, header, clashes):
+        client, server = client_of(job(CANCELED, Update_Outcome="LATE", Update_Clash=header), token="t0ken")
+        assert client.report(UPDATE) == Answer(status=CANCELED, clashes=clashes)
+        (request,) = server.requests
+        assert request.start == "POST /api/job/status HTTP/1.1"
+        assert converter.loads(request.body, JobStatusUpdate) == UPDATE
+        assert (request.headers["authorization"], request.headers["content-type"]) == (
+            "Bearer t0ken",
+            "application/json",
+        )
+
+    def test_upload(self, client_of):
+        files = ArtifactUploadRequest(job_execution_id=JOB, artifacts=(Artifact(path="a", size=1, sha256="0" * 64),))
+        client, server = client_of(job())
+        client.upload(files)
+        assert converter.loads(server.requests[0].body, ArtifactUploadRequest) == files
+
+    def test_last_sequence(self, client_of):
+        """Pages are asked for until one brings nothing more."""
+        client, server = client_of(page(1000), page(1007), page(1007))
+        assert client.last_sequence(JOB) == 1007
+        assert [request.path.partition("?")[2] for request in server.requests] == [
+            "after=0",
+            "after=1000",
+            "after=1007",
+        ]
+
+    def test_one_connection(self, client_of):
+        """Requests one after the other need one connection."""
+        client, server = client_of(*[job()] * 5)
+        assert [client.status(JOB) for _ in range(5)] == [RUNNING] * 5
+        assert server.connections == 1
+
+
+class TestTriesAgain:
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            answer(b"{}", 503, Retry_After="1"),
+            answer(b"{}", 500),
+            answer(b"{}", 429),
+            answer(b"{}", 408),
+            b"",
+            b"HTTP/1.1 200 OK\r\ncontent-len",
+            job()[:-5],
+            b"no http at all\r\n\r\n",
+            answer(b"<html>a portal</html>"),
+            answer(b"{}"),
+            answer(b'{"job_execution_id":"1"}'),
+            answer(b"{}", content_encoding="gzip"),
+        ],
+    )
+    def test_until_it_is_answered(self, client_of, bad):
+        """The same request again, to the byte, after all that may pass."""
+        client, server = client_of(bad, bad, job())
+        assert client.report(UPDATE).status is RUNNING
+        first, *others = [(request.start, request.body) for request in server.requests]
+        assert others == [first, first]
+
+    def test_where_nobody_listens(self, client_of, ending):
+        """What refuses connections may accept them later."""
+        client, server = client_of()
+        server.close()
+        threading.Timer(0.3, ending.set).start()
+        with pytest.raises(GivenUpError):
+            client.status(JOB)
+        assert ending.is_set()
+
+
+class TestEnds:
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 301])
+    def test_refused(self, client_of, status):
+        """What will not be answered otherwise is not asked again."""
+        client, server = client_of(answer(b"{}", status), job())
+        with pytest.raises(RefusedError, match=str(status)):
+            client.report(UPDATE)
+        assert len(server.requests) == 1
+
+    def test_impatient(self, client_of):
+        """Who does not wait asks once."""
+        client, server = client_of(answer(b"{}", 503), job())
+        with pytest.raises(GivenUpError):
+            client.status(JOB, patient=False)
+        assert len(server.requests) == 1
+
+    def test_worker_ends(self, client_of, ending):
+        """Nothing is tried again when the Worker is to end."""
+        client, server = client_of(*[answer(b"{}", 503)] * 3)
+        server.asked = ending.set
+        with pytest.raises(GivenUpError):
+            client.report(UPDATE)
+        assert len(server.requests) == 1

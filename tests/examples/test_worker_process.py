@@ -1,0 +1,160 @@
+"""Processes of jobs: how they end, and that nothing is left of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cicd_system.worker.process import JobProcess
+from programs import is_alive
+from waiting import until
+
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
+WORKER = """
+import sys, time
+from pathlib import Path
+from cicd_system.worker.process import JobProcess
+job = JobProcess(["/bin/sh", "-c", sys.argv[1]], directory=Path(), environment={"PATH": sys.argv[2]}, grace=1)
+print("started", flush=True)
+time.sleep(1000)
+"""
+
+
+def start(script, directory=Path(), grace=5.0):
+    return JobProcess(["/bin/sh", "-c", script], directory=directory, environment=ENVIRONMENT, grace=grace)
+
+
+def everything(descriptor):
+    """What a pipe brings up to its end."""
+    pieces = []
+    while data := os.read(descriptor, 65536):
+        pieces.append(data)
+    return b"".join(pieces).decode()
+
+
+def line_of(descriptor):
+    """One line of a pipe, and nothing of the next."""
+    line = ""
+    while not line.endswith("\n"):
+        line += os.read(descriptor, 1).decode()
+    return line.rstrip("\n")
+
+
+class TestEnd:
+    @pytest.mark.parametrize(
+        ("script", "code"),
+        [
+            ("true", 0),
+            ("exit 7", 7),
+            ("kill -KILL $$", 137),
+            ("kill -TERM $$", 143),
+            ("sh -c 'kill -KILL $$'; exit", 137),
+        ],
+    )
+    def test_exit_code(self, script, code):
+        """It is the command's; 128 and the number of a signal that ended it."""
+        with start(script) as process:
+            assert process.wait() == code
+
+    def test_not_started(self, tmp_path):
+        """What cannot be started raises, and leaves no file descriptor open."""
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(FileNotFoundError):
+            start("true", tmp_path / "missing")
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+
+    def test_nothing_stays_open(self):
+        """A process that has come and gone leaves no file descriptor open."""
+        before = os.listdir("/proc/self/fd")
+        with start("true") as process:
+            process.wait()
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+class TestSurroundings:
+    def test_what_it_has(self, tmp_path):
+        """No input, one pipe for all output, its own environment and directory, and nothing else that is open."""
+        with start("cat; echo out; echo err >&2; pwd; env; echo; ls -m /proc/self/fd", tmp_path) as process:
+            text = everything(process.output)
+            assert process.wait() == 0
+        out, err, directory, *variables, blank, files = text.splitlines()
+        assert (out, err, directory, blank) == ("out", "err", str(tmp_path), "")
+        assert {line.partition("=")[0] for line in variables} <= {"PATH", "PWD", "OLDPWD", "_", "SHLVL"}
+        assert files == "0, 1, 2, 3"  # The last is that of `ls` itself.
+
+
+class TestStop:
+    def test_may_clean_up(self):
+        """A job that is told to stop may end by itself."""
+        with start("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.02; done") as process:
+            assert line_of(process.output) == "up"
+            process.stop()
+            assert process.wait() == 3
+            assert everything(process.output).endswith("bye\n")  # The shell may tell how its child ended.
+
+    def test_must_end(self):
+        """One that does not heed it is killed when the grace is over."""
+        with start("trap '' TERM; echo up; while :; do sleep 0.02; done", grace=0.2) as process:
+            line_of(process.output)
+            process.stop()
+            assert process.wait() == 137
+
+    def test_takes_all(self):
+        """What it has started ends with it, even what does not heed signals."""
+        with start("(trap '' TERM HUP; sleep 1000) & echo $!; sh -c 'echo $$; sleep 1000'", grace=0.2) as process:
+            children = [int(line_of(process.output)) for _ in range(2)]
+            assert all(map(is_alive, children))
+            process.stop()
+            until(lambda: not any(map(is_alive, children)), "the end of all")
+
+    def test_twice(self):
+        """To stop or to kill what has ended does nothing."""
+        with start("true") as process:
+            process.wait()
+            process.stop()
+            process.kill()
+            assert process.wait() == 0
+
+
+class TestLeftovers:
+    def test_are_cleared(self):
+        """What runs on when the command has ended is ended, and holds no output back."""
+        with start("sleep 1000 & echo $!") as process:
+            child = int(line_of(process.output))
+            until(process.clear, "the end of the command")
+            assert everything(process.output) == ""
+            until(lambda: not is_alive(child), "the end of what it left")
+            assert process.wait() == 0
+
+    def test_are_not_cleared_before(self):
+        """As long as the command runs, so does what it has started."""
+        with start("sleep 1000 & echo $!; sleep 1000") as process:
+            child = int(line_of(process.output))
+            assert not process.clear()
+            assert is_alive(child)
+
+    def test_at_the_end_of_the_block(self):
+        """An error in the block ends the job."""
+        with contextlib.suppress(ZeroDivisionError), start("echo $$; sleep 1000") as process:
+            pid = int(line_of(process.output))
+            raise ZeroDivisionError
+        assert not is_alive(pid)
+
+
+class TestWorkerKilled:
+    @pytest.mark.parametrize("trap", ["", "trap '' TERM HUP INT; "])
+    def test_takes_the_job_along(self, tmp_path, trap):
+        """When the Worker is killed, its job ends, with all that it has started and whatever it ignores."""
+        script = f"{trap}sleep 1000 & echo $$ $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pids; sleep 1000"
+        worker = subprocess.Popen([sys.executable, "-c", WORKER, script, os.environ["PATH"]], stdout=subprocess.PIPE)
+        with worker:
+            until((tmp_path / "pids").exists, "the job to begin")
+            pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+            assert all(map(is_alive, pids))
+            os.kill(worker.pid, signal.SIGKILL)
+        until(lambda: not any(map(is_alive, pids)), "the end of the job")

@@ -1,0 +1,108 @@
+"""The commands of jobs as scripts, and in containers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from cicd_system.worker.container import docker_command, docker_is_there, remove_container
+from cicd_system.worker.script import script_of
+
+
+def run(tmp_path, *commands):
+    """The exit code and the output of commands."""
+    script = tmp_path / "script.sh"
+    script.write_text(script_of(commands))
+    done = subprocess.run(
+        ["/bin/sh", str(script)],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+class TestScript:
+    def test_shows_what_it_runs(self, tmp_path):
+        """Each command stands before its output, letter by letter."""
+        commands = ["echo one", "printf '%s\\n' \"$(echo 'a  b')\"", "# %s \\n 'quoted'", "echo 1\necho 2"]
+        expected = f"$ {commands[0]}\none\n$ {commands[1]}\na  b\n$ {commands[2]}\n$ {commands[3]}\n1\n2\n"
+        assert run(tmp_path, *commands) == (0, expected)
+
+    def test_one_shell(self, tmp_path):
+        """Directories, variables, functions and options stay for the commands that follow."""
+        commands = ["mkdir sub; cd sub", "export WORD=kept; f() { echo $WORD; }", "f; pwd", "set -u", "echo $none"]
+        code, text = run(tmp_path, *commands)
+        assert code == 2
+        assert f"$ f; pwd\nkept\n{tmp_path}/sub\n" in text
+
+    @pytest.mark.parametrize(
+        ("command", "code"),
+        [
+            ("false", 1),
+            ("exit 7", 7),
+            ("(exit 9)", 9),
+            ("false; true", 1),
+            ("true && false", 1),
+            ("false && true", 1),
+            ("if true; then false; fi", 1),
+            ("no-such-command-here", 127),
+            ("sh -c 'kill -TERM $$'", 143),
+            ("kill -KILL $$", -9),
+            ("case", 2),
+            ("echo 'open", 2),
+        ],
+    )
+    def test_stops_at_the_first_that_fails(self, tmp_path, command, code):
+        found, text = run(tmp_path, "true", command, "echo after")
+        assert found == code
+        assert "after" not in text
+
+    @pytest.mark.parametrize("command", ["false || true", "! false", "if false; then :; fi", "", "exit 0"])
+    def test_goes_on_or_ends_well(self, tmp_path, command):
+        assert run(tmp_path, command)[0] == 0
+
+
+class TestContainer:
+    def test_command_line(self):
+        """The image is no option, whatever it is; values of variables are not in the command line."""
+        command = docker_command(
+            "--privileged",
+            name="cicd-1",
+            copy=Path("/w/copy"),
+            script=Path("/w/script.sh"),
+            directory="sub",
+            variables=["CI", "DEPLOY_KEY"],
+        )
+        end = command.index("--")
+        assert command[:4] == ["docker", "run", "--rm", "--init"]
+        assert command[end:] == ["--", "--privileged", "/cicd-script"]
+        options = dict(zip(command[4:end:2], command[5:end:2], strict=True))
+        assert options == {
+            "--name": "cicd-1",
+            "--user": f"{os.getuid()}:{os.getgid()}",
+            "--workdir": "/work/sub",
+            "--volume": "/w/script.sh:/cicd-script:ro",  # The second; the first is below.
+            "--env": "DEPLOY_KEY",
+            "--entrypoint": "/bin/sh",
+        }
+        assert "/w/copy:/work" in command[:end]
+        assert "CI" in command[:end]
+
+    def test_no_docker(self, tmp_path, monkeypatch):
+        """Where there is no docker, that is all that happens."""
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert not docker_is_there()
+        remove_container("cicd-1")
+
+    def test_no_engine(self, tmp_path, monkeypatch):
+        """A docker that reaches no engine is none."""
+        (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "docker").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert not docker_is_there()

@@ -1,0 +1,292 @@
+"""Working copies, and what jobs leave in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from cicd_system.worker.workspace import WorkspaceError, artifacts_in, inside, working_copy
+
+
+def git(directory, *arguments):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    command = ["git", "-C", str(directory), *identity, *arguments]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def files_in(directory):
+    """The files in a directory and what is in them, without those of git."""
+    found = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if not path.is_dir()}
+    return {name: path.read_text() for name, path in found.items() if name.split("/")[0] != ".git"}
+
+
+def worktrees(repository):
+    return git(repository, "worktree", "list", "--porcelain").count("worktree ")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """Two commits, and then changes of all kinds."""
+    directory = tmp_path / "repository"
+    directory.mkdir()
+    git(directory, "init", "--quiet", "--initial-branch=main")
+    (directory / ".gitignore").write_text("ignored\n")
+    (directory / "source").write_text("first\n")
+    (directory / "gone").write_text("gone\n")
+    git(directory, "add", ".")
+    git(directory, "commit", "--quiet", "--message=first")
+    (directory / "source").write_text("second\n")
+    git(directory, "commit", "--quiet", "--all", "--message=second")
+    (directory / "source").write_text("changed\n")
+    (directory / "sub").mkdir()
+    (directory / "sub" / "new").write_text("new\n")
+    (directory / "ignored").write_text("ignored\n")
+    (directory / "gone").unlink()
+    return directory
+
+
+FIRST = {".gitignore": "ignored\n", "source": "first\n", "gone": "gone\n"}
+SECOND = FIRST | {"source": "second\n"}
+NOW = {".gitignore": "ignored\n", "source": "changed\n", "sub/new": "new\n"}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make a working copy, and say what is in it."""
+
+    def make(repo, commit=None, *, as_it_is=False):
+        directory = tmp_path / "work" / "copy"
+        directory.parent.mkdir(exist_ok=True)
+        try:
+            with working_copy(str(repo), commit, directory, as_it_is=as_it_is) as copy:
+                return files_in(copy)
+        finally:
+            assert not directory.exists()
+
+    return make
+
+
+class TestRepository:
+    def test_last_commit(self, repository, make):
+        assert make(repository) == SECOND
+        assert make(f"file://{repository}") == SECOND
+
+    def test_commit(self, repository, make):
+        commit = git(repository, "rev-parse", "HEAD~1")
+        assert make(repository, commit) == FIRST
+        assert make(repository, commit[:10]) == FIRST
+
+    def test_as_it_is(self, repository, make):
+        """What is not committed is there, but nothing that is ignored."""
+        assert make(repository, as_it_is=True) == NOW
+
+    def test_nothing_stays(self, repository, make):
+        """Neither in the repository nor in its list of working copies."""
+        make(repository)
+        assert worktrees(repository) == 1
+        assert git(repository, "branch", "--format=%(refname)") == "refs/heads/main"
+        assert (repository / "source").read_text() == "changed\n"
+
+    def test_is_apart(self, repository, tmp_path):
+        """What a job does to its files is done to no others."""
+        with working_copy(str(repository), None, tmp_path / "copy", as_it_is=True) as copy:
+            (copy / "source").write_text("of the job\n")
+        assert (repository / "source").read_text() == "changed\n"
+
+    def test_two_at_once(self, repository, tmp_path):
+        """The end of one is not that of another."""
+        with working_copy(str(repository), None, tmp_path / "one", as_it_is=False) as one:
+            with working_copy(str(repository), None, tmp_path / "two", as_it_is=False) as two:
+                assert files_in(two) == SECOND
+            assert git(one, "rev-parse", "HEAD") == git(repository, "rev-parse", "HEAD")
+
+    def test_bare(self, repository, tmp_path, make):
+        git(tmp_path, "clone", "--quiet", "--bare", str(repository), "bare.git")
+        assert make(tmp_path / "bare.git") == SECOND
+        assert worktrees(tmp_path / "bare.git") == 1
+
+    def test_clone(self, repository, tmp_path):
+        """A repository that is elsewhere is cloned. Here that is a file, which only git can read."""
+        git(repository, "bundle", "create", "--quiet", str(tmp_path / "bundle"), "HEAD", "main")
+        commit = git(repository, "rev-parse", "HEAD~1")
+        from cicd_system.worker import workspace
+
+        for name, files in [(None, SECOND), (commit, FIRST)]:
+            target = tmp_path / f"copy-{name}"
+            workspace._clone(str(tmp_path / "bundle"), name, target)
+            assert files_in(target) == files
+
+    def test_starts_nothing(self, repository, tmp_path, make):
+        """Programs that are set in the repository are not started."""
+        trace = tmp_path / "trace"
+        hook = repository / ".git" / "hooks" / "post-checkout"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\nenv > {trace}\n")
+        hook.chmod(0o755)
+        git(repository, "config", "core.fsmonitor", str(hook))
+        make(repository)
+        make(repository, as_it_is=True)
+        assert not trace.exists()
+
+    def test_from_within_a_hook(self, repository, tmp_path, make, monkeypatch):
+        """The repository is the one that was asked for, whatever the Worker's environment says."""
+        monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
+        monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+        assert make(repository) == SECOND
+        assert make(repository, as_it_is=True) == NOW
+
+
+class TestDirectory:
+    def test_copy(self, tmp_path, make):
+        source = tmp_path / "plain"
+        (source / "sub").mkdir(parents=True)
+        (source / "sub" / "file").write_text("text\n")
+        assert make(source) == {"sub/file": "text\n"}
+        assert make(source, as_it_is=True) == {"sub/file": "text\n"}
+
+    def test_has_no_commits(self, tmp_path, make):
+        (tmp_path / "plain").mkdir()
+        with pytest.raises(WorkspaceError, match="no git repository"):
+            make(tmp_path / "plain", "abc")
+
+    def test_not_into_itself(self, tmp_path, make):
+        """What has the working copies in it would be copied for ever."""
+        with pytest.raises(WorkspaceError, match="made in it"):
+            make(tmp_path)
+
+    def test_not_to_be_copied(self, tmp_path, make):
+        (tmp_path / "plain").mkdir()
+        os.mkfifo(tmp_path / "plain" / "pipe")
+        with pytest.raises(WorkspaceError, match="cannot be copied"):
+            make(tmp_path / "plain")
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        "repo",
+        ["/no/such/directory", "relative", "", "--upload-pack=touch${IFS}trace", "http://[", "a\0b", "file:///no/such"],
+    )
+    def test_no_directory(self, repo, make):
+        with pytest.raises(WorkspaceError, match="directory"):
+            make(repo)
+
+    @pytest.mark.parametrize("repo", ["ext::sh -c 'touch trace'", "fd::3", "ssh://-oProxyCommand=touch%20trace/x"])
+    def test_programs(self, repo, make, tmp_path, monkeypatch):
+        """No address makes git start a program."""
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(WorkspaceError):
+            make(repo)
+        assert not Path("trace").exists()
+
+    @pytest.mark.parametrize("commit", ["--upload-pack=touch trace", "-b", "", "a b", "HEAD\n", "$(touch trace)"])
+    def test_no_name_of_a_commit(self, repository, make, commit):
+        with pytest.raises(WorkspaceError, match="name of a commit"):
+            make(repository, commit)
+
+    def test_unknown_commit(self, repository, make):
+        with pytest.raises(WorkspaceError):
+            make(repository, "f" * 40)
+        assert worktrees(repository) == 1
+
+    def test_password(self, make):
+        """The password of an address is not told."""
+        with pytest.raises(WorkspaceError) as caught:
+            make("http://user:hunter2hunter2@127.0.0.1:1/x.git")
+        assert "hunter2hunter2" not in str(caught.value)
+        assert "127.0.0.1" in str(caught.value)
+
+    def test_git_knows_no_secret(self, repository, make, monkeypatch, tmp_path):
+        """The program gets nothing of the environment that is for the Worker alone."""
+        program = tmp_path / "bin" / "git"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\nenv > {tmp_path}/trace\nexit 1\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        monkeypatch.setenv("CICD_TOKEN", "hunter2hunter2")
+        with pytest.raises(WorkspaceError):
+            make(repository)
+        assert "CICD_" not in (tmp_path / "trace").read_text()
+
+
+class TestInside:
+    def test_directory(self, tmp_path):
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        assert inside(tmp_path, None) == tmp_path
+        assert inside(tmp_path, "a/./b/..") == tmp_path / "a"
+
+    @pytest.mark.parametrize("path", ["..", "/etc", "a/../..", "link", "link/sub", "missing", "file", "a\0b", "loop"])
+    def test_none(self, tmp_path, path):
+        root = tmp_path / "root"
+        (tmp_path / "sub").mkdir()
+        (root / "a").mkdir(parents=True)
+        (root / "file").touch()
+        (root / "link").symlink_to("..")
+        (root / "loop").symlink_to("loop")
+        with pytest.raises(WorkspaceError, match="working directory"):
+            inside(root, path)
+
+
+class TestArtifacts:
+    @pytest.fixture
+    def root(self, tmp_path):
+        root = tmp_path / "root"
+        (root / "out" / "deep").mkdir(parents=True)
+        (root / "out" / "app.txt").write_text("app\n")
+        (root / "out" / "deep" / "ünï 1\n").write_bytes(b"\0" * 5)
+        (root / ".hidden").touch()
+        (tmp_path / "secret").write_text("not yours\n")
+        (root / "file-out").symlink_to("../secret")
+        (root / "dir-out").symlink_to("..")
+        (root / "file-in").symlink_to("out/app.txt")
+        (root / "nowhere").symlink_to("missing")
+        (root / "loop").symlink_to("loop")
+        os.mkfifo(root / "pipe")
+        return root
+
+    def names(self, root, *patterns):
+        return [artifact.path for artifact in artifacts_in(root, patterns)]
+
+    def test_file(self, root):
+        (artifact,) = artifacts_in(root, ["out/*"])
+        assert (artifact.path, artifact.size) == ("out/app.txt", 4)
+        assert artifact.sha256 == sha256(b"app\n").hexdigest()
+
+    def test_patterns(self, root):
+        """Each file once, however many patterns match it; files alone."""
+        assert self.names(root, "out/**/*", "out/app.txt", "./out/*") == ["out/app.txt", "out/deep/ünï 1\n"]
+        assert self.names(root, "out") == []
+        assert self.names(root) == []
+
+    def test_nothing_that_is_elsewhere(self, root):
+        """All files of the tree, and none to which a link or a path leads out of it; nor pipes."""
+        assert self.names(root, "**/*") == [".hidden", "file-in", "out/app.txt", "out/deep/ünï 1\n"]
+        patterns = ["file-out", "dir-out/*", "dir-out/secret", "../*", "out/../../secret", str(root.parent / "*")]
+        assert self.names(root, *patterns) == []
+
+    @pytest.mark.parametrize("pattern", ["", ".", "/", "..", "**x", "[", "x\0", "loop/*", "nowhere", "**", "~", "\\"])
+    def test_strange_patterns(self, root, pattern):
+        """They match nothing, and are no reason that a job fails."""
+        assert self.names(root, pattern) == []
+
+    def test_strange_names(self, root):
+        """Files whose names the contract has no way to tell are left out; the others are told."""
+        for name in (b"out/\xff", b"c:x", b"out/a\\b", b"ok"):
+            (root / os.fsdecode(name)).touch()
+        assert self.names(root, "**/*[!t]") == [".hidden", "file-in", "ok", "out/deep/ünï 1\n"]
+
+    def test_unreadable(self, root, monkeypatch):
+        """What cannot be read is left out."""
+        real = Path.open
+
+        def refuse(path, *arguments):
+            if path.name == "app.txt":
+                raise PermissionError
+            return real(path, *arguments)
+
+        monkeypatch.setattr(Path, "open", refuse)  # Permissions say nothing to root.
+        assert self.names(root, "out/*", ".hidden") == [".hidden"]
