@@ -31,6 +31,15 @@ class Program:
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        assert self._process is not None
+        return self._process.poll()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -53,7 +62,7 @@ def stop(programs: Sequence[Program], seconds: float = 20) -> list[str]:
     """Ask programs to end, and wait for it. Returns the names of those that had to be killed."""
     running = [program for program in programs if program.runs]
     for program in running:
-        os.kill(program.pid, signal.SIGTERM)
+        program.send(signal.SIGTERM)
     deadline = time.monotonic() + seconds
     return [program.name for program in running if not _ended(program, deadline)]
 

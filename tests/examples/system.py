@@ -220,9 +220,9 @@ class System:
             process = parent_of(process)
         return by_pid[process]
 
-    def cli(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, deadline: float = DEADLINE, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the CLI to its end."""
-        program = self._program("cli", "cli", arguments, **{"CICD_BACKEND": self.urls[0]} | environment)
+        program = self.cli_program(*arguments, **environment)
         return subprocess.run(
             program.command,
             cwd=self.directory,
@@ -230,6 +230,12 @@ class System:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=DEADLINE,
+            timeout=deadline,
             check=False,
         )
+
+    def cli_program(self, *arguments: str, **environment: str) -> Program:
+        """The CLI as a process that is not started yet. What it says is not all log lines, so its file is no log."""
+        program = self._program("cli", "cli", arguments, **{"CICD_BACKEND": self.urls[0]} | environment)
+        program.log = self.directory / "cli.txt"
+        return program

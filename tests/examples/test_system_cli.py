@@ -1,0 +1,155 @@
+"""The CLI with a whole system behind it, as a process of its own."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from settings import SETTINGS
+from system_checks import rows_of
+from system_jobs import attempts, pipeline
+from waiting import DEADLINE, until
+
+from cicd_common import ExecutionStatus, converter
+from cicd_common.api.response import JobReportResponse, PipelineExecutionResponse, PipelineReportResponse
+
+PIPELINES = Path(__file__).parents[2] / "examples" / "pipelines"
+SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
+ON_FILES = pytest.mark.parametrize("kind", ["embedded"], indirect=True, scope="session")
+UUID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def run(system, name, *, deadline=DEADLINE):
+    """Run a pipeline of the examples in a repository without git; what was said, and the id of the run."""
+    done = system.cli("run", str(PIPELINES / f"{name}.yaml"), "--repo", str(system.repository), deadline=deadline)
+    (execution_id, *_) = UUID_FORM.findall(done.stdout)
+    return done, execution_id
+
+
+class TestRun:
+    def test_allowed_failure(self, system):
+        """The run succeeds, and its report says which job failed."""
+        done, execution_id = run(system, "allowed-failure")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert system.cli("status", execution_id).stdout.split()[-1] == "SUCCESS"
+        told = system.cli("report", "allowed failure", "--stage", "check", "--job", "spelling", "--format", "json")
+        report = converter.loads(told.stdout.encode(), JobReportResponse, strict=True)
+        assert (report.executions[0].status, report.executions[0].exit_code) == (FAILED, 3)
+        log = system.cli("logs", str(report.executions[0].execution_id), "--follow")
+        assert log.stdout == report.executions[0].logs
+        assert "there is a word that nobody knows\n" in log.stdout
+
+    def test_failure(self, system):
+        """The exit code says so, and the end of the log that says why is shown."""
+        done, execution_id = run(system, "failing")
+        assert done.returncode == 1
+        assert "test_addition expected 4 and found 5" in done.stdout
+        assert "never" not in done.stdout
+        assert system.cli("status", execution_id).stdout.split()[-1] == "FAILED"
+        told = system.cli("report", "failing", "--format", "json")
+        report = converter.loads(told.stdout.encode(), PipelineReportResponse, strict=True)
+        stages = [(stage.stage_name, stage.status) for stage in report.executions[0].stages]
+        assert stages == [("build", SUCCESS), ("test", FAILED), ("deploy", CANCELED)]
+
+    def test_cancel(self, system, side):
+        """A run that was started elsewhere is canceled by its id."""
+        definition = pipeline(system.repository, {"one": [side.job("sleeps", "sleep 1000")]})
+        begun = system.api.execute(definition)
+        until(lambda: side.began("sleeps"), "the job to begin")
+        assert system.cli("cancel", str(begun.execution_id)).returncode == 0
+        assert system.api.end_of(begun) == CANCELED
+
+    def test_interrupted(self, system, tmp_path):
+        """Where nobody can be asked the run goes on without the CLI."""
+        gate = tmp_path / "gate"
+        file = tmp_path / "waits.yaml"
+        file.write_text(
+            "name: waits\nstages:\n- name: one\n  jobs:\n  - name: waits\n"
+            f"    script: ['until [ -e {gate} ]; do sleep 0.02; done']\n"
+        )
+        program = system.cli_program("run", str(file), "--repo", str(system.repository))
+        program.start()
+        found = until(lambda: UUID_FORM.findall(program.log.read_text()), "the id of the run")
+        until(lambda: "RUNNING" in program.log.read_text(), "the CLI to follow")
+        program.send(signal.SIGINT)
+        until(lambda: not program.runs, "the end of the CLI")
+        assert program.exit_code == 130
+        begun = PipelineExecutionResponse(execution_id=UUID(found[0]), run_number=1, status=ExecutionStatus.RUNNING)
+        assert not system.api.status(begun).is_terminal
+        gate.touch()
+        assert system.api.end_of(begun) == SUCCESS
+
+
+def bomb():
+    """A value of seven to the eighth copies."""
+    pairs = zip("abcdefgh", "bcdefghi", strict=True)
+    return "a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 7)}]\n" for a, b in pairs) + "name: *i\n"
+
+
+JOBS = "name: n\nstages:\n- name: s\n  jobs:\n"
+HOSTILE = {
+    "code": "!!python/object/apply:os.system ['touch MARK']",
+    "bomb": bomb(),
+    "depth": "[" * 100_000,
+    "loop": "name: &n\n  x: *n\n",
+    "size": "name: " + "x" * (20 << 20),
+    "binary": "name: \x00\x01\n",
+    "wrong types": JOBS + "  - {name: b, script: true}\n",
+    "cycle": JOBS + "  - {name: a, script: [x], dependencies: [b]}\n  - {name: b, script: [x], dependencies: [a]}\n",
+}
+
+
+@ON_FILES
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_file(system, tmp_path, text):
+    """It is refused with its place, and neither run nor stored."""
+    mark, file = tmp_path / "mark", tmp_path / "hostile.yaml"
+    file.write_text(text.replace("MARK", str(mark)))
+    before = sorted(rows_of(system.store))
+    done = system.cli("run", str(file))
+    assert done.returncode == 2
+    assert re.match(rf"{re.escape(str(file))}:\d+:\d+: ", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr) < 20_000
+    assert not mark.exists()
+    assert sorted(rows_of(system.store)) == before
+
+
+@ON_FILES
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_token(system, token):
+    """Without the right one nothing is done, and it is said why."""
+    before = sorted(rows_of(system.store))
+    file = str(PIPELINES / "failing.yaml")
+    done = system.cli("run", file, "--repo", str(system.repository), CICD_TOKEN=token)
+    assert done.returncode == 3
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(rows_of(system.store)) == before
+
+
+def test_two_hundred_jobs(tmp_path, new_system):
+    """On the embedded defaults each of 200 jobs runs once, and none before what it needs."""
+    with SETTINGS["embedded"](tmp_path) as setting:
+        system = new_system(setting)
+    done, execution_id = run(system, "two-hundred", deadline=5 * DEADLINE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = system.api.ask(PipelineReportResponse, "GET", "/api/report/pipeline/two%20hundred")
+    (record,) = report.executions
+    assert (str(record.execution_id), record.status) == (execution_id, SUCCESS)
+    records = {}
+    for stage in range(4):
+        for number in range(1 + 50 * stage, 51 + 50 * stage):
+            path = f"/api/report/pipeline/two%20hundred/stage/stage%20{stage + 1}/job/job%20{number}"
+            (records[number],) = system.api.ask(JobReportResponse, "GET", path).executions
+    assert Counter(job.status for job in records.values()) == {SUCCESS: 200}
+    assert {len(attempts(job.logs)) for job in records.values()} == {1}
+    assert {job.logs.count("$ true\n") for job in records.values()} == {1}
+    for number, job in records.items():
+        first = number - (number - 1) % 50  # of its stage
+        before = [number - 5] if number >= first + 5 else range(1, first)
+        assert all(records[other].completion_time <= job.start_time for other in before)
