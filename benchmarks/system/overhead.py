@@ -1,0 +1,262 @@
+"""What a job costs beside its own process: 200 jobs that do nothing, through a whole system with one Worker.
+
+    python benchmarks/system/overhead.py [embedded] [rabbitmq] [redis] [--jobs N] [--rounds N]
+
+Beside it stand, measured in the same round: the same number of Celery tasks that do nothing, on the same broker with
+the same settings and one worker; and what the parts of a job cost by themselves. It prints Markdown tables. RabbitMQ,
+Redis and PostgreSQL are where the tests of the system find them; see ``tests/examples/settings.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+from time import perf_counter
+from uuid import uuid4
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+from cicd_system.job_queue import JobQueue
+from cicd_system.worker.process import JobProcess
+from cicd_system.worker.workspace import working_copy
+from programs import Program, stop
+from settings import SETTINGS, Setting
+from system import System
+from waiting import until
+
+from cicd_common import ExecutionStatus
+from cicd_common.api.request import JobExecutionRequest
+from cicd_common.model import Job, Pipeline, Stage
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PAUSE = 0.01  # Seconds between two looks at whether all is done.
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One round on one broker; all in seconds a job.
+
+    Attributes:
+        job: All that a job takes.
+        task: A bare Celery task.
+        process: A bare ``sh`` that does nothing.
+        watched: The same with the watcher that ends it if the Worker dies.
+        copy: To make a working copy and to clear it away.
+        requests: What the Backend takes to answer, by request.
+        counts: How many requests of each kind there are to a job.
+    """
+
+    job: float
+    task: float
+    process: float
+    watched: float
+    copy: float
+    requests: dict[str, float]
+    counts: dict[str, float]
+
+    @property
+    def overhead(self) -> float:
+        return self.job - self.process
+
+    @property
+    def asking(self) -> float:
+        return sum(self.requests[name] * self.counts[name] for name in self.requests)
+
+    @property
+    def rest(self) -> float:
+        return self.job - self.task - self.watched - self.copy - self.asking
+
+
+def no_ops(count: int, repository: Path) -> Pipeline:
+    jobs = tuple(Job(name=f"job {number}", script=("true",)) for number in range(count))
+    return Pipeline(name=f"no-ops {uuid4().hex}", repo_url=str(repository), stages=(Stage(name="all", jobs=jobs),))
+
+
+def run(system: System, count: int, repository: Path) -> float:
+    """How long a run of so many jobs takes, in seconds a job."""
+    pipeline = no_ops(count, repository)
+    start = perf_counter()
+    begun = system.api.execute(pipeline)
+    until(lambda: system.api.status(begun).is_terminal, "the end of the run", deadline=600, pause=PAUSE)
+    taken = perf_counter() - start
+    assert system.api.status(begun) == ExecutionStatus.SUCCESS
+    return taken / count
+
+
+def time_of_jobs(setting: Setting, directory: Path, count: int, repository: Path) -> float:
+    with System.on(setting, directory, backends=1, workers=1, job_timeout=600) as system:
+        run(system, 1, repository)  # From now on all are connected.
+        return run(system, count, repository)
+
+
+def requests_of_jobs(
+    setting: Setting, directory: Path, count: int, repository: Path
+) -> tuple[dict[str, float], dict[str, float]]:
+    """How long the Backend takes to answer each kind of request, and how many there are to a job."""
+    with System.on(setting, directory, backends=1, workers=1, job_timeout=600, via_proxy=True) as system:
+        run(system, 1, repository)
+        (proxy,) = system.proxies
+        proxy.exchanges.clear()
+        run(system, count, repository)
+        times: dict[str, list[float]] = defaultdict(list)
+        for exchange in list(proxy.exchanges):
+            path = re.sub(r"[0-9a-f-]{36}|\?.*", "", exchange.request.path)
+            times[f"{exchange.request.method} {path}"].append(exchange.seconds)
+    return {name: mean(each) for name, each in times.items()}, {name: len(each) / count for name, each in times.items()}
+
+
+def time_of_tasks(setting: Setting, directory: Path, count: int) -> float:
+    """How long a Celery task takes that leaves a dot in a file, from when the first is sent."""
+    dots = directory / "dots"
+    dots.touch()
+    environment = {**os.environ, "CICD_BROKER": setting.broker, "CICD_QUEUE": setting.queue}
+    command = [sys.executable, str(Path(__file__).with_name("bare_worker.py")), str(dots)]
+    worker = Program("bare", command, environment, directory)
+    queue = JobQueue(setting.broker, queue=setting.queue)
+    worker.start()
+    try:
+        send(queue, 1)
+        until(lambda: dots.stat().st_size == 1, "the first task")
+        start = perf_counter()
+        send(queue, count)
+        until(lambda: dots.stat().st_size == 1 + count, "all tasks", pause=PAUSE)
+        return (perf_counter() - start) / count
+    finally:
+        queue.close()
+        stop([worker])
+
+
+def send(queue: JobQueue, count: int) -> None:
+    for _ in range(count):
+        ids = {name: uuid4() for name in ("job_execution_id", "stage_execution_id", "job_id")}
+        queue.put(JobExecutionRequest(**ids, job_name="no-op", repo="/", commands=("true",)))
+
+
+def each(count: int, do: Callable[[], None]) -> float:
+    start = perf_counter()
+    for _ in range(count):
+        do()
+    return (perf_counter() - start) / count
+
+
+def bare_process() -> None:
+    subprocess.run(["/bin/sh", "-c", "true"], start_new_session=True, stdin=subprocess.DEVNULL, check=True)
+
+
+def watched_process() -> None:
+    command = ["/bin/sh", "-c", "true"]
+    with JobProcess(command, directory=Path("/"), environment=os.environ, grace=1) as process:
+        process.wait()
+
+
+def copy_of(repository: Path, directory: Path) -> Callable[[], None]:
+    def copy() -> None:
+        with working_copy(str(repository), None, directory / "copy", as_it_is=False):
+            pass
+
+    return copy
+
+
+def make_repository(directory: Path) -> Path:
+    repository = directory / "repository"
+    repository.mkdir()
+    (repository / "README").write_text("A repository with one file.\n")
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for command in (["init", "--quiet"], ["add", "."], [*identity, "commit", "--quiet", "--message=first"]):
+        subprocess.run(["git", "-C", str(repository), *command], check=True)
+    return repository
+
+
+def measure(name: str, count: int) -> Figures:
+    with tempfile.TemporaryDirectory() as temporary:
+        top = Path(temporary)
+        repository = make_repository(top)
+        directories = [top / part for part in ("jobs", "tasks", "requests")]
+        for directory in directories:
+            directory.mkdir()
+        jobs, tasks, asked = directories
+        with SETTINGS[name](jobs) as setting:
+            job = time_of_jobs(setting, jobs, count, repository)
+        with SETTINGS[name](tasks) as setting:
+            task = time_of_tasks(setting, tasks, count)
+        with SETTINGS[name](asked) as setting:
+            requests, counts = requests_of_jobs(setting, asked, count, repository)
+        process, watched = each(count, bare_process), each(count, watched_process)
+        copy = each(count, copy_of(repository, top))
+    return Figures(job, task, process, watched, copy, requests, counts)
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}"
+
+
+def middle(rounds: list[Figures], what: Callable[[Figures], float]) -> str:
+    return milliseconds(median(map(what, rounds)))
+
+
+ROWS: dict[str, Callable[[Figures], float]] = {
+    "a job, all in all": lambda figures: figures.job,
+    "its own process, a bare `sh`": lambda figures: figures.process,
+    "**overhead**": lambda figures: figures.overhead,
+    "a bare Celery task": lambda figures: figures.task,
+}
+PARTS: dict[str, Callable[[Figures], float]] = {
+    "broker and Celery, as a bare task": lambda figures: figures.task,
+    "working copy, made and cleared away": lambda figures: figures.copy,
+    "process with its watcher, less the bare `sh`": lambda figures: figures.watched - figures.process,
+    "requests, until the Backend has answered": lambda figures: figures.asking,
+    "the rest: the Worker's threads, and what waits for what": lambda figures: figures.rest,
+}
+
+
+def table(title: str, rows: dict[str, Callable[[Figures], float]], found: dict[str, list[Figures]]) -> str:
+    head = [f"| {title} | {' | '.join(found)} |", "| --- |" + " ---: |" * len(found)]
+    lines = [
+        f"| {row} | {' | '.join(middle(rounds, what) for rounds in found.values())} |" for row, what in rows.items()
+    ]
+    return "\n".join(head + lines)
+
+
+def table_of_requests(found: dict[str, list[Figures]]) -> str:
+    head = [f"| requests to a job, and what each takes | {' | '.join(found)} |", "| --- |" + " ---: |" * len(found)]
+    lines = []
+    for name in sorted({name for rounds in found.values() for figures in rounds for name in figures.requests}):
+        cells = []
+        for rounds in found.values():
+            count = median(figures.counts.get(name, 0) for figures in rounds)
+            cells.append(f"{count:.2f} of {middle(rounds, lambda figures: figures.requests.get(name, 0))}")  # noqa: B023
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(head + lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=[], choices=[[], *SETTINGS], help="brokers; all by default")
+    parser.add_argument("--jobs", type=int, default=200, help="how many jobs, and tasks; 200 by default")
+    parser.add_argument("--rounds", type=int, default=3, help="how many rounds, of which the median counts")
+    arguments = parser.parse_args()
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
+    found: dict[str, list[Figures]] = {name: [] for name in arguments.names or SETTINGS}
+    for _ in range(arguments.rounds):
+        for name, rounds in found.items():
+            rounds.append(measure(name, arguments.jobs))
+    print(
+        f"{arguments.jobs} jobs, one Backend, one Worker; milliseconds a job, medians of {arguments.rounds} rounds.\n"
+    )
+    print(table("cost of a job", ROWS, found), "\n")
+    print(table("where the overhead goes", PARTS, found), "\n")
+    print(table_of_requests(found))
+
+
+if __name__ == "__main__":
+    main()
