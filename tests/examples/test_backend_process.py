@@ -15,6 +15,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from backend_in_process import JSON, order, problem, simple, update
+from cicd_system.backend.__main__ import _listening
 from proxy import TcpProxy
 from servers import free_ports
 from settings import embedded, postgres_schema
@@ -129,6 +130,14 @@ class TestStart:
         (line,) = (line for line in map(json.loads, ended.stderr.splitlines()) if line["level"] == "CRITICAL")
         assert said in line["message"]
         assert "hunter2" not in ended.stderr
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+    def test_answers_do_not_wait(self, host):
+        """Connections send what there is at once: else a half of each answer waits for an acknowledgement."""
+        with _listening(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], timeout=DEADLINE):
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     def test_without_a_token_on_the_loopback(self, directory):
         """It answers, by either protocol."""

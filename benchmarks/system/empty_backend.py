@@ -1,0 +1,49 @@
+"""A route of Starlette that does nothing: reads the body, and answers the bytes of an answer of the Backend."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+ANSWER = b'{"job_execution_id":"7b0f6f4e-4a5c-4c57-9a46-3f6d1a0c2b11","status":"RUNNING"}'
+HEADERS = {"Update-Outcome": "APPLIED", "Update-Clash": "false"}
+
+
+def answer() -> Response:
+    return Response(ANSWER, 200, HEADERS, media_type="application/json")
+
+
+async def inline(request: Request) -> Response:
+    await request.body()
+    return answer()
+
+
+async def threaded(request: Request) -> Response:
+    """By way of the thread pool, as whoever has a store that waits has to."""
+    await request.body()
+    return await run_in_threadpool(answer)
+
+
+def main() -> None:
+    (url_file,) = sys.argv[1:]
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    app = Starlette(routes=[Route("/inline", inline, methods=["POST"]), Route("/threaded", threaded, methods=["POST"])])
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", proxy_headers=False, ws="none")
+    with open(url_file + ".new", "w") as file:
+        file.write(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    os.replace(url_file + ".new", url_file)
+    asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+
+if __name__ == "__main__":
+    main()
