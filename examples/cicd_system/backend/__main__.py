@@ -6,11 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import click
 import uvicorn
@@ -20,20 +17,12 @@ from cicd_common.logging import configure, get_logger
 from cicd_common.store import ExecutionStore, StoreError
 
 from ..job_queue import JobQueue
+from ..options import passwords_in, queue_options, setting, with_log_level
 from .app import MAX_BODY, create_app
 from .dispatch import Dispatcher
 from .guard import is_loopback, is_token
 
 log = get_logger("cicd_system.backend")
-
-_MASKABLE = 8  # Characters; what is shorter cannot be masked.
-_LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
-
-
-def _setting(flag: str, **options: Any) -> Callable[[Any], Any]:
-    """An option that Backend and Worker have to agree on, so that it may come from their environment."""
-    variable = "CICD_" + flag.lstrip("-").replace("-", "_").upper()
-    return click.option(flag, envvar=variable, show_envvar=True, **options)
 
 
 @click.command(context_settings={"show_default": True})
@@ -41,12 +30,9 @@ def _setting(flag: str, **options: Any) -> Callable[[Any], Any]:
 @click.option("--port", default=8000, type=click.IntRange(0, 65535), help="The port to listen on; 0 takes a free one.")
 @click.option("--url-file", type=click.Path(path_type=Path, dir_okay=False), help="A file to write the address to.")
 @click.option("--max-body", default=MAX_BODY, type=click.IntRange(1024), help="How many bytes a body may have.")
-@click.option("--log-level", default="INFO", type=_LEVELS, help="The lowest level that is logged.")
-@_setting("--store", default="sqlite:///cicd.db", help="The URL of the store.")
-@_setting("--broker", default=lambda: f"spool://{Path('spool').absolute()}", help="The URL of the broker.")
-@_setting("--queue", default="cicd.jobs", help="The name of the queue of jobs.")
-@_setting("--job-timeout", default=3600.0, help="For how many seconds a job may run.")
-@_setting("--redeliver-after", type=float, help="When Redis delivers a job again, in seconds; past --job-timeout.")
+@with_log_level
+@setting("--store", default="sqlite:///cicd.db", help="The URL of the store.")
+@queue_options
 def main(
     host: str,
     port: int,
@@ -64,8 +50,8 @@ def main(
     The bearer token is in the environment variable CICD_TOKEN. Without one the Backend listens on the loopback alone.
     """
     token = os.environ.get("CICD_TOKEN") or None
-    secrets = filter(None, [token, _password(store), _password(broker)])
-    configure(service="backend", level=log_level, secrets=[secret for secret in secrets if len(secret) >= _MASKABLE])
+    passwords = passwords_in(store, broker)
+    configure(service="backend", level=log_level, secrets=[*passwords, token] if token else passwords)
     _check_access(token, host)
     try:
         with (
@@ -81,13 +67,6 @@ def main(
     except (StoreError, ImportError, OSError, ValueError) as error:
         log.critical("the Backend cannot start: %s", error)
         sys.exit(1)
-
-
-def _password(url: str) -> str | None:
-    try:
-        return unquote(urlsplit(url).password or "")
-    except ValueError:
-        return None
 
 
 def _check_access(token: str | None, host: str) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +21,7 @@ from cicd_common.api.request import JobExecutionRequest
 from cicd_common.logging import configure, execution_context, get_logger
 
 from ..job_queue import TASK, WORKER_OPTIONS, JobQueue
+from ..options import passwords_in, queue_options, setting, with_log_level
 from .attempt import run_job
 from .backend_client import BackendClient, GivenUpError
 from .leaving import Leaving, LeavingError
@@ -29,26 +29,15 @@ from .settings import Settings, job_environment, secrets_in
 
 log = get_logger("cicd_system.worker")
 
-_LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
-
-
-def _setting(flag: str, **options: Any) -> Callable[[Any], Any]:
-    """An option that may come from the environment."""
-    variable = "CICD_" + flag.lstrip("-").replace("-", "_").upper()
-    return click.option(flag, envvar=variable, show_envvar=True, **options)
-
 
 @click.command(context_settings={"show_default": True})
 @click.option("--name", default=lambda: f"{socket.gethostname()}-{os.getpid()}", help="The Worker's name.")
 @click.option("--workdir", type=click.Path(path_type=Path, file_okay=False), help="Where working copies are made.")
 @click.option("--allow-host", is_flag=True, help="Run jobs with an image on this machine where there is no docker.")
 @click.option("--grace", default=5.0, help="For how many seconds a job may go on after it was told to stop.")
-@click.option("--log-level", default="INFO", type=_LEVELS, help="The lowest level that is logged.")
-@_setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
-@_setting("--broker", default=lambda: f"spool://{Path('spool').absolute()}", help="The URL of the broker.")
-@_setting("--queue", default="cicd.jobs", help="The name of the queue of jobs.")
-@_setting("--job-timeout", default=3600.0, help="For how many seconds a job may run.")
-@_setting("--redeliver-after", type=float, help="When Redis delivers a job again, in seconds; past --job-timeout.")
+@with_log_level
+@setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
+@queue_options
 def main(
     name: str,
     workdir: Path | None,
@@ -68,7 +57,7 @@ def main(
     the second one stops the job; it is then delivered again.
     """
     token = os.environ.get("CICD_TOKEN") or None
-    secrets = secrets_in(os.environ).values()
+    secrets = [*secrets_in(os.environ).values(), *passwords_in(broker)]
     configure(service="worker", level=log_level, secrets=[*secrets, token] if token else secrets)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # It writes a line for each request.
     leaving = Leaving(_end_main_loop)

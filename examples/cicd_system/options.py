@@ -1,0 +1,64 @@
+"""The options that the programs have in common: what has to agree between them is said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import click
+
+__all__ = ["passwords_in", "queue_options", "setting", "with_log_level"]
+
+_MASKABLE = 8  # Characters; what is shorter cannot be masked.
+
+
+def setting(flag: str, **options: Any) -> Callable[[Any], Any]:
+    """An option that may come from the environment, as ``CICD_`` and its name.
+
+    Args:
+        flag: The option, such as ``--job-timeout``.
+        **options: What `click.option` takes.
+    """
+    variable = "CICD_" + flag.lstrip("-").replace("-", "_").upper()
+    return click.option(flag, envvar=variable, show_envvar=True, **options)
+
+
+_QUEUE = (
+    setting("--broker", default=lambda: f"spool://{Path('spool').absolute()}", help="The URL of the broker."),
+    setting("--queue", default="cicd.jobs", help="The name of the queue of jobs."),
+    setting("--job-timeout", default=3600.0, help="For how many seconds a job may run."),
+    setting("--redeliver-after", type=float, help="When Redis delivers a job again, in seconds; past --job-timeout."),
+)
+
+
+def queue_options(command: Any) -> Any:
+    """Give a command the options of the queue of jobs: ``broker``, ``queue``, ``job_timeout``, ``redeliver_after``."""
+    for option in reversed(_QUEUE):
+        command = option(command)
+    return command
+
+
+with_log_level = click.option(
+    "--log-level",
+    default="INFO",
+    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
+    help="The lowest level that is logged.",
+)
+
+
+def passwords_in(*urls: str) -> list[str]:
+    """The passwords in URLs that are long enough to be masked.
+
+    Args:
+        *urls: What should be URLs.
+    """
+    return [password for password in map(_password, urls) if len(password) >= _MASKABLE]
+
+
+def _password(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""
