@@ -210,12 +210,20 @@ class _Attempt:
             output = Output(process.output, process.clear)
             stack.callback(output.close)
             stack.enter_context(self._watched(process))
-            while (text := output.take()) is not None:
-                self._report(ExecutionStatus.RUNNING, text)
+            last = self._tell(output)
             code = process.wait()
         if self._stop is not None:
-            return _End(self._stop.status, code, self._stop.text)
-        return _End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, code)
+            line_end = "\n" if last and not last.endswith("\n") else ""
+            return _End(self._stop.status, code, last + line_end + self._stop.text)
+        return _End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, code, last)
+
+    def _tell(self, output: Output) -> str:
+        """Report output up to its last piece, which goes with the end of the job: most jobs have no other."""
+        while (text := output.take()) is not None:
+            if output.is_over:
+                return text
+            self._report(ExecutionStatus.RUNNING, text)
+        return ""
 
     def _container(self, copy: Path, directory: Path, script: Path, stack: ExitStack) -> Sequence[str]:
         """The command that runs the script in a container; nothing where it runs on this machine."""

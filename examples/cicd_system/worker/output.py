@@ -55,6 +55,12 @@ class Output:
             self._changed.notify_all()
             return piece or None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all was taken, and no more will come."""
+        with self._changed:
+            return not self._is_open and not self._text
+
     def close(self) -> None:
         """Let go of all that was not taken, and wait until nothing is read any more."""
         with self._changed:
