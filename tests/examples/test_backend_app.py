@@ -234,6 +234,12 @@ class TestReports:
         # An empty name is no name of the contract.
         problem(answer, 422 if path == "pipeline/" else 404)
 
+    def test_bytes_that_are_no_text(self, any_backend):
+        """They are no name, not that of the character that often stands for such bytes either."""
+        any_backend.start(simple("\ufffd"))
+        assert any_backend.ask("GET", "/api/report/pipeline/%EF%BF%BD").status_code == 200
+        problem(any_backend.ask("GET", "/api/report/pipeline/%FF"), 404)
+
     def test_path_with_an_encoded_beginning(self, untouched):
         """It is not a report's path, spelled like that."""
         problem(untouched.ask("GET", "/api%2Freport/pipeline/stays"), 404)
