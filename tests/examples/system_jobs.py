@@ -53,13 +53,13 @@ class Side:
 
     def lines_until(self, name: str) -> str:
         """A command that prints numbered lines until the test lets it go, and then how many there were."""
-        note = f'echo "$i" > {self.directory}/{name}.count'
+        note = f"printf . >> {self.directory}/{name}.count"
         rest = f'i=$((i+1)); echo "line $i"; {note}; sleep 0.01; done; echo "of $i"'
         return f"i=0; until [ -e {self.directory}/{name} ]; do {rest}"
 
     def count(self, name: str) -> int:
         """How many lines a job has printed that waits to be let go."""
-        return int((self.lines(f"{name}.count") or ["0"])[0] or 0)
+        return len("".join(self.lines(f"{name}.count")))
 
 
 def lines_up_to(count: int, *, pause: float = 0) -> str:
