@@ -33,7 +33,7 @@ _WAYS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "look": {},
     },
     "postgresql": {
-        "write": {"isolation_level": "READ COMMITTED"},
+        "write": {},
         "read": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
         "look": {"isolation_level": "AUTOCOMMIT"},
     },
@@ -55,6 +55,7 @@ class Database:
     def __init__(self, url: str, timeout: float) -> None:
         self._engine: Engine | None = _engine(_parsed(url), timeout)
         self.dialect = self._engine.dialect.name
+        self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         self._ways = {way: self._engine.execution_options(**options) for way, options in _WAYS[self.dialect].items()}
 
     @contextmanager
@@ -79,7 +80,7 @@ class Database:
     def _begin(self, way: str) -> Iterator[Connection]:
         if self._engine is None:
             raise UnavailableError("expected a store that is open, it was closed")
-        with translated(), self._ways[way].begin() as connection:
+        with translated(self._driver_error), self._ways[way].begin() as connection:
             yield connection
 
     def close(self) -> None:
@@ -144,6 +145,7 @@ def _postgresql(url: URL, timeout: float) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
+        isolation_level="READ COMMITTED",  # For writes, whatever the server has as its default.
         pool_timeout=timeout,
         connect_args={"connect_timeout": max(2, round(timeout))},  # The driver waits for 2 seconds at the least.
     )

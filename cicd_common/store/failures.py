@@ -46,25 +46,28 @@ _OF_POSTGRESQL = {
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(driver_error: type[Exception]) -> Iterator[None]:
     """Raise failures of the database as errors of the store.
+
+    Args:
+        driver_error: What the driver raises, of which SQLAlchemy does not always know.
 
     The error that caused one is not attached: its text may hold values that were stored, and those carry secrets.
     """
     try:
         yield
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, driver_error) as error:
         raise failure(error) from None
 
 
-def failure(error: SQLAlchemyError) -> StoreError:
-    """The error of the store for one of SQLAlchemy."""
+def failure(error: Exception) -> StoreError:
+    """The error of the store for one of SQLAlchemy or of a driver."""
     kind, name = _kind(error)
     return kind(f"{_MESSAGES[kind]} ({name})")
 
 
-def _kind(error: SQLAlchemyError) -> tuple[type[StoreError], str]:
-    cause = error.orig if isinstance(error, DBAPIError) else None
+def _kind(error: Exception) -> tuple[type[StoreError], str]:
+    cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(error, PoolTimeoutError):
         return BusyError, "all connections are in use"
     if isinstance(cause, sqlite3.Error) and hasattr(cause, "sqlite_errorcode"):
@@ -74,4 +77,4 @@ def _kind(error: SQLAlchemyError) -> tuple[type[StoreError], str]:
         return kind, f"{type(cause).__name__}, {state}"
     # The drivers have no code for a connection that never was, or that broke off.
     is_gone = type(cause).__name__ == "OperationalError" or getattr(error, "connection_invalidated", False)
-    return UnavailableError if is_gone else StoreError, type(cause or error).__name__
+    return UnavailableError if is_gone else StoreError, type(cause).__name__

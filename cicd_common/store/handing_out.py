@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import BindParameter, Connection, and_, bindparam, literal_column, select, tuple_, update
 
 from ..api.request import JobExecutionRequest
+from .columns import Time
+from .hot import Hot
 from .tables import (
     IS_OPEN,
     IS_UNHEARD,
@@ -49,10 +52,13 @@ _OPEN_STAGE = (
     .limit(literal_column("1"))
     .scalar_subquery()
 )
-_READY = _REQUESTS.where(
-    IS_WAITING, job_executions.c.stage_execution_id == _OPEN_STAGE, job_executions.c.waits == 0
-).order_by(jobs.c.place)
-_HAND_OUT = update(job_executions).where(job_executions.c.id == bindparam("key"))
+_IS_READY = and_(
+    IS_WAITING,
+    job_executions.c.stage_execution_id == _OPEN_STAGE,
+    job_executions.c.waits == literal_column("0"),
+)
+_READY = Hot(_REQUESTS.where(_IS_READY).order_by(jobs.c.place))
+_HAND_OUT = Hot(update(job_executions).where(_IS_READY).values(queued_at=bindparam("at", type_=Time)))
 _DEPENDENTS = (
     select(job_executions.c.id)
     .select_from(dependencies)
@@ -64,7 +70,7 @@ _DEPENDENTS = (
     )
     .where(dependencies.c.dependency_id == bindparam("done"), stage_executions.c.pipeline_execution_id == _RUN_ID)
 )
-_RELEASE = (
+_RELEASE = Hot(
     update(job_executions)
     .where(job_executions.c.id.in_(_DEPENDENTS))
     .values(waits=job_executions.c.waits - literal_column("1"))
@@ -87,7 +93,7 @@ def release(connection: Connection, run_id: UUID, job_id: UUID) -> None:
         run_id: The pipeline execution.
         job_id: The job that is now in ``SUCCESS``, or counts as that.
     """
-    connection.execute(_RELEASE, {"run_id": run_id, "done": job_id})
+    _RELEASE.run(connection, {"run_id": run_id, "done": job_id})
 
 
 def hand_out(connection: Connection, run_id: UUID, at: datetime) -> tuple[JobExecutionRequest, ...]:
@@ -98,9 +104,10 @@ def hand_out(connection: Connection, run_id: UUID, at: datetime) -> tuple[JobExe
         run_id: The pipeline execution.
         at: The time.
     """
-    ready = connection.execute(_READY, {"run_id": run_id}).all()
+    values = {"run_id": run_id, "at": at}
+    ready = _READY.run(connection, values)
     if ready:
-        connection.execute(_HAND_OUT, [{"key": row.id, "queued_at": at} for row in ready])
+        _HAND_OUT.run(connection, values)
     return tuple(map(_request, ready))
 
 
@@ -117,20 +124,20 @@ def unheard(connection: Connection, after: UUID | None, limit: int) -> tuple[Job
         rows = connection.execute(_UNHEARD, key)
     else:
         rows = connection.execute(_UNHEARD_AFTER, {**key, "after": after})
-    return tuple(map(_request, rows))
+    return tuple(_request(row._mapping) for row in rows)
 
 
-def _request(row: Any) -> JobExecutionRequest:
+def _request(row: Mapping[Any, Any]) -> JobExecutionRequest:
     return JobExecutionRequest(
-        job_execution_id=row.id,
-        stage_execution_id=row.stage_execution_id,
-        job_id=row.job_id,
-        job_name=row.name,
-        repo=row.repo_url,
-        commit_hash=row.commit_hash,
-        is_local=row.is_local,
-        docker_image=row.docker_image,
-        commands=tuple(row.script),
-        working_dir=row.working_dir,
-        artifacts=tuple(row.artifacts),
+        job_execution_id=row["id"],
+        stage_execution_id=row["stage_execution_id"],
+        job_id=row["job_id"],
+        job_name=row["name"],
+        repo=row["repo_url"],
+        commit_hash=row["commit_hash"],
+        is_local=row["is_local"],
+        docker_image=row["docker_image"],
+        commands=tuple(row["script"]),
+        working_dir=row["working_dir"],
+        artifacts=tuple(row["artifacts"]),
     )

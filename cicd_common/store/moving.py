@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import Connection, Table, bindparam, func, select, update
 
 from ..api.request import JobExecutionRequest, JobStatusUpdate
@@ -20,16 +20,20 @@ from ..enums import ExecutionStatus
 from ..model import Span, StatusCounts, UpdateOutcome
 from ..model.status import counted_status
 from ..model.update import join
+from .batch import Change, change, put_all
 from .errors import unknown_execution, unknown_job
 from .handing_out import hand_out, release
-from .outputs import put_chunk
+from .hot import Hot
+from .outputs import chunk_of, is_stored
 from .progress import SPAN, run_values, span_of, span_values
 from .rows import columns_for
-from .tables import IS_WAITING, dependencies, job_executions, jobs, pipeline_executions, stage_executions
+from .tables import IS_WAITING, dependencies, job_executions, jobs, logs, pipeline_executions, stage_executions
 
 __all__ = ["Applied", "apply", "cancel"]
 
 _RUNNING = (ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
+# The columns of a job that updates move.
+_MOVING = ("status", "start_time", "completion_time", "exit_code", "last_sequence")
 
 
 @frozen(kw_only=True)
@@ -53,7 +57,16 @@ class Applied:
 
 @frozen
 class _State:
-    """A job with its parents, all locked."""
+    """A job with its parents, all locked.
+
+    Attributes:
+        job: The job.
+        run_id: The id of the pipeline execution.
+        stage: The span of the stage execution.
+        run: The span of the pipeline execution.
+        canceled_at: When canceling was asked for; none if it was not.
+        is_needed: Whether other jobs depend on it.
+    """
 
     job: JobExecutionDTO
     run_id: UUID
@@ -61,6 +74,11 @@ class _State:
     run: Span
     canceled_at: datetime | None
     is_needed: bool
+
+    @property
+    def counted(self) -> ExecutionStatus:
+        """What the job counts as in its stage."""
+        return counted_status(self.job.status, self.job.allow_failure)
 
 
 # --- statements ------------------------------------------------------------------------------------------------
@@ -72,7 +90,7 @@ def _span(table: Table, prefix: str) -> list[Any]:
 
 _JOB = columns_for(JobExecutionDTO, job_executions)
 # The order of what is locked is that of the list: the run comes first.
-_LOCK_JOB = (
+_LOCK_JOB = Hot(
     select(
         *_JOB,
         stage_executions.c.pipeline_execution_id.label("run_id"),
@@ -94,10 +112,6 @@ _LOCK_RUN = (
     .where(pipeline_executions.c.id == bindparam("run_id"))
     .with_for_update(key_share=True)
 )
-_PUT: dict[Table, Any] = {
-    table: update(table).where(table.c.id == bindparam("key"))
-    for table in (job_executions, stage_executions, pipeline_executions)
-}
 _OF_RUN = job_executions.c.stage_execution_id.in_(
     select(stage_executions.c.id).where(stage_executions.c.pipeline_execution_id == bindparam("run_id"))
 )
@@ -131,55 +145,60 @@ def apply(connection: Connection, update: JobStatusUpdate, at: datetime) -> Appl
         UnknownJobExecutionError: There is no such job.
     """
     state = _locked(connection, update.job_execution_id)
-    clashes = not put_chunk(connection, update)
     job, outcome = join(state.job, update)
+    moved = state if job is state.job else _moved(state, job)
+    is_new = put_all(connection, _changes(state, moved), logs, chunk_of(update))
     return Applied(
         outcome=outcome,
         status=job.status,
         stop=state.canceled_at is not None and not job.status.is_terminal,
-        clashes=clashes,
-        jobs=() if job is state.job else _put(connection, state, job, at),
+        clashes=not (is_new or is_stored(connection, update)),
+        jobs=_follow(connection, state, moved, at),
     )
 
 
 def _locked(connection: Connection, job_execution_id: UUID) -> _State:
-    row = connection.execute(_LOCK_JOB, {"job_execution_id": job_execution_id}).one_or_none()
-    if row is None:
+    rows = _LOCK_JOB.run(connection, {"job_execution_id": job_execution_id})
+    if not rows:
         raise unknown_job(job_execution_id)
-    job = JobExecutionDTO(**{column.name: row._mapping[column.name] for column in _JOB})
-    return _State(job, row.run_id, span_of(row, "stage_"), span_of(row, "run_"), row.canceled_at, row.is_needed)
+    (row,) = rows
+    job = JobExecutionDTO(**{column.name: row[column.name] for column in _JOB})
+    stage, run = span_of(row, "stage_"), span_of(row, "run_")
+    return _State(job, row["run_id"], stage, run, row["canceled_at"], row["is_needed"])
 
 
-def _put(connection: Connection, state: _State, job: JobExecutionDTO, at: datetime) -> tuple[JobExecutionRequest, ...]:
-    """Store a job that has changed, with all that follows from it."""
-    was = counted_status(state.job.status, job.allow_failure)
-    now = counted_status(job.status, job.allow_failure)
-    _put_job(connection, job)
-    stage = state.stage.after(was, now, job.start_time, job.completion_time)
-    run = state.run if stage == state.stage else _put_parents(connection, state, stage)
-    if was is now or not now.is_terminal:
-        return ()
-    if now is not ExecutionStatus.SUCCESS:
-        _halt(connection, state.run_id, run, state.canceled_at)
-        return ()
-    if state.is_needed:
-        release(connection, state.run_id, job.job_id)
-    if state.is_needed or stage.counts.status is ExecutionStatus.SUCCESS:
-        return hand_out(connection, state.run_id, at)
-    return ()
-
-
-def _put_job(connection: Connection, job: JobExecutionDTO) -> None:
-    names = ("status", "start_time", "completion_time", "exit_code", "last_sequence")
-    connection.execute(_PUT[job_executions], {"key": job.id, **{name: getattr(job, name) for name in names}})
-
-
-def _put_parents(connection: Connection, state: _State, stage: Span) -> Span:
-    connection.execute(_PUT[stage_executions], {"key": state.job.stage_execution_id, **span_values(stage)})
+def _moved(state: _State, job: JobExecutionDTO) -> _State:
+    """The state after the job has changed."""
+    counted = counted_status(job.status, job.allow_failure)
+    stage = state.stage.after(state.counted, counted, job.start_time, job.completion_time)
     run = state.run.after(state.stage.counts.status, stage.counts.status, stage.start, stage.end)
-    if run != state.run:
-        connection.execute(_PUT[pipeline_executions], {"key": state.run_id, **run_values(run, state.canceled_at)})
-    return run
+    return evolve(state, job=job, stage=stage, run=run)
+
+
+def _changes(was: _State, now: _State) -> list[Change]:
+    changes = []
+    if now.job is not was.job:
+        changes.append(Change(job_executions, now.job.id, {name: getattr(now.job, name) for name in _MOVING}))
+    if now.stage != was.stage:
+        changes.append(Change(stage_executions, now.job.stage_execution_id, span_values(now.stage)))
+    if now.run != was.run:
+        changes.append(Change(pipeline_executions, now.run_id, run_values(now.run, now.canceled_at)))
+    return changes
+
+
+def _follow(connection: Connection, was: _State, now: _State, at: datetime) -> tuple[JobExecutionRequest, ...]:
+    """Do what follows from a job's new status: hand out what waited for it, or cancel what is not to run any more."""
+    status = now.counted
+    if status is was.counted or not status.is_terminal:
+        return ()
+    if status is not ExecutionStatus.SUCCESS:
+        _halt(connection, now.run_id, now.run, now.canceled_at)
+        return ()
+    if now.is_needed:
+        release(connection, now.run_id, now.job.job_id)
+    if now.is_needed or now.stage.counts.status is ExecutionStatus.SUCCESS:
+        return hand_out(connection, now.run_id, at)
+    return ()
 
 
 # --- halting ---------------------------------------------------------------------------------------------------
@@ -202,10 +221,10 @@ def cancel(connection: Connection, execution_id: UUID, at: datetime) -> tuple[Jo
     row = connection.execute(_LOCK_RUN, {"run_id": execution_id}).one_or_none()
     if row is None:
         raise unknown_execution(execution_id)
-    if span_of(row).counts.status.is_terminal:
+    if span_of(row._mapping).counts.status.is_terminal:
         return ()
     if row.canceled_at is None:
-        _halt(connection, execution_id, span_of(row), at)
+        _halt(connection, execution_id, span_of(row._mapping), at)
     rows = connection.execute(_TO_STOP, {"run_id": execution_id})
     return tuple(JobExecutionResponse(job_execution_id=each.id, status=each.status) for each in rows)
 
@@ -214,12 +233,12 @@ def _halt(connection: Connection, run_id: UUID, run: Span, canceled_at: datetime
     """Cancel every job of a run that was not handed out, and store its span and when canceling was asked for."""
     stages = []
     for row in connection.execute(_WAITING_STAGES, {"run_id": run_id}):
-        was = span_of(row)
+        was = span_of(row._mapping)
         now = Span(was.counts + StatusCounts(pending=-row.waiting, canceled=row.waiting), was.start, was.end)
         run = run.after(was.counts.status, now.counts.status, now.start, now.end)
-        stages.append({"key": row.id, **span_values(now)})
+        stages.append(Change(stage_executions, row.id, span_values(now)))
     if stages:
         connection.execute(_CANCEL_WAITING, {"run_id": run_id})
-        connection.execute(_PUT[stage_executions], stages)
-    values = {"key": run_id, "canceled_at": canceled_at, **run_values(run, canceled_at)}
-    connection.execute(_PUT[pipeline_executions], values)
+    change(connection, stage_executions, stages)
+    values = {"canceled_at": canceled_at, **run_values(run, canceled_at)}
+    change(connection, pipeline_executions, [Change(pipeline_executions, run_id, values)])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from ..api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
 from ..model import LogText
-from .rows import insert_new, put
+from .rows import put
 from .tables import artifacts, logs, name_key
 
-__all__ = ["artifacts_of", "log_of", "put_artifacts", "put_chunk"]
+__all__ = ["artifacts_of", "chunk_of", "is_stored", "log_of", "put_artifacts"]
 
 _JOB_ID: BindParameter[UUID] = bindparam("job")
 _CHUNK = select(logs.c.text).where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence == bindparam("number"))
@@ -30,21 +31,24 @@ _ARTIFACTS = (
 _ARTIFACTS_AFTER = _ARTIFACTS.where(artifacts.c.path_key > bindparam("after"))
 
 
-def put_chunk(connection: Connection, update: JobStatusUpdate) -> bool:
-    """Store the output that came with an update, empty or not: a sequence that is missing is a gap in the log.
+def chunk_of(update: JobStatusUpdate) -> dict[str, Any]:
+    """The row of the output that came with an update, empty or not: a sequence that is missing is a gap in the log.
+
+    Args:
+        update: The update.
+    """
+    return {"job_execution_id": update.job_execution_id, "sequence": update.sequence, "text": update.logs}
+
+
+def is_stored(connection: Connection, update: JobStatusUpdate) -> bool:
+    """Whether the output that came with an update is what is stored for its sequence.
 
     Of two texts for one sequence the first one stands.
 
     Args:
         connection: In a transaction that has locked the job.
-        update: The update.
-
-    Returns:
-        Whether there was no other text for its sequence.
+        update: An update for whose sequence there is a text.
     """
-    row = {"job_execution_id": update.job_execution_id, "sequence": update.sequence, "text": update.logs}
-    if insert_new(connection, logs, row):
-        return True
     key = {"job": update.job_execution_id, "number": update.sequence}
     return bool(connection.execute(_CHUNK, key).scalar_one() == update.logs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,16 +17,15 @@ SPAN = (*_COUNTS, "start_time", "end_time")
 """The columns that a span is read from."""
 
 
-def span_of(row: Any, prefix: str = "") -> Span:
+def span_of(row: Mapping[Any, Any], prefix: str = "") -> Span:
     """The span of a parent.
 
     Args:
         row: A row with the columns of `SPAN`.
         prefix: What their names begin with.
     """
-    values = row._mapping
-    counts = StatusCounts(**{name: values[prefix + name] for name in _COUNTS})
-    return Span(counts, values[f"{prefix}start_time"], values[f"{prefix}end_time"])
+    counts = StatusCounts(**{name: row[prefix + name] for name in _COUNTS})
+    return Span(counts, row[f"{prefix}start_time"], row[f"{prefix}end_time"])
 
 
 def span_values(span: Span) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from attrs import fields
 from sqlalchemy import Column, Connection, Table, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["columns_for", "insert_new", "put", "row_of"]
+__all__ = ["columns_for", "insert_if_new", "insert_new", "put", "row_of"]
 
 _INSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
@@ -47,11 +47,17 @@ def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> 
     Returns:
         Whether there was none.
     """
-    return connection.execute(_insert_new(connection.dialect.name, table), row).first() is not None
+    return connection.execute(insert_if_new(connection.dialect.name, table), row).first() is not None
 
 
 @cache
-def _insert_new(dialect: str, table: Table) -> Any:
+def insert_if_new(dialect: str, table: Table) -> Any:
+    """The statement that inserts a row if there is none of its key, and returns one if there was none.
+
+    Args:
+        dialect: The name of the database's dialect.
+        table: The table.
+    """
     return _INSERTS[dialect](table).on_conflict_do_nothing().returning(literal_column("1"))
 
 

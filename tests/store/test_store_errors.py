@@ -20,7 +20,7 @@ from cicd_common.api.request import (
     ReportRequest,
 )
 from cicd_common.errors import UnknownJobError, UnknownNameError
-from cicd_common.model import Job, Pipeline, Stage
+from cicd_common.model import Job, Pipeline, Stage, UpdateOutcome
 from cicd_common.store import (
     BusyError,
     DefinitionError,
@@ -36,6 +36,7 @@ from cicd_common.store import (
     UrlError,
 )
 from cicd_common.store.failures import failure
+from cicd_common.store.hot import Compiled
 from cicd_common.store.tables import SCHEMA_VERSION
 
 psycopg = pytest.importorskip("psycopg")
@@ -192,6 +193,29 @@ class TestUnavailable:
                 store.pipeline(pipeline.id)
             assert store.start(pipeline).execution.run_number == 1
 
+    def test_connection_lost_in_an_update(self, postgres_schema, monkeypatch):
+        """So it is in what the driver is told without SQLAlchemy; and there, too, nothing half-done stays."""
+        with_values = Compiled.with_values
+
+        def end_before_writing(self, values):
+            if "INSERT" in self.sql:
+                monkeypatch.undo()
+                end(postgres_schema, pid)
+            return with_values(self, values)
+
+        with ExecutionStore(postgres_schema) as store:
+            (job,) = store.start(with_own_ids(PIPELINE)).jobs
+            with store._database.look() as connection:
+                pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+            monkeypatch.setattr(Compiled, "with_values", end_before_writing)
+            update = told(job.job_execution_id, logs="secret")
+            with pytest.raises(UnavailableError) as caught:
+                store.apply(update)
+            assert "secret" not in str(caught.value)
+            assert store.job_status(job.job_execution_id).status is ExecutionStatus.PENDING
+            assert store.logs(job.job_execution_id).chunks == ()
+            assert store.apply(update).outcome is UpdateOutcome.APPLIED
+
 
 def with_own_ids(pipeline):
     stages = [
@@ -199,6 +223,14 @@ def with_own_ids(pipeline):
         for stage in pipeline.stages
     ]
     return evolve(pipeline, id=uuid4(), stages=tuple(stages))
+
+
+def end(url, pid):
+    """Have the server end a connection."""
+    engine = create_engine(url)
+    with engine.begin() as other:
+        other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+    engine.dispose()
 
 
 class ended_at:  # noqa: N801 - used as a function
@@ -213,11 +245,7 @@ class ended_at:  # noqa: N801 - used as a function
     def end(self, connection, _cursor, statement, *_):
         if statement.startswith(self.statement):
             self.__exit__()
-            pid = connection.connection.driver_connection.info.backend_pid
-            engine = create_engine(self.url)
-            with engine.begin() as other:
-                other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
-            engine.dispose()
+            end(self.url, connection.connection.driver_connection.info.backend_pid)
 
     def __exit__(self, *_):
         if event.contains(Engine, "before_cursor_execute", self.end):
@@ -228,12 +256,16 @@ class TestBusy:
     def test_others_write(self, url):
         """Who waits in vain for others gets an error of its own, and may try again."""
         with ExecutionStore(url) as store, ExecutionStore(url, timeout=0.2) as hasty:
-            run = store.start(PIPELINE).execution.execution_id
+            started = store.start(PIPELINE)
+            run, update = started.execution.execution_id, told(started.jobs[0].job_execution_id)
             with store._database.write() as connection:
                 connection.execute(text("UPDATE pipeline_executions SET is_local = is_local"))
                 with pytest.raises(BusyError):
                     hasty.cancel(run)
+                with pytest.raises(BusyError):
+                    hasty.apply(update)
                 assert hasty.status(run).status is ExecutionStatus.PENDING
+            assert hasty.apply(update).outcome is UpdateOutcome.APPLIED
             assert hasty.cancel(run)
 
     def test_others_read(self, tmp_path):
