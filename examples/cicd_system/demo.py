@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import click
+
+from cicd_common.api.request import ReportRequest
+from cicd_common.model import Job, Pipeline
+from cicd_common.store import ExecutionStore
+
+from .cli.definition import DefinitionFileError, read_definition
+from .cli.repository import completed
+from .cli.showing import visible
 
 __all__ = ["main"]
 
 _ROOT = Path(__file__).parents[2]
 _WORKERS = 2
 _PATIENCE = 60  # Seconds until what was started has to be ready.
-_GRACE = 15  # Seconds that what was started may take to end.
+_GRACE = 5  # Seconds that what was started may take to end, each time that it is told to.
 
 
 class StartError(Exception):
@@ -65,11 +76,12 @@ class _Part:
 
     def wait(self) -> None:
         """Wait for its end, and bring it about if it takes too long."""
-        try:
-            self._process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        for grace, hasten in ((_GRACE, self._process.terminate), (_GRACE, self._process.kill)):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+                return
+            hasten()  # A Worker is told twice to leave the job that it runs.
+        self._process.wait()
 
 
 @click.command()
@@ -79,23 +91,62 @@ class _Part:
 def main(file: Path | None, postgres: str | None, broker: str | None) -> None:
     """Run a pipeline, by default this project's own, on a system that is started for it and leaves nothing behind."""
     file = (file or _ROOT / "examples" / "pipelines" / "cicd-common.yaml").absolute()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     with TemporaryDirectory(prefix="cicd-demo-") as directory:
         try:
             code = _show(file, Path(directory), postgres, broker)
         except StartError as error:
             click.echo(error, err=True)
             code = 1
+        except KeyboardInterrupt:
+            code = 130
     sys.exit(code)
+
+
+def _leave(number: int, _: object) -> None:
+    sys.exit(128 + number)  # All that was started is ended on the way.
 
 
 def _show(file: Path, directory: Path, postgres: str | None, broker: str | None) -> int:
     environment = _environment(directory, postgres, broker)
+    try:
+        pipeline = read_definition(file, completed(file))
+    except DefinitionFileError as error:
+        click.echo(visible(str(error)), err=True)
+        return 2
     with _system(directory, environment) as url:
         cicd = _Cli(environment | {"CICD_BACKEND": url})
         code = cicd("run", str(file))
-        cicd("report", _name(file))
+        if code in (0, 1):  # It has come to an end.
+            cicd("report", pipeline.name)
+            for stage in pipeline.stages:
+                cicd("report", pipeline.name, "--stage", stage.name)
+            _show_artifacts(pipeline, environment["CICD_STORE"])
         return code
+
+
+def _show_artifacts(pipeline: Pipeline, store_url: str) -> None:
+    """List what the jobs have left. No report of the contract has it, so the store is asked."""
+    with ExecutionStore(store_url) as store:
+        for stage in pipeline.stages:
+            for job in filter(_leaves_files, stage.jobs):
+                asked = ReportRequest(pipeline_name=pipeline.name, stage_name=stage.name, job_name=job.name, limit=1000)
+                # A store that others use, too, may have runs of higher numbers, of other definitions of the name.
+                started = [record for record in store.report(asked).executions if record.start_time is not None]
+                for record in sorted(started, key=_start)[-1:]:
+                    for artifact in store.artifacts(record.execution_id):
+                        said = f"{artifact.path}, {artifact.size} bytes, sha256 {artifact.sha256}"
+                        click.echo(visible(f"\nartifact of {job.name}: {said}"))
+
+
+def _leaves_files(job: Job) -> bool:
+    return bool(job.artifacts)
+
+
+def _start(record: Any) -> datetime:
+    start: datetime = record.start_time
+    return start
 
 
 class _Cli:
@@ -104,18 +155,15 @@ class _Cli:
 
     def __call__(self, *arguments: str) -> int:
         """Run a command of the CLI as a person would, in the foreground; its exit code."""
-        click.secho(f"\n$ python -m cicd_system.cli {' '.join(arguments)}", bold=True)
+        click.secho(visible(f"\n$ python -m cicd_system.cli {shlex.join(arguments)}"), bold=True)
         process = subprocess.Popen([sys.executable, "-m", "cicd_system.cli", *arguments], env=self._environment)
-        while True:
-            # Ctrl-C reaches the CLI by itself, which then asks what it means.
-            with contextlib.suppress(KeyboardInterrupt):
-                return process.wait()
-
-
-def _name(file: Path) -> str:
-    from .cli.definition import read_definition
-
-    return read_definition(file, repo_url="").name
+        try:
+            while True:
+                # Ctrl-C reaches the CLI by itself, which then asks what it means.
+                with contextlib.suppress(KeyboardInterrupt):
+                    return process.wait()
+        finally:
+            process.terminate()  # If it still runs, this ends before it.
 
 
 def _environment(directory: Path, postgres: str | None, broker: str | None) -> dict[str, str]:

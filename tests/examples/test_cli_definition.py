@@ -78,7 +78,7 @@ def path(tmp_path_factory):
 
 def read(path: Path, content: str | bytes) -> Pipeline:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_definition(path, repo_url="/repo")
+    return read_definition(path, lambda data: {"repo_url": "/repo", **data})
 
 
 def problems(path: Path, content: str | bytes) -> list[str]:
@@ -179,7 +179,7 @@ CASES = {
             "3:50: /stages/0/jobs/0/scripts: expected no key of this name; script may be meant",
             "3:64: /stages/0/jobs/0/id: expected no key of this name; ids come from the content",
             (
-                "3:71: /stages/0/jobs/0/dependencies/0: expected job j to depend on jobs of this pipeline, which has no"
+                "3:86: /stages/0/jobs/0/dependencies/0: expected job j to depend on jobs of this pipeline, which has no"
                 " job k"
             ),
         ],
@@ -339,7 +339,7 @@ TEXTS = st.one_of(
 def attempt(path: Path, content: bytes) -> Pipeline | DefinitionFileError:
     path.write_bytes(content)
     try:
-        return read_definition(path, repo_url="/repo")
+        return read_definition(path, lambda data: {"repo_url": "/repo", **data})
     except DefinitionFileError as error:
         return error
 
@@ -382,7 +382,7 @@ BASIC = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), 
 
 
 @given(value=st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), BASIC),
+    st.one_of(st.none(), st.booleans(), st.integers(-(10**17), 10**17), st.floats(allow_nan=False, allow_infinity=False), BASIC),
     lambda parts: st.one_of(st.lists(parts, max_size=4), st.dictionaries(BASIC, parts, max_size=4)),
     max_leaves=20,
 ))  # fmt: skip

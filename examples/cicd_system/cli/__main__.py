@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import click
 from rich.live import Live
+from rich.table import Table
 
 from cicd_common import ContractError, ExecutionStatus
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
-from cicd_common.api.response import PipelineExecutionResponse
+from cicd_common.api.response import JobExecutionRecord, PipelineExecutionResponse
 from cicd_common.logging import configure
 from cicd_common.model import Pipeline
 
 from .client import BackendError, Client
 from .definition import DefinitionFileError, read_definition
-from .following import Snapshot, failed_logs, follow
+from .following import Snapshot, failed_jobs, follow
+from .repository import RepositoryError, commit_of, completed
 from .showing import changes, console, now, report_table, run_table, visible
 
 _FAILED, _BAD_FILE, _NO_BACKEND, _LEFT = 1, 2, 3, 130
 _LAST_LINES = 20
+_FOLLOWING = 300  # For how many seconds a Backend may be away while a run is followed.
 
 _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
@@ -36,7 +40,7 @@ _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_
 @click.option(
     "--backend", envvar="CICD_BACKEND", show_envvar=True, default="http://127.0.0.1:8000", help="Where the Backend is."
 )
-@click.option("--patience", default=30.0, help="For how many seconds to ask a Backend that does not answer.")
+@click.option("--patience", default=10.0, help="For how many seconds to ask a Backend that does not answer.")
 @click.pass_context
 def main(context: click.Context, backend: str, patience: float) -> None:
     """Start pipelines, follow them, and look at what they did.
@@ -46,7 +50,14 @@ def main(context: click.Context, backend: str, patience: float) -> None:
     """
     token = os.environ.get("CICD_TOKEN") or None
     configure(service="cli", level="WARNING", secrets=[token] if token else [])
-    context.obj = context.with_resource(Client(backend, token, patience=patience))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that a terminal is left in order.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # What the terminal has no characters for.
+    try:
+        context.obj = context.with_resource(Client(backend, token, patience=patience))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 # --- definitions ------------------------------------------------------------------------------------------------
@@ -58,7 +69,7 @@ def check(file: Path) -> None:
     """Say what is wrong with a definition, with line and column."""
     pipeline = _read(file)
     jobs = sum(len(stage.jobs) for stage in pipeline.stages)
-    click.echo(f"{file}: pipeline {visible(pipeline.name)}, {len(pipeline.stages)} stages, {jobs} jobs")
+    click.echo(visible(f"{file}: pipeline {pipeline.name}, {len(pipeline.stages)} stages, {jobs} jobs"))
 
 
 @main.command()
@@ -68,24 +79,15 @@ def plan(file: Path) -> None:
     click.echo(visible(str(_read(file).plan())))
 
 
-def _read(file: Path) -> Pipeline:
+def _read(file: Path, repo: str | None = None, branch: str | None = None) -> Pipeline:
     try:
-        return read_definition(file, repo_url=_repository(file))
+        return read_definition(file, completed(file, repo, branch))
     except DefinitionFileError as error:
         click.echo(visible(str(error)), err=True)
         sys.exit(_BAD_FILE)
     except OSError as error:
-        click.echo(f"{file}: {error.strerror}", err=True)
+        click.echo(visible(f"{file}: {error.strerror}"), err=True)
         sys.exit(_BAD_FILE)
-
-
-def _repository(file: Path) -> str:
-    """The repository around a file; where there is none, its directory."""
-    directory = file.absolute().parent
-    asked = subprocess.run(
-        ["git", "-C", str(directory), "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() or str(directory)
 
 
 # --- runs -------------------------------------------------------------------------------------------------------
@@ -93,45 +95,62 @@ def _repository(file: Path) -> str:
 
 @main.command()
 @_FILE
-@click.option("--repo", help="The repository to run on, as a directory or a URL; by default that of the definition.")
-@click.option("--commit", help="The commit to run on; by default the last one.")
-@click.option("--branch", help="The branch to run on; by default that of the definition.")
-@click.option("--local", is_flag=True, help="Run on the files as they are, not as they were committed.")
+@click.option("--repo", help="The repository, as a directory or a URL.  [default: see above]")
+@click.option("--commit", help="The commit to run on.  [default: the last one of the branch]")
+@click.option("--branch", help="The branch to run on.  [default: see above]")
+@click.option("--local/--no-local", help="Run on the files as they are, not as they were committed.")
 @click.pass_obj
 def run(client: Client, file: Path, repo: str | None, commit: str | None, branch: str | None, local: bool) -> None:
-    """Start a run, and follow it to its end."""
-    pipeline = _read(file)
+    """Start a run, and follow it to its end.
+
+    The repository and the branch are those that the definition names. Where it names none, they are the git repository
+    around the file, and the branch that is checked out there. All jobs run on one commit.
+
+    Ctrl-C asks whether to cancel the run; without a terminal the run goes on. Either way the exit code is 130 if it
+    goes on.
+    """
+    pipeline = _read(file, repo, branch)
     with _problems():
         request = PipelineExecutionRequest(
             request_id=uuid4(),
-            repo=repo or pipeline.repo_url,
-            branch=branch or pipeline.branch,
-            commit_hash=commit,
+            repo=pipeline.repo_url,
+            branch=pipeline.branch,
+            commit_hash=None if local else commit_of(pipeline.repo_url, pipeline.branch, commit),
             pipeline=pipeline,
             is_local=local,
         )
-        started = client.execute(request)
+        started = _started(client, request)
         click.echo(f"run {started.run_number} of {visible(pipeline.name)}: {started.execution_id}")
+        client = client.patient(_FOLLOWING)
         snapshot = _followed(client, pipeline, started)
-        for name, text in failed_logs(client, pipeline, started, snapshot):
-            _show_end(name, text)
+        for name, record in failed_jobs(client, pipeline, started, snapshot):
+            _show_end(name, record)
     sys.exit(0 if snapshot.run.status is ExecutionStatus.SUCCESS else _FAILED)
 
 
+def _started(client: Client, request: PipelineExecutionRequest) -> PipelineExecutionResponse:
+    try:
+        return client.execute(request)
+    except KeyboardInterrupt:
+        click.echo("interrupted; it is not known whether the run has started", err=True)
+        sys.exit(_LEFT)
+
+
 def _followed(client: Client, pipeline: Pipeline, started: PipelineExecutionResponse) -> Snapshot:
-    """The run at its end. When interrupted, ask what is to become of it."""
-    while True:
+    """The run at its end. When interrupted, ask what is to become of it; when interrupted again, leave it."""
+    with suppress(KeyboardInterrupt):
         try:
             return _follow(client, pipeline, started)
         except KeyboardInterrupt:
-            if not _wants_to_cancel():
-                click.echo(f"it goes on; to see how: status {started.execution_id}", err=True)
-                sys.exit(_LEFT)
-            client.cancel(started.execution_id)
+            if _wants_to_cancel():
+                client.cancel(started.execution_id)
+                return _follow(client, pipeline, started)
+    click.echo(f"it goes on; to see how: status {started.execution_id}", err=True)
+    sys.exit(_LEFT)
 
 
 def _wants_to_cancel() -> bool:
-    if not sys.stdin.isatty():
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     try:
         return click.confirm("\nCancel the run? Otherwise it goes on.", err=True)
@@ -149,9 +168,14 @@ def _follow(client: Client, pipeline: Pipeline, started: PipelineExecutionRespon
             _echo(changes(last, snapshot))
             last = snapshot
         return last
-    with Live(run_table(last, now()), console=out) as live:
-        for last in snapshots:
-            live.update(run_table(last, now()))
+
+    def view() -> Table:
+        note = "the Backend does not answer; asking again" if client.is_silent else ""
+        return run_table(last, now(), height=out.height, note=note)
+
+    with Live(get_renderable=view, console=out):
+        for snapshot in snapshots:
+            last = snapshot
     return last
 
 
@@ -160,10 +184,10 @@ def _echo(lines: Iterator[str]) -> None:
         click.echo(line)
 
 
-def _show_end(name: str, text: str) -> None:
-    lines = visible(text).splitlines()
-    more = f", the last {_LAST_LINES} of {len(lines)} lines" if len(lines) > _LAST_LINES else ""
-    click.echo(f"\n--- {visible(name)} failed{more}")
+def _show_end(name: str, record: JobExecutionRecord) -> None:
+    lines = visible(record.logs).splitlines()
+    more = f", the last {_LAST_LINES} of {len(lines)} lines; all: logs {record.execution_id}"
+    click.echo(f"\n--- {visible(name)} failed{more if len(lines) > _LAST_LINES else ''}")
     _echo(iter(lines[-_LAST_LINES:]))
 
 
@@ -199,11 +223,12 @@ def _show_status(response: PipelineExecutionResponse) -> None:
 def logs(client: Client, job_execution_id: UUID, follows: bool) -> None:
     """Show the output of a job. Its id is in the report on it."""
     after = 0
-    shown = visible if sys.stdout.isatty() else str
+    if follows:
+        client = client.patient(_FOLLOWING)
     with _problems():
         while True:
             for page in client.log_pages(job_execution_id, after):
-                click.echo(shown(page.logs), nl=False)
+                click.echo(visible(page.logs), nl=False)
                 after = page.last_sequence
             if not follows or page.status.is_terminal:
                 return
@@ -233,7 +258,8 @@ def report(
         wanted = None if status_ is None else ExecutionStatus[status_]
         request = ReportRequest(pipeline_name=pipeline, stage_name=stage, job_name=job, status=wanted, **rest)
         if format_ == "json":
-            click.echo(client.report_bytes(request))
+            # To the byte what the contract says, and readable on a terminal.
+            click.echo(client.report_bytes(request), nl=sys.stdout.isatty())
             return
         page = client.report(request)
         console().print(report_table(page))
@@ -246,7 +272,7 @@ def _problems() -> Iterator[None]:
     """Say in one message what is wrong, and end."""
     try:
         yield
-    except ContractError as error:
+    except (ContractError, RepositoryError) as error:
         click.echo(visible(str(error)), err=True)
         sys.exit(_BAD_FILE)
     except BackendError as error:

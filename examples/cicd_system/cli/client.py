@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -11,7 +12,7 @@ import httpx
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay
 from tenacity.wait import wait_exponential_jitter
 
-from cicd_common import converter
+from cicd_common import ContractError, converter
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
 from cicd_common.api.response import (
     JobReportResponse,
@@ -32,6 +33,10 @@ _REPORTS: dict[str, Any] = {
 }
 
 
+# Who answers so may answer otherwise a little later.
+_PASSING = (408, 425, 429, 502, 503, 504)
+
+
 class BackendError(Exception):
     """The Backend does not answer, or refuses. The text says what it said."""
 
@@ -47,13 +52,33 @@ class Client:
         url: Where the Backend is.
         token: The bearer token; none if it asks for none.
         patience: For how many seconds to ask again.
+
+    Attributes:
+        is_silent: Whether the last question has no answer yet.
+
+    Raises:
+        ValueError: The URL is none of HTTP, or the token is none that a header can hold.
     """
 
-    def __init__(self, url: str, token: str | None, *, patience: float = 30) -> None:
+    def __init__(self, url: str, token: str | None, *, patience: float = 10) -> None:
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            raise ValueError("expected printable characters of ASCII without blanks in the token")
+        _check(url)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=10)
         self._url = url
         self._patience = patience
+        self.is_silent = False
+
+    def patient(self, patience: float) -> Self:
+        """The same with more patience; it is closed with this one.
+
+        Args:
+            patience: For how many seconds to ask again, at least.
+        """
+        other = copy.copy(self)
+        other._patience = max(patience, self._patience)
+        return other
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +100,7 @@ class Client:
 
     def report(self, request: ReportRequest) -> Any:
         """A page of a report, of the type of its level."""
-        return converter.loads(self.report_bytes(request), _REPORTS[request.level])
+        return _loads(self.report_bytes(request), _REPORTS[request.level])
 
     def report_bytes(self, request: ReportRequest) -> bytes:
         """A page of a report as it came."""
@@ -100,7 +125,7 @@ class Client:
             after = page.last_sequence
 
     def _read(self, method: str, path: str, type: type[T], **arguments: Any) -> T:
-        return converter.loads(self._ask(method, path, **arguments).content, type)
+        return _loads(self._ask(method, path, **arguments).content, type)
 
     def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         retrying = Retrying(
@@ -118,12 +143,32 @@ class Client:
         try:
             response = self._http.request(method, path, headers=headers, **arguments)
         except httpx.TransportError as error:
+            self.is_silent = True
             raise _Passing(f"no Backend answers at {self._url}: {type(error).__name__}") from None
-        if response.status_code in (502, 503, 504):
+        except httpx.RequestError as error:
+            raise BackendError(f"no Backend answers at {self._url}: {type(error).__name__}") from None
+        self.is_silent = response.status_code in _PASSING
+        if self.is_silent:
             raise _Passing(_said(response))
         if not response.is_success:
             raise BackendError(_said(response))
         return response
+
+
+def _check(url: str) -> None:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError("expected the Backend's URL to begin with http:// or https:// and a host")
+
+
+def _loads(content: bytes, type: type[T]) -> T:
+    try:
+        return converter.loads(content, type)
+    except ContractError:
+        raise BackendError(f"what answers is no Backend: expected a {type.__name__}") from None
 
 
 def _escaped(name: str) -> str:

@@ -7,7 +7,7 @@ all of it, with the repository and the branch, since what a store has under an i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,13 @@ class DefinitionFileError(Exception):
         return "\n".join([*lines, f"{self.path}: and {more} more problems"] if more else lines)
 
 
-def read_definition(path: Path, **defaults: Any) -> Pipeline:
+def read_definition(path: Path, complete: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Pipeline:
     """Read the definition of a pipeline.
 
     Args:
         path: The file.
-        **defaults: Fields of the pipeline that the file need not have.
+        complete: Adds what the file need not say, or what something else says: it is given the fields of the
+            pipeline as plain data, and returns them.
 
     Raises:
         DefinitionFileError: There is something wrong with it.
@@ -84,9 +85,8 @@ def read_definition(path: Path, **defaults: Any) -> Pipeline:
     data = placed.data
     if placed.is_whole:
         if isinstance(data, dict):
-            data = {**defaults, **data}
-        refused = _problems(data)
-        problems += _in_file(placed, data, refused)
+            data = complete(data)
+        problems += _in_file(placed, data, _problems(data))
         if not problems:
             return with_ids(converter.structure(data, Pipeline))
     raise DefinitionFileError(path, problems)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -24,8 +26,14 @@ _STYLES = {
     ExecutionStatus.FAILED: "bold red",
     ExecutionStatus.CANCELED: "magenta",
 }
-_MOST_JOBS = 12
-"""How many jobs of a stage are shown one by one."""
+# What says most comes first, where there is no room for all.
+_URGENCY = [
+    ExecutionStatus.FAILED,
+    ExecutionStatus.RUNNING,
+    ExecutionStatus.CANCELED,
+    ExecutionStatus.PENDING,
+    ExecutionStatus.SUCCESS,
+]
 
 
 def visible(text: str) -> str:
@@ -37,40 +45,43 @@ def visible(text: str) -> str:
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
-def run_table(snapshot: Snapshot, now: datetime) -> Table:
+def run_table(snapshot: Snapshot, now: datetime, *, height: int, note: str = "") -> Table:
     """A run at one moment, stage by stage and job by job.
 
     Args:
         snapshot: The run.
         now: The time, for how long what runs has taken.
+        height: For how many lines there is room; where there is too little, the jobs that say least are counted only.
+        note: What else there is to say.
     """
+    shown = _shown(snapshot, height)
     table = Table.grid(padding=(0, 2))
     table.add_row(Text(f"run {snapshot.run.run_number}"), _status(snapshot.run.status), _duration(snapshot.run, now))
     for stage in snapshot.run.stages:
         table.add_row(Text(f"  {visible(stage.stage_name)}"), _status(stage.status), _duration(stage, now))
-        for job in _shown(snapshot.jobs.get(stage.stage_name, ())):
+        jobs = snapshot.jobs.get(stage.stage_name, ())
+        chosen = [job for place, job in enumerate(jobs) if (stage.stage_name, place) in shown]
+        for job in chosen:
             table.add_row(Text(f"    {visible(job.job_name)}"), _status(job.status), _duration(job, now))
-        if (hidden := len(snapshot.jobs.get(stage.stage_name, ())) - _MOST_JOBS) > 0:
-            table.add_row(Text(f"    and {hidden} more", style="dim"), Text(_counts(snapshot, stage.stage_name)))
+        if len(chosen) < len(jobs):
+            table.add_row(Text(f"    {len(jobs)} jobs: {_counts(jobs)}", style="dim"))
+    if note:
+        table.add_row(Text(note, style="yellow"))
     return table
 
 
-def _shown(jobs: Iterable[Any]) -> list[Any]:
-    """Those that say most: what failed and what runs before all that waits or went well."""
-    order = [
-        ExecutionStatus.FAILED,
-        ExecutionStatus.RUNNING,
-        ExecutionStatus.CANCELED,
-        ExecutionStatus.PENDING,
-        ExecutionStatus.SUCCESS,
-    ]
-    jobs = list(jobs)
-    chosen = sorted(range(len(jobs)), key=lambda place: (order.index(jobs[place].status), place))[:_MOST_JOBS]
-    return [jobs[place] for place in sorted(chosen)]
+def _shown(snapshot: Snapshot, height: int) -> set[tuple[str, int]]:
+    """Which jobs are shown: stages and places in them."""
+    jobs = [(stage, place, job) for stage, jobs in snapshot.jobs.items() for place, job in enumerate(jobs)]
+    room = height - 2 - len(snapshot.run.stages)
+    if len(jobs) > room:
+        room = max(room - len(snapshot.jobs), 1)  # Each stage may need a line that counts.
+    jobs.sort(key=lambda each: _URGENCY.index(each[2].status))
+    return {(stage, place) for stage, place, _ in jobs[:room]}
 
 
-def _counts(snapshot: Snapshot, stage: str) -> str:
-    statuses = [job.status for job in snapshot.jobs[stage]]
+def _counts(jobs: Iterable[Any]) -> str:
+    statuses = [job.status for job in jobs]
     return ", ".join(f"{statuses.count(status)} {status.value}" for status in ExecutionStatus if status in statuses)
 
 
@@ -102,7 +113,7 @@ def report_table(report: PipelineReportResponse | StageReportResponse | JobRepor
         report: The page.
     """
     columns, row = _COLUMNS[type(report)]
-    table = Table()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("run", "status", *columns, "started", "took"):
         table.add_column(column)
     for record in report.executions:
@@ -149,5 +160,10 @@ def now() -> datetime:
 
 
 def console() -> Console:
-    """The standard output, on which nothing is markup or highlighted."""
-    return Console(markup=False, highlight=False, emoji=False)
+    """The standard output, on which nothing is markup or highlighted; drawn on only if it is a terminal.
+
+    Where it is none, lines are as long as they need to be, whatever the environment says of terminals.
+    """
+    is_terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    width = None if is_terminal else 10_000
+    return Console(markup=False, highlight=False, emoji=False, force_terminal=is_terminal, width=width)

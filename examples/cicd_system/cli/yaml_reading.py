@@ -120,7 +120,7 @@ def read_yaml(content: bytes) -> Placed:
     """
     builder = _Builder()
     try:
-        builder.build(_events(_text(content)))
+        builder.build(_text(content))
     except _UnreadableError as error:
         return builder.placed(error.problem)
     return builder.placed()
@@ -189,9 +189,10 @@ class _Builder:
         data, spot = self._roots[0] if self._roots else (None, Spot(Place(1, 1)))
         return Placed(data, spot, tuple(problems), frozenset(self._spoiled), is_whole=last is None)
 
-    def build(self, events: Iterator[Any]) -> None:
-        for event in events:
-            place = _place(event.start_mark)
+    def build(self, text: str) -> None:
+        end = _end_of(text)
+        for event in _events(text):
+            place = min(_place(event.start_mark), end)  # What stands for nothing may be said to stand behind the end.
             if isinstance(event, yaml.DocumentStartEvent) and self._roots:
                 raise _UnreadableError("expected one document, this begins a second one", place)
             if isinstance(event, yaml.NodeEvent):
