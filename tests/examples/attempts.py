@@ -109,10 +109,6 @@ class Bench:
         found = self.store.job_execution(request.job_execution_id)
         return found.status, found.exit_code
 
-    def asked(self) -> list[str]:
-        """The requests that came to the Backend, without the questions of who waits for an end."""
-        return [exchange.request.start.split("?")[0].rpartition(" ")[0] for exchange in self.proxy.exchanges]
-
     # --- what jobs and tests tell each other ------------------------------------------------------------------------
 
     def note(self, name: str) -> str:

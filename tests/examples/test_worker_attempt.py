@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from hashlib import sha256
 from secrets import token_hex
 
@@ -65,7 +66,6 @@ class TestCourse:
     def test_few_requests(self, bench):
         """A job that says little costs three requests: how it stands, the claim, the end."""
         bench.attempt(bench.job("true"), poll_interval=100)
-        assert bench.asked() == ["GET", "POST", "POST"] == [line.split()[0] for line in bench.asked()] or bench.asked()
         starts = [exchange.request.start for exchange in bench.proxy.exchanges]
         assert [start.split()[0] for start in starts] == ["GET", "POST", "POST"]
 
@@ -197,14 +197,15 @@ class TestStop:
 
     def test_canceled_while_it_runs(self, bench):
         """It is stopped with all that it started, and its output is told to the end."""
-        job = bench.job("trap 'echo bye' TERM", f"sleep 1000 & echo $! > {bench.side}/child", bench.note("pid"), "wait")
+        job = bench.job(
+            "trap 'echo bye; exit 5' TERM", f"sleep 1000 & echo $! > {bench.side}/child", bench.note("pid"), "wait"
+        )
         attempt = bench.begin(job, grace=1)
         pid = bench.pid("pid")
         child = bench.pid("child")
         bench.cancel(job)
         attempt.result()
-        status, code = bench.end(job)
-        assert (status, code) in {(CANCELED, 143), (CANCELED, 137)}
+        assert bench.end(job) == (CANCELED, 5)
         assert "bye\n" in bench.log(job)
         assert bench.log(job).endswith("\n[cicd] canceled\n")
         until(lambda: not is_alive(pid) and not is_alive(child), "the end of its processes")
@@ -291,11 +292,8 @@ class TestDelivered:
         bench.cancel(job)
         second.result()
         before, after = re.split(AGAIN, bench.log(job))
-        assert (
-            matches(CLAIM + r".*", before.replace("\n", "\n", 1))
-            if "\n" not in before
-            else before.count("attempt") == 1
-        )
+        assert re.match(CLAIM, before)
+        assert before.count("attempt") == 1
         numbers = set(re.findall(r"^\d+$", after, re.MULTILINE))
         assert str(pid) not in numbers
         assert bench.end(job)[0] is CANCELED
@@ -308,8 +306,6 @@ class TestDelivered:
         last = until(lambda: bench.store.job_execution(job.job_execution_id).last_sequence, "the claim")
         at = bench.store.job_status(job.job_execution_id)
         assert at.status is RUNNING
-        from datetime import UTC, datetime
-
         for sequence in range(last + 1, last + 4):
             bench.store.apply(
                 JobStatusUpdate(
@@ -328,8 +324,6 @@ class TestDelivered:
 
     def test_another_ended_it(self, bench):
         """Of two ends the first stands."""
-        from datetime import UTC, datetime
-
         job = bench.job(bench.note("pid"), "sleep 1000")
         attempt = bench.begin(job)
         bench.pid("pid")

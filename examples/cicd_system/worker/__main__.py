@@ -25,7 +25,7 @@ from ..options import passwords_in, queue_options, setting, with_log_level
 from .attempt import run_job
 from .backend_client import BackendClient, GivenUpError
 from .leaving import Leaving, LeavingError
-from .settings import Settings, job_environment, secrets_in
+from .settings import Settings, job_environment, secrets_in, unmaskable_in
 
 log = get_logger("cicd_system.worker")
 
@@ -57,11 +57,16 @@ def main(
     the second one stops the job; it is then delivered again.
     """
     token = os.environ.get("CICD_TOKEN") or None
+    if short := unmaskable_in(os.environ):
+        raise click.UsageError(f"too short to be masked, expected 8 characters or more: {', '.join(short)}")
     secrets = [*secrets_in(os.environ).values(), *passwords_in(broker)]
     configure(service="worker", level=log_level, secrets=[*secrets, token] if token else secrets)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # It writes a line for each request.
     leaving = Leaving(_end_main_loop)
-    jobs = JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)
+    try:
+        jobs = JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--broker") from None
     client = BackendClient(backend, token, ending=leaving.at_once)
     with TemporaryDirectory(prefix="cicd-worker-", dir=workdir and workdir.absolute()) as directory:
         settings = Settings(
@@ -119,6 +124,8 @@ def _start(jobs: JobQueue, name: str, leaving: Leaving) -> int:
         signal.signal(number, leaving.tell)
     worker = _Celery(app=jobs.app, hostname=f"cicd@{name}", **WORKER_OPTIONS)
     worker.start()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # It does end.
     jobs.close()
     return worker.exitcode or 0
 

@@ -112,6 +112,7 @@ class _Attempt:
         self._stop: _End | None = None
         self._is_superseded = False
         self._is_left = False
+        self._told = "\n"  # The last character that was told of the output.
 
     def run(self, redelivered: bool) -> None:
         status = self._backend.status(self._id)
@@ -213,7 +214,7 @@ class _Attempt:
             last = self._tell(output)
             code = process.wait()
         if self._stop is not None:
-            line_end = "\n" if last and not last.endswith("\n") else ""
+            line_end = "" if (last or self._told).endswith("\n") else "\n"
             return _End(self._stop.status, code, last + line_end + self._stop.text)
         return _End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, code, last)
 
@@ -223,6 +224,7 @@ class _Attempt:
             if output.is_over:
                 return text
             self._report(ExecutionStatus.RUNNING, text)
+            self._told = text[-1]
         return ""
 
     def _container(self, copy: Path, directory: Path, script: Path, stack: ExitStack) -> Sequence[str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-__all__ = ["Settings", "job_environment", "secrets_in"]
+from cicd_common.logging import SecretMasker
+
+__all__ = ["Settings", "job_environment", "secrets_in", "unmaskable_in"]
 
 _OURS = "CICD_"
 _SECRET = "CICD_SECRET_"
@@ -46,6 +48,24 @@ def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
         environment: The environment of the Worker.
     """
     return {name[len(_SECRET) :]: value for name, value in environment.items() if name.startswith(_SECRET)}
+
+
+def unmaskable_in(environment: Mapping[str, str]) -> list[str]:
+    """The names of the variables with secrets for jobs that are too short to be masked, and would show in logs.
+
+    Args:
+        environment: The environment of the Worker.
+    """
+    masker = SecretMasker()
+    return [f"{_SECRET}{name}" for name, secret in secrets_in(environment).items() if not _is_taken(masker, secret)]
+
+
+def _is_taken(masker: SecretMasker, secret: str) -> bool:
+    try:
+        masker.add(secret)
+    except ValueError:
+        return False
+    return True
 
 
 def job_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -1,0 +1,129 @@
+"""The Worker as a program, with a broker and a Backend."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from programs import is_alive
+from settings import embedded
+from system import System
+from system_jobs import Side, attempts, pipeline
+from waiting import until
+
+from cicd_common import ExecutionStatus
+
+SUCCESS = ExecutionStatus.SUCCESS
+
+
+@pytest.fixture
+def system(tmp_path):
+    """One Worker that is ready."""
+    with embedded(tmp_path) as setting, System.on(setting, tmp_path, workers=1) as system:
+        until(lambda: ready(system), "the Worker to be ready")
+        yield system
+
+
+@pytest.fixture
+def side(tmp_path):
+    return Side(tmp_path / "side")
+
+
+def lines_of(program):
+    return [json.loads(line) for line in program.log.read_text().splitlines()]
+
+
+def ready(system):
+    return [line for line in lines_of(system.workers[0]) if line["message"] == "ready"]
+
+
+def has_ended(worker):
+    until(lambda: not worker.runs, "the end of the Worker")
+    return worker.exit_code == 0
+
+
+class TestSignals:
+    def test_idle(self, system):
+        """A Worker says that it is ready, and who; told to end, it does."""
+        assert [line["worker"] for line in ready(system)] == ["worker-0"]
+        (worker,) = system.workers
+        worker.send(signal.SIGTERM)
+        assert has_ended(worker)
+        assert list((system.directory / "work-0").iterdir()) == []
+
+    def test_warm(self, system, side):
+        """The job that runs comes to its end; the next one is for another Worker."""
+        api, (worker,) = system.api, system.workers
+        jobs = [side.job("runs", side.gate("go")), side.job("next", dependencies=("runs",))]
+        run = api.execute(definition := pipeline(system.repository, {"one": jobs}))
+        until(lambda: side.began("runs"), "the job to begin")
+        worker.send(signal.SIGTERM)
+        assert worker.runs
+        side.let_go("go")
+        assert has_ended(worker)
+        assert api.job(definition, "runs").status is SUCCESS
+        assert side.began("next") == []
+        system.add_workers(1)
+        assert api.end_of(run) is SUCCESS
+        assert (side.done("runs"), side.done("next")) == (1, 1)
+        (attempt,) = attempts(api.job(definition, "runs").logs)
+        assert not attempt.redelivered
+
+    def test_at_once(self, system, side):
+        """Told twice, it stops the job, which then is another Worker's; the log shows both."""
+        api, (worker,) = system.api, system.workers
+        run = api.execute(definition := pipeline(system.repository, {"one": [side.job("runs", side.gate("go"))]}))
+        (pid,) = until(lambda: side.began("runs"), "the job to begin")
+        # Two signals that come close one upon the other are one.
+        until(lambda: not worker.runs or worker.send(signal.SIGTERM), "the end of the Worker", pause=0.2)
+        assert worker.exit_code == 0
+        assert not is_alive(pid)
+        assert list((system.directory / "work-0").iterdir()) == []
+        side.let_go("go")
+        system.add_workers(1)
+        assert api.end_of(run) is SUCCESS
+        first, second = attempts(api.job(definition, "runs").logs)
+        assert (first.redelivered, second.redelivered) == (False, True)
+        assert side.done("runs") == 1
+
+
+class TestLog:
+    def test_says_which_job(self, system, side):
+        """What is logged of a job has its ids, and nothing of its commands."""
+        definition = pipeline(system.repository, {"one": [side.job("runs", "echo unheard-of")]})
+        assert system.api.end_of(system.api.execute(definition)) is SUCCESS
+        record = system.api.job(definition, "runs")
+        (end,) = [line for line in lines_of(system.workers[0]) if line["message"] == "the job has ended"]
+        assert end["cicd.pipeline.task.run.id"] == str(record.execution_id)
+        assert (end["cicd.pipeline.task.name"], end["worker"], end["status"]) == ("runs", "worker-0", "SUCCESS")
+        assert "stage_execution_id" in end
+        assert "unheard-of" not in system.workers[0].log.read_text()
+        assert "unheard-of" in record.logs
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("environment", "word"),
+        [
+            ({"CICD_BROKER": "ftp://x"}, "broker"),
+            ({"CICD_SECRET_KEY": "x"}, "CICD_SECRET_KEY"),
+        ],
+    )
+    def test_wrong(self, tmp_path, environment, word):
+        """It does not start, and says why in one line."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cicd_system.worker"],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode not in {0, -signal.SIGTERM}
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
