@@ -58,6 +58,9 @@ class TcpProxy:
             self._down = True
             connections = list(self._open)
         for connection in connections:
+            # Wakes who reads from it, for only then is it closed in fact.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             self._reset(connection)
 
     def stall(self) -> None:
@@ -104,6 +107,8 @@ class TcpProxy:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._flowing.wait()
+                if self._down:
+                    break
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
@@ -120,8 +125,6 @@ class TcpProxy:
             self._open.discard(connection)
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            # Wakes who reads from it; then `close` sends the reset.
-            connection.shutdown(socket.SHUT_RD)
         connection.close()
 
 
@@ -191,6 +194,8 @@ class HttpProxy(TcpProxy):
         with client.makefile("rb") as reader:
             while (request := read_message(reader)) is not None:
                 self._flowing.wait()
+                if self._down:
+                    return
                 fault = self._next_fault(request)
                 answer = STEPS[fault](self, request)
                 if answer is None:
