@@ -123,9 +123,11 @@ def report_table(report: PipelineReportResponse | StageReportResponse | JobRepor
 
 
 def _parts(name: str, parts: Iterable[Any]) -> Text:
+    """Names in the colours of their statuses; what is not well says so in words, too."""
     shown = Text()
     for part in parts:
-        shown.append(f"{visible(getattr(part, name))} ", style=_STYLES[part.status])
+        status = "" if part.status is ExecutionStatus.SUCCESS else f" ({part.status.value})"
+        shown.append(f"{', ' if shown else ''}{visible(getattr(part, name))}{status}", style=_STYLES[part.status])
     return shown
 
 

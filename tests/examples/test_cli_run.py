@@ -1,0 +1,436 @@
+"""The CLI as a process, on a system of its own: what it runs, what it shows, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from settings import SETTINGS
+from system import System
+from waiting import DEADLINE, until
+
+from cicd_common import ExecutionStatus
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@pytest.fixture(scope="module")
+def own_system(tmp_path_factory):
+    """A system on the embedded defaults."""
+    directory = tmp_path_factory.mktemp("cli")
+    with SETTINGS["embedded"](directory) as setting, System.on(setting, directory) as system:
+        yield system
+
+
+def git(repository: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", "-C", str(repository), *identity, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def commit(repository: Path, word: str) -> str:
+    """Let the repository's file hold a word, and commit it."""
+    (repository / "word").write_text(f"the word is {word}\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", word)
+    return git(repository, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository with the branches main, which is checked out, and other."""
+    path = tmp_path / "source"
+    path.mkdir()
+    git(path, "init", "--quiet", "--initial-branch", "main")
+    commit(path, "first")
+    git(path, "checkout", "--quiet", "-b", "other")
+    commit(path, "other")
+    git(path, "checkout", "--quiet", "main")
+    commit(path, "second")
+    return path
+
+
+def write(directory: Path, name: str, *jobs: str, script: str = "cat word") -> Path:
+    """A file with a definition of one stage."""
+    file = directory / "pipeline.yaml"
+    lines = [f"      - name: {job}\n        script:\n          - |-\n            {script}\n" for job in jobs or ["job"]]
+    file.write_text(f"name: {name}\nstages:\n  - name: stage\n    jobs:\n{''.join(lines)}")
+    return file
+
+
+def log_of(system: System, name: str) -> str:
+    answer = system.api.request("GET", f"/api/report/pipeline/{name}/stage/stage/job/job")
+    return answer.json()["executions"][0]["logs"]
+
+
+class TestWhatIsRun:
+    @pytest.mark.parametrize(
+        ("flags", "word"),
+        [
+            ([], "second"),
+            (["--no-local"], "second"),
+            (["--branch", "other"], "other"),
+            (["--commit", "main~1"], "first"),
+            (["--local"], "changed"),
+        ],
+        ids=" ".join,
+    )
+    def test_commit(self, own_system, repository, flags, word):
+        """Runs are for the last commit of the branch that is checked out, if nothing else is asked for."""
+        name = f"commit{'-'.join(flags).replace('~', '')}"
+        file = write(repository, name)
+        (repository / "word").write_text("the word is changed\n")
+        done = own_system.cli("run", str(file), *flags)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"the word is {word}\n" in log_of(own_system, name)
+
+    def test_repository(self, own_system, repository, tmp_path):
+        """One that is named on the command line is the one that jobs get, relative to where one is."""
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        file = write(elsewhere, "repository")
+        repo = os.path.relpath(repository, own_system.directory)
+        assert own_system.cli("run", str(file), "--repo", repo).returncode == 0
+        assert "the word is second\n" in log_of(own_system, "repository")
+
+    @pytest.mark.usefixtures("repository")
+    def test_repository_in_the_file(self, own_system, tmp_path):
+        """One that is named in the file is relative to the file."""
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        file = write(elsewhere, "in-the-file")
+        file.write_text(file.read_text() + "repo_url: ../source\nbranch: other\n")
+        assert own_system.cli("run", str(file)).returncode == 0
+        assert "the word is other\n" in log_of(own_system, "in-the-file")
+
+    def test_url(self, own_system, repository):
+        """A URL is one of a repository as well."""
+        file = write(repository, "url")
+        done = own_system.cli("run", str(file), "--repo", repository.as_uri(), "--branch", "other")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "the word is other\n" in log_of(own_system, "url")
+
+    @pytest.mark.parametrize(
+        ("flags", "said"),
+        [
+            (["--branch", "none"], "the branch has no commit"),
+            (["--commit", "none"], "git knows no such commit"),
+            (["--commit", "--help"], "git knows no such commit"),
+            (["--repo", "http://user:hunter2@127.0.0.1:9/r.git"], "http://127.0.0.1:9/r.git"),
+            (["--repo", "ext::sh -c touch% x"], "transport 'ext' not allowed"),
+            (["--branch", "a\nb"], "/branch: expected a name"),
+        ],
+    )
+    def test_none(self, own_system, repository, flags, said):
+        """What is not there is bad use; a password is not shown, and no program is run."""
+        done = own_system.cli("run", str(write(repository, "none")), *flags)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "hunter2" not in done.stderr
+
+    def test_same_name(self, own_system, repository):
+        """A definition that has changed has numbers of its own, and its runs are told from those of the old one."""
+        first = own_system.cli("run", str(write(repository, "same", "one", "two", script="true")))
+        second = own_system.cli("run", str(write(repository, "same", "two", script="echo of the second; exit 4")))
+        third = own_system.cli("run", str(write(repository, "same", "three", script="true")))
+        assert [done.returncode for done in (first, second, third)] == [0, 1, 0]
+        assert all(done.stdout.startswith("run 1 of same: ") for done in (first, second, third))
+        assert "of the second" in second.stdout
+        assert ("one" in second.stdout, "stage / three: SUCCESS" in third.stdout) == (False, True)
+
+
+class TestWhatIsShown:
+    def test_names(self, own_system, repository):
+        """Names and output are shown as they are: nothing is markup, nothing moves the cursor."""
+        name, job = "[red]a/b%?#[/red]", "[bold]..[/bold]"
+        file = write(repository, f"'{name}'", f"'{job}'", script=r"printf '\033[2J[blink]x\r\ny\303\274\n'; exit 1")
+        done = own_system.cli("run", str(file))
+        assert done.returncode == 1
+        assert f"of {name}: " in done.stdout
+        assert f"stage / {job}: FAILED\n" in done.stdout
+        assert "\\x1b[2J[blink]x\\r\nyü\n" in done.stdout
+        table = own_system.cli("report", name, "--stage", "stage").stdout
+        assert f"{job} (FAILED)" in table
+        table = own_system.cli("report", name, "--stage", "stage", "--job", job).stdout
+        shown = own_system.cli("logs", RUN_ID.findall(table)[0]).stdout
+        assert "\\x1b[2J[blink]x\\r\n" in shown
+        assert not CONTROL.search(done.stdout + table + shown)
+
+    def test_no_terminal(self, own_system, repository):
+        """Each change is a line, whatever the environment says of colours."""
+        forced = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "TERM": "xterm-256color"}
+        done = own_system.cli("run", str(write(repository, "plain", script="true")), **forced)
+        lines = done.stdout.splitlines()
+        assert {"  stage / job: SUCCESS", "stage: SUCCESS"} <= set(lines)
+        assert lines[-1] == "run 1: SUCCESS"
+        assert not CONTROL.search(done.stdout + own_system.cli("report", "plain", **forced).stdout)
+
+    def test_encoding(self, own_system, repository):
+        """What the output has no characters for is escaped."""
+        file = write(repository, "a日", script="exit 1")
+        done = own_system.cli("run", str(file), PYTHONIOENCODING="latin-1")
+        assert done.returncode == 1
+        assert "run 1 of a\\u65e5: " in done.stdout
+
+    def test_json(self, own_system, repository):
+        """A report as JSON is what the Backend says, to the byte."""
+        own_system.cli("run", str(write(repository, "json", script="true")))
+        for names, path in (([], ""), (["--stage", "stage"], "/stage/stage")):
+            answer = own_system.api.request("GET", f"/api/report/pipeline/json{path}", params={"run_number": 1})
+            told = own_system.cli("report", "json", *names, "--run", "1", "--format", "json")
+            assert told.stdout.encode() == answer.content
+
+    def test_pages(self, own_system, repository):
+        """A report says how to go on, and goes on there."""
+        file = write(repository, "pages", script="true")
+        for _ in range(2):
+            own_system.cli("run", str(file))
+        first = own_system.cli("report", "pages", "--limit", "1").stdout.splitlines()
+        assert first[1].startswith("2 ")
+        second = own_system.cli("report", "pages", *first[-1].removeprefix("more: ").split()).stdout.splitlines()
+        assert [line.split()[0] for line in second[1:]] == ["1"]
+
+    def test_filter(self, own_system, repository):
+        """A report can be of one status alone."""
+        own_system.cli("run", str(write(repository, "filter", script="true")))
+        shown = own_system.cli("report", "filter", "--status", "success").stdout.splitlines()
+        assert len(shown) == 2
+        assert len(own_system.cli("report", "filter", "--status", "FAILED").stdout.splitlines()) == 1
+
+    def test_last_lines(self, own_system, repository):
+        """Of the log of a job that has failed the end is shown, and where the whole is."""
+        file = write(repository, "long", script="seq 100; exit 1")
+        done = own_system.cli("run", str(file))
+        assert "\n100\n" in done.stdout
+        assert "\n50\n" not in done.stdout
+        (job,) = re.findall(r"all: logs (\S+)", done.stdout)
+        assert "\n50\n" in own_system.cli("logs", job).stdout
+
+
+class TestRefused:
+    def test_token(self, own_system):
+        """It is said what is wrong; the token is not shown."""
+        done = own_system.cli("report", "x", CICD_TOKEN="not-the-right-token")
+        assert done.returncode == 3
+        assert done.stderr == "the Backend answers 401: Expected the Backend's bearer token.\n"
+
+    @pytest.mark.parametrize("token", ["two words", "new\nline", "schlüssel"])
+    def test_no_token(self, own_system, token):
+        """What can be no token is bad use, and is not shown."""
+        done = own_system.cli("report", "x", CICD_TOKEN=token)
+        assert done.returncode == 2
+        assert token not in done.stderr
+        assert "Traceback" not in done.stderr
+
+    @pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://x", "http://", "http://a:b"])
+    def test_no_url(self, own_system, url):
+        """What is no URL is bad use."""
+        done = own_system.cli("--backend", url, "report", "x")
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+    def test_nobody(self, own_system):
+        """Where nobody answers it says so, once its patience is at its end."""
+        done = own_system.cli("--backend", "http://127.0.0.1:9", "--patience", "0.3", "report", "x")
+        assert (done.returncode, done.stderr) == (3, "no Backend answers at http://127.0.0.1:9: ConnectError\n")
+
+    def test_unknown(self, own_system):
+        """What there is not."""
+        nothing = "00000000-0000-0000-0000-000000000000"
+        for command in (["report", "nothing"], ["status", nothing], ["cancel", nothing], ["logs", nothing]):
+            done = own_system.cli(*command)
+            assert (done.returncode, done.stdout) == (3, "")
+            assert done.stderr.startswith("the Backend answers 404: ")
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["report", "x", "--job", "y"],
+            ["report", "x", "--limit", "0"],
+            ["report", " x"],
+            ["report", "x", "--status", "DONE"],
+            ["status", "x"],
+            ["run"],
+            ["check", "/nowhere"],
+            ["check", "/"],
+            ["nothing"],
+        ],
+    )
+    def test_bad_use(self, own_system, arguments):
+        """Is told from what the Backend refuses."""
+        done = own_system.cli(*arguments)
+        assert done.returncode == 2
+        assert done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_check_and_plan(self, own_system, tmp_path):
+        """They need no Backend."""
+        file = write(tmp_path, "fine", "a", "b")
+        done = own_system.cli("--backend", "http://127.0.0.1:9", "check", str(file))
+        assert (done.returncode, done.stdout) == (0, f"{file}: pipeline fine, 1 stages, 2 jobs\n")
+        assert own_system.cli("plan", str(file)).stdout == "stage:\n  1. a, b\n"
+        file.write_text("name: fine\n")
+        done = own_system.cli("check", str(file))
+        assert (done.returncode, done.stderr) == (2, f"{file}:1:1: /stages: missing, expected a list\n")
+
+    @pytest.mark.parametrize("command", ["", "run", "check", "plan", "status", "logs", "report", "cancel"])
+    def test_help(self, own_system, command):
+        """Every command says what it is for."""
+        done = own_system.cli(*command.split(), "--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Exit codes: 0 all is well" in " ".join(done.stdout.split()) or command
+
+
+class TestAway:
+    def test_backend_killed(self, repository, tmp_path, new_system):
+        """A Backend that is away for a moment is waited for, and the run is followed to its end."""
+        with SETTINGS["embedded"](tmp_path) as setting:
+            system = new_system(setting)
+        gate = tmp_path / "gate"
+        file = write(repository, "away", script=f"until [ -e {gate} ]; do sleep 0.02; done")
+        program = system.cli_program("run", str(file))
+        program.start()
+        until(lambda: "stage / job: RUNNING" in program.log.read_text(), "the job to run")
+        system.backends[0].kill()
+        gate.touch()
+        system.restart_backend()
+        until(lambda: not program.runs, "the end of the CLI")
+        assert program.exit_code == 0
+        assert program.log.read_text().splitlines()[-1] == "run 1: SUCCESS"
+
+
+# --- at a terminal --------------------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """The CLI at a terminal of 80 columns and 24 lines."""
+
+    def __init__(self, system: System, *arguments: str) -> None:
+        program = system.cli_program(*arguments, TERM="xterm-256color")
+        self.text = ""
+        self._pid, self._terminal = pty.fork()
+        if self._pid == 0:
+            os.chdir(program.directory)
+            os.execvpe(program.command[0], program.command, {**program.environment, "COLUMNS": "80", "LINES": "24"})
+
+    def until(self, said: str) -> None:
+        """Read until it says something."""
+        deadline = time.monotonic() + DEADLINE
+        while said not in self.text:
+            assert time.monotonic() < deadline, self.text
+            assert self._read(), self.text
+
+    def press(self, keys: str) -> None:
+        os.write(self._terminal, keys.encode())
+
+    def end(self) -> int:
+        """Read to its end; its exit code."""
+        while self._read():
+            pass
+        _, status = os.waitpid(self._pid, 0)
+        os.close(self._terminal)
+        return os.waitstatus_to_exitcode(status)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._terminal], [], [], DEADLINE)
+        with contextlib.suppress(OSError):  # Linux says so of a terminal that nobody has any more.
+            if ready and (data := os.read(self._terminal, 65536)):
+                self.text += data.decode(errors="replace")
+                return True
+        return False
+
+
+class Waiting:
+    """A run at a terminal whose job waits to be let go."""
+
+    def __init__(self, system: System, repository: Path, name: str) -> None:
+        self._system = system
+        self._gate = repository / "gate"
+        file = write(repository, name, script=f"until [ -e {self._gate} ]; do sleep 0.02; done")
+        self.terminal = Terminal(system, "run", str(file))
+        self.terminal.until("RUNNING")
+        self.id = RUN_ID.findall(self.terminal.text)[0]
+
+    def let_go(self) -> None:
+        self._gate.touch()
+
+    def status(self) -> ExecutionStatus:
+        return ExecutionStatus(self._system.api.request("GET", f"/api/pipeline/status/{self.id}").json()["status"])
+
+    def ended(self) -> ExecutionStatus:
+        until(lambda: self.status().is_terminal, "the end of the run")
+        return self.status()
+
+
+class TestTerminal:
+    def test_view(self, own_system, repository):
+        """The view is drawn anew, and the cursor is shown again in the end."""
+        waiting = Waiting(own_system, repository, "view")
+        waiting.let_go()
+        assert waiting.terminal.end() == 0
+        assert "\x1b[?25l" in waiting.terminal.text
+        assert waiting.terminal.text.rstrip().endswith("\x1b[?25h")
+        assert "SUCCESS" in waiting.terminal.text
+
+    def test_cancel(self, own_system, repository):
+        """Ctrl-C asks; the run is canceled, and that is how it ends."""
+        waiting = Waiting(own_system, repository, "cancel")
+        waiting.terminal.press("\x03")
+        waiting.terminal.until("Cancel the run?")
+        waiting.terminal.press("y\r")
+        assert waiting.terminal.end() == 1
+        assert waiting.status() is ExecutionStatus.CANCELED
+
+    @pytest.mark.parametrize("answer", ["n\r", "\x03"], ids=["no", "Ctrl-C"])
+    def test_leave(self, own_system, repository, answer):
+        """Who does not want to cancel, or does not want to be asked, leaves the run running."""
+        waiting = Waiting(own_system, repository, f"leave-{len(answer)}")
+        waiting.terminal.press("\x03")
+        waiting.terminal.until("Cancel the run?")
+        waiting.terminal.press(answer)
+        assert waiting.terminal.end() == 130
+        assert f"status {waiting.id}" in waiting.terminal.text
+        assert not waiting.status().is_terminal
+        waiting.let_go()
+        assert waiting.ended() is ExecutionStatus.SUCCESS
+
+    def test_many_jobs(self, own_system, repository):
+        """Where there is no room for all, those that fail are shown, and the rest is counted."""
+        file = write(repository, "many", *[f"job-{number:02}" for number in range(30)], script="true")
+        file.write_text(file.read_text() + "      - name: at fault\n        script: [exit 3]\n")
+        terminal = Terminal(own_system, "run", str(file))
+        assert terminal.end() == 1
+        last = terminal.text[terminal.text.rindex("run 1 ") :]
+        assert "at fault" in last
+        assert re.search(r"31 jobs: .*SUCCESS.* 1 FAILED", last)
+        assert len(re.findall(r"job-\d\d", last)) < 24
+
+    def test_terminated(self, own_system, repository):
+        """When it is told to end, it leaves the terminal in order and the run running."""
+        waiting = Waiting(own_system, repository, "terminated")
+        os.kill(waiting.terminal._pid, signal.SIGTERM)
+        assert waiting.terminal.end() == 128 + signal.SIGTERM
+        assert waiting.terminal.text.rstrip().endswith("\x1b[?25h")
+        waiting.let_go()
+        assert waiting.ended() is ExecutionStatus.SUCCESS
+
+
+def test_address_is_quoted(own_system):
+    """Names of steps in paths are no steps: what is asked for is what is reported on."""
+    for name in ("..", ".", "a/stage/b", "a?run_number=1", "%2e%2e"):
+        done = own_system.cli("report", name)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert f"no pipeline {name}" in done.stderr or "404" in done.stderr
+    assert httpx.get(f"{own_system.urls[0]}/health").status_code == 200
