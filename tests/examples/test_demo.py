@@ -1,0 +1,95 @@
+"""The demo: it shows a run, ends with its result, and leaves nothing behind, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from programs import marked_processes
+from waiting import DEADLINE, until
+
+DEFINITION = """\
+name: shown
+repo_url: .
+stages:
+  - name: one
+    jobs:
+      - name: works
+        script: ["echo made > made.txt", "{command}"]
+        artifacts: ["*.txt"]
+"""
+
+
+class Demo:
+    """The demo as a process, with a place for its temporary files and a mark in the environment of all it starts."""
+
+    def __init__(self, directory: Path, command: str, *flags: str) -> None:
+        (directory / "source").mkdir()
+        (directory / "temporary").mkdir()
+        file = directory / "source" / "pipeline.yaml"
+        file.write_text(DEFINITION.format(command=command))
+        self.directory = directory
+        self._mark = f"DEMO_UNDER_TEST={uuid4().hex}"
+        name, _, value = self._mark.partition("=")
+        others = {name: value for name, value in os.environ.items() if not name.startswith("CICD_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cicd_system.demo", *flags, str(file)],
+            env={**others, name: value, "TMPDIR": str(directory / "temporary")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code and all that it said, once nothing is left of it."""
+        said, _ = self.process.communicate(timeout=2 * DEADLINE)
+        assert list((self.directory / "temporary").iterdir()) == []
+        until(lambda: not list(marked_processes(self._mark)), "the end of all processes", deadline=5)
+        return self.process.returncode, said
+
+
+def test_success(tmp_path):
+    """The run, its reports, and what it has left."""
+    code, said = Demo(tmp_path, "true").end()
+    assert code == 0, said
+    assert "one / works: SUCCESS" in said
+    assert "cicd_system.cli report shown --stage one\n" in said
+    assert "artifact of works: made.txt, 5 bytes, sha256 " in said
+
+
+def test_failure(tmp_path):
+    """Its exit code is that of the run."""
+    code, said = Demo(tmp_path, "echo why; exit 4").end()
+    assert code == 1, said
+    assert "\nwhy\n" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signal(tmp_path, number):
+    """Whatever ends it ends all that it started, the job too."""
+    demo = Demo(tmp_path, f"touch {tmp_path}/began; sleep 1000")
+    until((tmp_path / "began").exists, "the job to begin")
+    if number is signal.SIGINT:
+        os.killpg(demo.process.pid, number)  # As a terminal does it.
+    else:
+        demo.process.send_signal(number)
+    code, said = demo.end()
+    assert code == 128 + number, said
+
+
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [(["--postgres", "postgresql://nobody@127.0.0.1:9/x"], "Backend"), (["--broker", "nothing://x"], "Backend")],
+)
+def test_no_start(tmp_path, flags, part):
+    """What does not start is named, with the end of its log."""
+    code, said = Demo(tmp_path, "true", *flags).end()
+    assert code == 1
+    assert f"the {part} did not start; its log ends:\n" in said
