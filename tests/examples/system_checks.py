@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from proxy import Exchange
+
+from cicd_common import converter
+from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate
+from cicd_common.api.response import JobExecutionResponse
+from cicd_common.dto import JobExecutionDTO
 
 LOG_KEYS = {"timestamp", "level", "severity_number", "logger", "message", "service.name"}
 
@@ -55,9 +63,40 @@ def checked_entry(line: str, file: Path) -> dict[str, Any]:
     return entry
 
 
+# What goes between Worker and Backend: method, path, type of the body and of the answer.
+MESSAGES = [
+    ("POST", r"/api/job/status", JobStatusUpdate, JobExecutionResponse),
+    ("GET", r"/api/job/status/[0-9a-f-]{36}", None, JobExecutionResponse),
+    ("GET", r"/api/job/logs/[0-9a-f-]{36}(\?.*)?", None, JobExecutionDTO),
+    ("POST", r"/api/job/artifact/upload", ArtifactUploadRequest, JobExecutionResponse),
+]
+
+
+def _check_message(type_: type[Any] | None, body: bytes) -> None:
+    """A body is one value of the contract, as the converter writes it."""
+    if type_ is None:
+        assert body == b""
+    else:
+        assert converter.dumps(converter.loads(body, type_, strict=True)) == body
+
+
+def check_exchange(exchange: Exchange) -> None:
+    """A request of a Worker and its answer are what the contract says, to the letter."""
+    request = exchange.request
+    ((asked, answered),) = [
+        (asked, answered)
+        for method, path, asked, answered in MESSAGES
+        if method == request.method and re.fullmatch(path, request.path)
+    ]
+    _check_message(asked, request.body)
+    assert exchange.answer.status == 200
+    _check_message(answered, exchange.answer.body)
+
+
 def check_secrets(secrets: Iterable[str], files: Iterable[Path], store: str) -> None:
-    """No file and no row of the store holds one of the secrets."""
-    forms = [secret.encode() for secret in secrets]
+    """No file and no row of the store holds one of the secrets, as it is or in base64."""
+    plain = [secret.encode() for secret in secrets]
+    forms = plain + [base64.b64encode(secret) for secret in plain]
     for file in files:
         data = file.read_bytes()
         assert not [form for form in forms if form in data], f"{file} holds a secret"

@@ -10,6 +10,7 @@ import pytest
 from proxy import passed
 from settings import SETTINGS, Setting
 from system import OURS, System
+from system_checks import check_exchange
 from system_jobs import Side
 from waiting import until
 
@@ -61,7 +62,7 @@ def shared(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shar
 
 @pytest.fixture
 def system(request: pytest.FixtureRequest, shared: Shared) -> Iterator[System]:
-    """The shared system. After a test nothing runs in it, and its log is one of CicdLogger."""
+    """The shared system. After a test nothing runs in it, and all it said is of CicdLogger and the contract."""
     system = shared.system()
     request.node.stash.setdefault(SYSTEMS, []).append(system)
     yield system
@@ -70,8 +71,11 @@ def system(request: pytest.FixtureRequest, shared: Shared) -> Iterator[System]:
         return
     for proxy in system.proxies:
         proxy.plan = passed
-        proxy.exchanges.clear()
     until(lambda: not system.strays(), f"the end of {system.strays()}")
+    for proxy in system.proxies:
+        for exchange in proxy.exchanges:
+            check_exchange(exchange)
+        proxy.exchanges.clear()
     system.logs.check()
 
 
