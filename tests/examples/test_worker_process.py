@@ -147,7 +147,7 @@ class TestLeftovers:
 
 
 class TestWorkerKilled:
-    @pytest.mark.parametrize("trap", ["", "trap '' TERM HUP INT; "])
+    @pytest.mark.parametrize("trap", ["", "trap '' TERM HUP INT; kill -TERM 0; "])
     def test_takes_the_job_along(self, tmp_path, trap):
         """When the Worker is killed, its job ends, with all that it has started and whatever it ignores."""
         script = f"{trap}sleep 1000 & echo $$ $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pids; sleep 1000"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from cicd_system.worker.directory import own_directory
 from programs import is_alive
 from settings import embedded
 from system import System
@@ -89,6 +90,28 @@ class TestSignals:
         first, second = attempts(api.job(definition, "runs").logs)
         assert (first.redelivered, second.redelivered) == (False, True)
         assert side.done("runs") == 1
+
+
+class TestKilled:
+    def test_nothing_stays(self, system, side):
+        """What a killed Worker leaves is cleared away by the next one, but not what one that lives works in."""
+        api, (worker,) = system.api, system.workers
+        run = api.execute(definition := pipeline(system.repository, {"one": [side.job("runs", side.gate("go"))]}))
+        (pid,) = until(lambda: side.began("runs"), "the job to begin")
+        worker.kill()
+        until(lambda: not is_alive(pid), "the end of the job")
+        work = system.directory / "work-0"
+        (left,) = work.iterdir()
+        assert (left / next(left.iterdir()).name / "copy" / "README").exists()
+        worker.start()
+        until(lambda: len(side.began("runs")) == 2, "the second attempt")
+        (directory,) = work.iterdir()
+        assert directory != left
+        with own_directory(work) as other:
+            assert set(work.iterdir()) == {directory, other}
+        side.let_go("go")
+        assert api.end_of(run) is SUCCESS
+        assert [attempt.redelivered for attempt in attempts(api.job(definition, "runs").logs)] == [False, True]
 
 
 class TestLog:

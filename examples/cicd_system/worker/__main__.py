@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import celery.apps.worker
@@ -24,6 +23,7 @@ from ..job_queue import TASK, WORKER_OPTIONS, JobQueue
 from ..options import passwords_in, queue_options, setting, with_log_level
 from .attempt import run_job
 from .backend_client import BackendClient, GivenUpError
+from .directory import own_directory
 from .leaving import Leaving, LeavingError
 from .settings import Settings, job_environment, secrets_in, unmaskable_in
 
@@ -68,10 +68,10 @@ def main(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--broker") from None
     client = BackendClient(backend, token, ending=leaving.at_once)
-    with TemporaryDirectory(prefix="cicd-worker-", dir=workdir and workdir.absolute()) as directory:
+    with own_directory(workdir) as directory:
         settings = Settings(
             name=name,
-            directory=Path(directory),
+            directory=directory,
             job_timeout=job_timeout,
             grace=grace,
             allow_host=allow_host,

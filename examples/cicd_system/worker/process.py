@@ -18,7 +18,9 @@ __all__ = ["JobProcess"]
 # whatever way, it ends and takes the job with it. As a member, it also keeps the group's number from being used anew.
 _WATCHED = """
 exec 3<&0 </dev/null
-{ trap '' HUP INT TERM; read -r _; kill -KILL 0; } <&3 >/dev/null 2>&1 &
+trap '' HUP INT TERM
+{ read -r _; kill -KILL 0; } <&3 >/dev/null 2>&1 &
+trap - HUP INT TERM
 exec 3<&-
 exec "$@"
 """
