@@ -134,7 +134,7 @@ def _sqlite(url: URL, timeout: float) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         if statement := connection.get_execution_options().get("begin"):
-            connection.exec_driver_sql(statement)
+            connection.connection.cursor().execute(statement)
 
     if not in_memory:
         _FORKED.add(engine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, select
+from sqlalchemy import BindParameter, Connection, Executable, bindparam, select
 
 from ..api.response import JobExecutionResponse, PipelineExecutionResponse
 from ..dto import JobExecutionDTO, PipelineExecutionDTO, StageExecutionDTO
@@ -97,7 +97,7 @@ def asked_to_stop(connection: Connection, job_execution_id: UUID) -> bool:
     return row.canceled_at is not None and not row.status.is_terminal
 
 
-def _one_job(connection: Connection, statement: Select[Any], job_execution_id: UUID) -> Any:
+def _one_job(connection: Connection, statement: Executable, job_execution_id: UUID) -> Any:
     row = connection.execute(statement, {"job_execution_id": job_execution_id}).one_or_none()
     if row is None:
         raise unknown_job(job_execution_id)
