@@ -26,6 +26,7 @@ from cicd_common.store import ExecutionStore
 from .cli.definition import DefinitionFileError, read_definition
 from .cli.repository import completed
 from .cli.showing import visible
+from .job_queue import JobQueue
 
 __all__ = ["main"]
 
@@ -206,6 +207,22 @@ def _system(directory: Path, environment: dict[str, str]) -> Iterator[str]:
             part.end()
         for part in reversed(parts):
             part.wait()
+        _delete_queue(environment["CICD_BROKER"], environment["CICD_QUEUE"])
+
+
+def _delete_queue(broker: str, queue: str) -> None:
+    """Take off the broker what only this system had there."""
+    # A broker that is not there has nothing of it, and the errors of brokers have no type in common.
+    with (
+        contextlib.suppress(Exception),
+        contextlib.closing(JobQueue(broker, queue=queue)) as jobs,
+        jobs.app.connection_for_write() as connection,
+    ):
+        (declared,) = jobs.app.conf.task_queues
+        bound = declared(connection.default_channel)
+        bound.declare()  # Kombu deletes on Redis only what it has declared.
+        bound.delete()
+        bound.exchange.delete()
 
 
 if __name__ == "__main__":

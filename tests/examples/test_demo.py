@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from uuid import uuid4
 
 import pytest
 from programs import marked_processes
+from settings import REDIS_URL, SETTINGS
+from system_checks import rows_of
 from waiting import DEADLINE, until
 
 DEFINITION = """\
@@ -69,6 +72,34 @@ def test_failure(tmp_path):
     code, said = Demo(tmp_path, "echo why; exit 4").end()
     assert code == 1, said
     assert "\nwhy\n" in said
+
+
+@pytest.mark.parametrize("kind", ["rabbitmq", "redis"])
+def test_servers(tmp_path, kind):
+    """On real servers it takes the queue away again; the runs stay in the database."""
+    with SETTINGS[kind](tmp_path) as setting:
+        before = names_on(kind)
+        code, said = Demo(tmp_path, "true", "--postgres", setting.store, "--broker", setting.broker).end()
+        assert code == 0, said
+        assert "artifact of works: made.txt" in said
+        assert not {name for name in names_on(kind) - before if "cicd-demo-" in name}
+        assert any("shown" in row for row in rows_of(setting.store))
+
+
+def names_on(kind: str) -> set[str]:
+    """What there is on a broker: keys of Redis; what RabbitMQ has is told by its own command, where it may be used."""
+    if kind == "redis":
+        from redis import Redis
+
+        with Redis.from_url(REDIS_URL) as client:
+            return {key.decode() for key in client.scan_iter("*")}
+    if shutil.which("rabbitmqctl") is None:
+        return set()
+    told = [
+        subprocess.run(["rabbitmqctl", "--quiet", f"list_{what}", "name"], capture_output=True, text=True, check=False)
+        for what in ("queues", "exchanges")
+    ]
+    return {line for done in told for line in done.stdout.splitlines()}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
