@@ -175,7 +175,7 @@ class TestRefused:
         with pytest.raises(WorkspaceError, match="directory"):
             make(repo)
 
-    @pytest.mark.parametrize("repo", ["ext::sh -c 'touch trace'", "fd::3", "ssh://-oProxyCommand=touch%20trace/x"])
+    @pytest.mark.parametrize("repo", ["ext::touch trace", "fd::3", "ssh://-oProxyCommand=touch%20trace/x"])
     def test_programs(self, repo, make, tmp_path, monkeypatch):
         """No address makes git start a program."""
         monkeypatch.chdir(tmp_path)
