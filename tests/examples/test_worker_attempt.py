@@ -13,7 +13,7 @@ from attrs import evolve
 from cicd_system.worker.backend_client import GivenUpError
 from programs import is_alive
 from proxy import Fault, once
-from waiting import until
+from waiting import DEADLINE, until
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
@@ -296,6 +296,20 @@ class TestDelivered:
         assert before.count("attempt") == 1
         numbers = set(re.findall(r"^\d+$", after, re.MULTILINE))
         assert str(pid) not in numbers
+        assert bench.end(job)[0] is CANCELED
+
+    def test_again_takes_over_in_silence(self, bench):
+        """A job that prints nothing is stopped, too, when another attempt has taken it over."""
+        job = bench.job(bench.note("pid"), "sleep 1000")
+        first = bench.begin(job)
+        pid = bench.pid("pid")
+        (bench.side / "pid").unlink()
+        second = bench.begin(job, redelivered=True)
+        first.result(timeout=DEADLINE)
+        assert not is_alive(pid)
+        assert is_alive(bench.pid("pid"))
+        bench.cancel(job)
+        second.result()
         assert bench.end(job)[0] is CANCELED
 
     def test_another_reports_on_it(self, bench):
