@@ -237,5 +237,5 @@ class System:
     def cli_program(self, *arguments: str, **environment: str) -> Program:
         """The CLI as a process that is not started yet. What it says is not all log lines, so its file is no log."""
         program = self._program("cli", "cli", arguments, **{"CICD_BACKEND": self.urls[0]} | environment)
-        program.log = self.directory / "cli.txt"
+        program.log = self.directory / f"cli-{uuid4().hex}.txt"
         return program

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
+from proxy import Fault, HttpProxy
 from settings import SETTINGS
-from system_checks import rows_of
+from system_checks import checked_entry, rows_of
 from system_jobs import attempts, pipeline
 from waiting import DEADLINE, until
 
@@ -63,25 +66,60 @@ class TestRun:
         assert system.cli("cancel", str(begun.execution_id)).returncode == 0
         assert system.api.end_of(begun) == CANCELED
 
-    def test_interrupted(self, system, tmp_path):
+    def test_interrupted(self, system, waiting):
         """Where nobody can be asked the run goes on without the CLI."""
-        gate = tmp_path / "gate"
-        file = tmp_path / "waits.yaml"
-        file.write_text(
-            "name: waits\nstages:\n- name: one\n  jobs:\n  - name: waits\n"
-            f"    script: ['until [ -e {gate} ]; do sleep 0.02; done']\n"
-        )
-        program = system.cli_program("run", str(file), "--repo", str(system.repository))
-        program.start()
+        file, gate = waiting
+        with following(system, file) as (program, begun):
+            program.send(signal.SIGINT)
+            until(lambda: not program.runs, "the end of the CLI")
+            assert program.exit_code == 130
+            assert not system.api.status(begun).is_terminal
+            gate.touch()
+            assert system.api.end_of(begun) == SUCCESS
+
+    def test_backend_restarted(self, system, waiting):
+        """The CLI goes on following once the Backend is back, and what it logs meanwhile are lines of CicdLogger."""
+        file, gate = waiting
+        backend = urlsplit(system.urls[0])
+        with (
+            HttpProxy((backend.hostname, backend.port)) as proxy,
+            following(system, file, CICD_BACKEND=f"http://127.0.0.1:{proxy.port}") as (program, _),
+        ):
+            system.backends[0].kill()
+            before = proxy.faults[Fault.NONE]
+            until(lambda: proxy.faults[Fault.NONE] > before + 1, "the CLI to ask again")
+            system.restart_backend(0)
+            gate.touch()
+            until(lambda: not program.runs, "the end of the CLI")
+            assert program.exit_code == 0
+        lines = program.log.read_text().splitlines()
+        for line in lines:
+            assert not line.startswith("{") or checked_entry(line, program.log)
+        assert any("SUCCESS" in line for line in lines)
+
+
+@pytest.fixture
+def waiting(tmp_path):
+    """A definition whose job waits for a file, and that file."""
+    file, gate = tmp_path / "waits.yaml", tmp_path / "gate"
+    file.write_text(JOBS + f"  - {{name: waits, script: ['until [ -e {gate} ]; do sleep 0.02; done']}}\n")
+    return file, gate
+
+
+@contextmanager
+def following(system, file, **environment):
+    """Start a run by the CLI, and wait until it follows; the CLI, and the run."""
+    program = system.cli_program("run", str(file), "--repo", str(system.repository), **environment)
+    program.start()
+    try:
         found = until(lambda: UUID_FORM.findall(program.log.read_text()), "the id of the run")
         until(lambda: "RUNNING" in program.log.read_text(), "the CLI to follow")
-        program.send(signal.SIGINT)
-        until(lambda: not program.runs, "the end of the CLI")
-        assert program.exit_code == 130
-        begun = PipelineExecutionResponse(execution_id=UUID(found[0]), run_number=1, status=ExecutionStatus.RUNNING)
-        assert not system.api.status(begun).is_terminal
-        gate.touch()
-        assert system.api.end_of(begun) == SUCCESS
+        yield (
+            program,
+            PipelineExecutionResponse(execution_id=UUID(found[0]), run_number=1, status=ExecutionStatus.RUNNING),
+        )
+    finally:
+        program.kill()
 
 
 def bomb():
@@ -90,6 +128,7 @@ def bomb():
     return "a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 7)}]\n" for a, b in pairs) + "name: *i\n"
 
 
+# Before what is indented as a job.
 JOBS = "name: n\nstages:\n- name: s\n  jobs:\n"
 HOSTILE = {
     "code": "!!python/object/apply:os.system ['touch MARK']",
