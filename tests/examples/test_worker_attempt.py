@@ -303,6 +303,7 @@ class TestDelivered:
         job = bench.job(bench.note("pid"), "sleep 1000")
         first = bench.begin(job)
         pid = bench.pid("pid")
+        until(lambda: bench.log(job).endswith("$ sleep 1000\n"), "all that it ever prints")
         (bench.side / "pid").unlink()
         second = bench.begin(job, redelivered=True)
         first.result(timeout=DEADLINE)
