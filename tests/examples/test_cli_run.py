@@ -410,11 +410,11 @@ class TestTerminal:
         """Where there is no room for all, those that fail are shown, and the rest is counted."""
         file = write(repository, "many", *[f"job-{number:02}" for number in range(30)], script="true")
         file.write_text(file.read_text() + "      - name: at fault\n        script: [exit 3]\n")
-        terminal = Terminal(own_system, "run", str(file))
+        terminal = Terminal(own_system, "run", "--local", str(file))
         assert terminal.end() == 1
         last = terminal.text[terminal.text.rindex("run 1 ") :]
-        assert "at fault" in last
-        assert re.search(r"31 jobs: .*SUCCESS.* 1 FAILED", last)
+        assert "at fault" in last, last
+        assert re.search(r"31 jobs: .*SUCCESS.* 1 FAILED", last), last
         assert len(re.findall(r"job-\d\d", last)) < 24
 
     def test_terminated(self, own_system, repository):
