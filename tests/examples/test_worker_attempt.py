@@ -145,6 +145,16 @@ class TestCannotRun:
         assert bench.end(job) == (FAILED, None)
         assert "never" not in bench.log(job)
 
+    def test_masks_why(self, bench):
+        """What git says may repeat a secret of the address."""
+        secret = token_hex(12)
+        process_masker.add(secret)
+        job = evolve(bench.job("true"), repo=f"http://127.0.0.1:1/{secret}.git")
+        bench.attempt(job)
+        assert bench.end(job) == (FAILED, None)
+        assert "/***.git" in bench.log(job)
+        assert secret not in bench.log(job)
+
     def test_host_is_allowed(self, bench, monkeypatch, tmp_path):
         """Where it was asked for, a job with an image runs without docker."""
         monkeypatch.setenv("PATH", str(tmp_path))
