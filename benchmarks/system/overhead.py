@@ -1,6 +1,8 @@
 """What a job costs beside its own process: 200 jobs that do nothing, through a whole system with one Worker.
 
-    python benchmarks/system/overhead.py [embedded] [rabbitmq] [redis] [--jobs N] [--rounds N]
+    python benchmarks/system/overhead.py [embedded] [rabbitmq] [redis] [--rounds N]
+
+The jobs are those of ``examples/pipelines/two-hundred.yaml``, on a git repository of one small file.
 
 Beside it stand, measured in the same round: the same number of Celery tasks that do nothing, on the same broker with
 the same settings and one worker; and what the parts of a job cost by themselves. It prints Markdown tables. RabbitMQ,
@@ -26,6 +28,7 @@ from uuid import uuid4
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "examples"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
+import yaml
 from cicd_system.job_queue import JobQueue
 from cicd_system.worker.process import JobProcess
 from cicd_system.worker.workspace import working_copy
@@ -34,11 +37,13 @@ from settings import SETTINGS, Setting
 from system import System
 from waiting import until
 
-from cicd_common import ExecutionStatus
+from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.model import Job, Pipeline, Stage
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+FILE = EXAMPLES / "pipelines" / "two-hundred.yaml"
+JOBS = 200
 PAUSE = 0.01  # Seconds between two looks at whether all is done.
 
 
@@ -77,45 +82,46 @@ class Figures:
         return self.job - self.task - self.watched - self.copy - self.asking
 
 
-def no_ops(count: int, repository: Path) -> Pipeline:
-    jobs = tuple(Job(name=f"job {number}", script=("true",)) for number in range(count))
-    return Pipeline(name=f"no-ops {uuid4().hex}", repo_url=str(repository), stages=(Stage(name="all", jobs=jobs),))
-
-
-def run(system: System, count: int, repository: Path) -> float:
-    """How long a run of so many jobs takes, in seconds a job."""
-    pipeline = no_ops(count, repository)
+def run(system: System, pipeline: Pipeline) -> float:
+    """How long a run takes, in seconds."""
     start = perf_counter()
     begun = system.api.execute(pipeline)
     until(lambda: system.api.status(begun).is_terminal, "the end of the run", deadline=600, pause=PAUSE)
     taken = perf_counter() - start
     assert system.api.status(begun) == ExecutionStatus.SUCCESS
-    return taken / count
+    return taken
 
 
-def time_of_jobs(setting: Setting, directory: Path, count: int, repository: Path) -> float:
+def warm_up(system: System, repository: Path) -> None:
+    """Let all be connected that is to be."""
+    jobs = (Job(name="first", script=("true",)),)
+    run(system, Pipeline(name="warm-up", repo_url=str(repository), stages=(Stage(name="all", jobs=jobs),)))
+
+
+def time_of_jobs(setting: Setting, directory: Path, pipeline: Pipeline) -> float:
+    """How long a job takes, all in all."""
     with System.on(setting, directory, backends=1, workers=1, job_timeout=600) as system:
-        run(system, 1, repository)  # From now on all are connected.
-        return run(system, count, repository)
+        warm_up(system, Path(pipeline.repo_url))
+        return run(system, pipeline) / JOBS
 
 
 def requests_of_jobs(
-    setting: Setting, directory: Path, count: int, repository: Path
+    setting: Setting, directory: Path, pipeline: Pipeline
 ) -> tuple[dict[str, float], dict[str, float]]:
     """How long the Backend takes to answer each kind of request, and how many there are to a job."""
     with System.on(setting, directory, backends=1, workers=1, job_timeout=600, via_proxy=True) as system:
-        run(system, 1, repository)
+        warm_up(system, Path(pipeline.repo_url))
         (proxy,) = system.proxies
         proxy.exchanges.clear()
-        run(system, count, repository)
+        run(system, pipeline)
         times: dict[str, list[float]] = defaultdict(list)
         for exchange in list(proxy.exchanges):
             path = re.sub(r"[0-9a-f-]{36}|\?.*", "", exchange.request.path)
             times[f"{exchange.request.method} {path}"].append(exchange.seconds)
-    return {name: mean(each) for name, each in times.items()}, {name: len(each) / count for name, each in times.items()}
+    return {name: mean(each) for name, each in times.items()}, {name: len(each) / JOBS for name, each in times.items()}
 
 
-def time_of_tasks(setting: Setting, directory: Path, count: int) -> float:
+def time_of_tasks(setting: Setting, directory: Path) -> float:
     """How long a Celery task takes that leaves a dot in a file, from when the first is sent."""
     dots = directory / "dots"
     dots.touch()
@@ -128,9 +134,9 @@ def time_of_tasks(setting: Setting, directory: Path, count: int) -> float:
         send(queue, 1)
         until(lambda: dots.stat().st_size == 1, "the first task")
         start = perf_counter()
-        send(queue, count)
-        until(lambda: dots.stat().st_size == 1 + count, "all tasks", pause=PAUSE)
-        return (perf_counter() - start) / count
+        send(queue, JOBS)
+        until(lambda: dots.stat().st_size == 1 + JOBS, "all tasks", pause=PAUSE)
+        return (perf_counter() - start) / JOBS
     finally:
         queue.close()
         stop([worker])
@@ -142,11 +148,11 @@ def send(queue: JobQueue, count: int) -> None:
         queue.put(JobExecutionRequest(**ids, job_name="no-op", repo="/", commands=("true",)))
 
 
-def each(count: int, do: Callable[[], None]) -> float:
+def each(do: Callable[[], None]) -> float:
     start = perf_counter()
-    for _ in range(count):
+    for _ in range(JOBS):
         do()
-    return (perf_counter() - start) / count
+    return (perf_counter() - start) / JOBS
 
 
 def bare_process() -> None:
@@ -177,22 +183,23 @@ def make_repository(directory: Path) -> Path:
     return repository
 
 
-def measure(name: str, count: int) -> Figures:
+def measure(name: str) -> Figures:
     with tempfile.TemporaryDirectory() as temporary:
         top = Path(temporary)
         repository = make_repository(top)
+        pipeline = converter.structure(yaml.safe_load(FILE.read_text()) | {"repo_url": str(repository)}, Pipeline)
         directories = [top / part for part in ("jobs", "tasks", "requests")]
         for directory in directories:
             directory.mkdir()
         jobs, tasks, asked = directories
         with SETTINGS[name](jobs) as setting:
-            job = time_of_jobs(setting, jobs, count, repository)
+            job = time_of_jobs(setting, jobs, pipeline)
         with SETTINGS[name](tasks) as setting:
-            task = time_of_tasks(setting, tasks, count)
+            task = time_of_tasks(setting, tasks)
         with SETTINGS[name](asked) as setting:
-            requests, counts = requests_of_jobs(setting, asked, count, repository)
-        process, watched = each(count, bare_process), each(count, watched_process)
-        copy = each(count, copy_of(repository, top))
+            requests, counts = requests_of_jobs(setting, asked, pipeline)
+        process, watched = each(bare_process), each(watched_process)
+        copy = each(copy_of(repository, top))
     return Figures(job, task, process, watched, copy, requests, counts)
 
 
@@ -242,17 +249,14 @@ def table_of_requests(found: dict[str, list[Figures]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=[], choices=[[], *SETTINGS], help="brokers; all by default")
-    parser.add_argument("--jobs", type=int, default=200, help="how many jobs, and tasks; 200 by default")
     parser.add_argument("--rounds", type=int, default=3, help="how many rounds, of which the median counts")
     arguments = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
     found: dict[str, list[Figures]] = {name: [] for name in arguments.names or SETTINGS}
     for _ in range(arguments.rounds):
         for name, rounds in found.items():
-            rounds.append(measure(name, arguments.jobs))
-    print(
-        f"{arguments.jobs} jobs, one Backend, one Worker; milliseconds a job, medians of {arguments.rounds} rounds.\n"
-    )
+            rounds.append(measure(name))
+    print(f"{JOBS} jobs, one Backend, one Worker; milliseconds a job, medians of {arguments.rounds} rounds.\n")
     print(table("cost of a job", ROWS, found), "\n")
     print(table("where the overhead goes", PARTS, found), "\n")
     print(table_of_requests(found))
