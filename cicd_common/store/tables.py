@@ -242,6 +242,6 @@ def _partial(name: str, condition: Any, *columns: Any) -> None:
 
 _partial("stage_executions_open", IS_OPEN, stage_executions.c.pipeline_execution_id, stage_executions.c.execution_order)
 _partial("job_executions_waiting", IS_WAITING, job_executions.c.stage_execution_id, job_executions.c.waits)
-# Its condition leaves out the sequence: PostgreSQL writes an entry to every index of a row in which a column changes that
-# any index speaks of, and more output changes nothing but the sequence.
+# Its condition leaves out the sequence: PostgreSQL writes an entry to every index of a row in which a column changes
+# that any index speaks of, and more output changes nothing but the sequence.
 _partial("job_executions_unheard", _IS_QUEUED, job_executions.c.queued_at, job_executions.c.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def files_in(directory):
     return {name: path.read_text() for name, path in found.items() if name.split("/")[0] != ".git"}
 
 
-def worktrees(repository):
-    return git(repository, "worktree", "list", "--porcelain").count("worktree ")
+def state_of(repository):
+    """All that git keeps of a repository."""
+    root = repository / ".git" if (repository / ".git").exists() else repository
+    return sorted((path.relative_to(root).as_posix(), path.stat().st_mtime_ns) for path in root.rglob("*"))
 
 
 @pytest.fixture
@@ -86,10 +89,10 @@ class TestRepository:
         assert make(repository, as_it_is=True) == NOW
 
     def test_nothing_stays(self, repository, make):
-        """Neither in the repository nor in its list of working copies."""
+        """Nothing is written to the repository."""
+        before = state_of(repository)
         make(repository)
-        assert worktrees(repository) == 1
-        assert git(repository, "branch", "--format=%(refname)") == "refs/heads/main"
+        assert state_of(repository) == before
         assert (repository / "source").read_text() == "changed\n"
 
     def test_is_apart(self, repository, tmp_path):
@@ -107,8 +110,29 @@ class TestRepository:
 
     def test_bare(self, repository, tmp_path, make):
         git(tmp_path, "clone", "--quiet", "--bare", str(repository), "bare.git")
+        before = state_of(tmp_path / "bare.git")
         assert make(tmp_path / "bare.git") == SECOND
-        assert worktrees(tmp_path / "bare.git") == 1
+        assert state_of(tmp_path / "bare.git") == before
+
+    def test_commit_of_no_branch(self, repository, make):
+        """And a branch that is not checked out, by its name."""
+        lost = git(repository, "rev-parse", "HEAD")
+        git(repository, "checkout", "--quiet", "--force", "-b", "other", "HEAD~1")
+        git(repository, "branch", "--quiet", "--force", "main", "HEAD")
+        assert make(repository, lost) == SECOND
+        git(repository, "checkout", "--quiet", "--detach", lost)
+        assert make(repository) == SECOND
+        assert make(repository, "other") == FIRST
+
+    def test_many_at_once(self, repository, tmp_path):
+        """Working copies of one repository do not get in each other's way."""
+
+        def use(number):
+            with working_copy(str(repository), None, tmp_path / f"copy-{number}", as_it_is=False) as copy:
+                return files_in(copy)
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(use, range(60))) == [SECOND] * 60
 
     def test_clone(self, repository, tmp_path):
         """A repository that is elsewhere is cloned. Here that is a file, which only git can read."""
@@ -191,7 +215,6 @@ class TestRefused:
     def test_unknown_commit(self, repository, make):
         with pytest.raises(WorkspaceError):
             make(repository, "f" * 40)
-        assert worktrees(repository) == 1
 
     def test_password(self, make):
         """The password of an address is not told."""

@@ -51,14 +51,11 @@ def working_copy(repo: str, commit: str | None, directory: Path, *, as_it_is: bo
     if commit is not None and not _COMMIT.fullmatch(commit):
         raise WorkspaceError("expected the name of a commit, such as 40 hexadecimal digits")
     source = _local(repo)
-    is_worktree = source is not None and _is_repository(source) and not as_it_is
     try:
         _make(source, repo, commit, directory, as_it_is=as_it_is)
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-        if is_worktree:
-            _git("-C", str(source), "worktree", "prune")
 
 
 def _make(source: Path | None, repo: str, commit: str | None, directory: Path, *, as_it_is: bool) -> None:
@@ -72,7 +69,7 @@ def _make(source: Path | None, repo: str, commit: str | None, directory: Path, *
         elif as_it_is:
             _copy_files(source, directory)
         else:
-            _git("-C", str(source), "worktree", "add", "--quiet", "--detach", "--", str(directory), commit or "HEAD")
+            _share(source, commit, directory)
     except (OSError, shutil.Error) as error:
         raise WorkspaceError(f"the repository cannot be copied: {type(error).__name__}") from error
 
@@ -107,6 +104,16 @@ def _local(repo: str) -> Path | None:
 def _clone(repo: str, commit: str | None, directory: Path) -> None:
     _git("clone", "--quiet", "--no-checkout", "--", repo, str(directory))
     _git("-C", str(directory), "checkout", "--quiet", "--detach", commit or "HEAD", "--")
+
+
+def _share(source: Path, commit: str | None, directory: Path) -> None:
+    """Check out a commit, with the objects where they are.
+
+    A worktree would write to the repository: two at once get in each other's way, and a killed Worker leaves its own.
+    """
+    found = _git("-C", str(source), "rev-parse", "--verify", "--end-of-options", f"{commit or 'HEAD'}^{{commit}}")
+    _git("clone", "--quiet", "--shared", "--no-checkout", "--", str(source), str(directory))
+    _git("-C", str(directory), "checkout", "--quiet", "--detach", found.decode().strip(), "--")
 
 
 def _copy_files(source: Path, directory: Path) -> None:
