@@ -120,7 +120,7 @@ class Artifact:
     """A file that a job left.
 
     Attributes:
-        path: Where it lies from the job's working directory: relative, POSIX, without ``..``, a drive or a backslash.
+        path: Where it lies in the repository's working copy: relative, POSIX, without ``..``, a drive or a backslash.
         size: Its size in bytes, from 0.
         sha256: The SHA-256 of its bytes, as 64 lower-case hexadecimal digits.
 
