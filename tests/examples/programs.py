@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -43,7 +44,7 @@ class Program:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command,
+                bound(self.command),
                 cwd=self.directory,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -56,6 +57,12 @@ class Program:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+
+def bound(command: Sequence[str]) -> list[str]:
+    """A command whose process is killed when that of the tests ends, in whatever way."""
+    program = shutil.which("setpriv")
+    return [program, "--pdeathsig", "KILL", *command] if program else list(command)
 
 
 def stop(programs: Sequence[Program], seconds: float = 20) -> list[str]:

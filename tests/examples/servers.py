@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from programs import bound
 from settings import missing
 from waiting import until
 
@@ -66,7 +67,7 @@ class Server:
         """Start a process that writes to the log of the server."""
         with open(self.directory / "log.txt", "ab") as log:
             return subprocess.Popen(
-                command,
+                bound(command),
                 cwd=self.directory,
                 env={**os.environ, **self.environment()},
                 stdin=subprocess.DEVNULL,
