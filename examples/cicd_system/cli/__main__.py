@@ -152,9 +152,11 @@ def _followed(client: Client, pipeline: Pipeline, started: PipelineExecutionResp
 def _wants_to_cancel() -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
+    click.echo("\nCancel the run? Otherwise it goes on. [y/N]: ", nl=False, err=True)
     try:
-        return click.confirm("\nCancel the run? Otherwise it goes on.", err=True)
-    except click.Abort:
+        # Not by readline, which at times does not hear of a Ctrl-C.
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except KeyboardInterrupt:
         return False
 
 
