@@ -267,7 +267,8 @@ class TestRefused:
     @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "{? "])
     def test_deep(self, path, opening):
         """It is not followed down, however deep it goes."""
-        assert "expected a nesting of at most 32 levels" in problems(path, opening * 100_000)[-1] or opening[-2] == "?"
+        last = problems(path, opening * 100_000)[-1]
+        assert "expected a nesting of at most 32 levels" in last or opening.endswith("? ")
 
     def test_large(self, path):
         """A file is read up to a bound."""
