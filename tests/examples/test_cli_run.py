@@ -325,33 +325,27 @@ class Terminal:
             os.chdir(program.directory)
             os.execvpe(program.command[0], program.command, {**program.environment, "COLUMNS": "80", "LINES": "24"})
 
-    def until(self, said: str, *, keys: str = "") -> None:
-        """Read until it says something, pressing keys if there are any.
-
-        They are pressed again as long as nothing happens: a Ctrl-C may come just before Python begins to read a line,
-        and then it waits for the next one.
-        """
+    def until(self, said: str) -> None:
+        """Read until it says something."""
         deadline = time.monotonic() + DEADLINE
         while said not in self.text:
             assert time.monotonic() < deadline, self.text
-            if keys:
-                self.press(keys)
-            assert self._read(2 if keys else DEADLINE) or keys, self.text
+            assert self._read(), self.text
 
     def press(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
 
     def end(self) -> int:
         """Read to its end; its exit code."""
-        while self._read(DEADLINE):
+        while self._read():
             pass
         until(lambda: os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT), f"an end of {self.text}")
         _, status = os.waitpid(self._pid, 0)
         os.close(self._terminal)
         return os.waitstatus_to_exitcode(status)
 
-    def _read(self, patience: float) -> bool:
-        ready, _, _ = select.select([self._terminal], [], [], patience)
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._terminal], [], [], DEADLINE)
         with contextlib.suppress(OSError):  # Linux says so of a terminal that nobody has any more.
             if ready and (data := os.read(self._terminal, 65536)):
                 self.text += data.decode(errors="replace")
@@ -405,8 +399,9 @@ class TestTerminal:
         waiting = Waiting(own_system, repository, "leave")
         waiting.terminal.press("\x03")
         waiting.terminal.until("Cancel the run?")
-        waiting.terminal.until(f"status {waiting.id}", keys="n\r")
+        waiting.terminal.press("n\r")
         assert waiting.terminal.end() == 130
+        assert f"status {waiting.id}" in waiting.terminal.text
         assert not waiting.status().is_terminal
         waiting.let_go()
         assert waiting.ended() is ExecutionStatus.SUCCESS

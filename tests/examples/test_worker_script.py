@@ -86,12 +86,12 @@ class TestContainer:
         assert options == {
             "--name": "cicd-1",
             "--user": f"{os.getuid()}:{os.getgid()}",
-            "--workdir": "/work/sub",
+            "--workdir": "/workspace/sub",
             "--volume": "/w/script.sh:/cicd-script:ro",  # The second; the first is below.
             "--env": "DEPLOY_KEY",
             "--entrypoint": "/bin/sh",
         }
-        assert "/w/copy:/work" in command[:end]
+        assert "/w/copy:/workspace" in command[:end]
         assert "CI" in command[:end]
 
     def test_no_docker(self, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ _PATIENCE = 30  # Seconds that docker may take for an answer.
 def docker_command(
     image: str, *, name: str, copy: Path, script: Path, directory: str, variables: Iterable[str]
 ) -> Sequence[str]:
-    """The command line that runs a script in a container, with the working copy as ``/work``.
+    """The command line that runs a script in a container, with the working copy as ``/workspace``.
 
     Args:
         image: The image.
@@ -27,8 +27,8 @@ def docker_command(
         variables: The names of the variables to hand on; their values stay out of the command line.
     """
     user = f"{os.getuid()}:{os.getgid()}"  # What it leaves is then the Worker's.
-    options = ["--rm", "--init", "--name", name, "--user", user, "--workdir", f"/work/{directory}"]
-    mounts = ["--volume", f"{copy}:/work", "--volume", f"{script}:/cicd-script:ro"]
+    options = ["--rm", "--init", "--name", name, "--user", user, "--workdir", f"/workspace/{directory}"]
+    mounts = ["--volume", f"{copy}:/workspace", "--volume", f"{script}:/cicd-script:ro"]
     environment = [option for variable in variables for option in ("--env", variable)]
     return ["docker", "run", *options, *mounts, *environment, "--entrypoint", "/bin/sh", "--", image, "/cicd-script"]
 
