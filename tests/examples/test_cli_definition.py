@@ -266,7 +266,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "{? "])
     def test_deep(self, path, opening):
-        """It is not followed down, however deep it goes."""
+        """It is not followed down, however deep it goes, and whatever bound the parser has of its own."""
         last = problems(path, opening * 100_000)[-1]
         assert "expected a nesting of at most 32 levels" in last or opening.endswith("? ")
 

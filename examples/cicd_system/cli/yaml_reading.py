@@ -17,6 +17,7 @@ __all__ = ["MAX_SIZE", "Place", "Placed", "Spot", "YamlProblem", "read_yaml"]
 MAX_SIZE = 1024 * 1024
 """How many bytes a file may have."""
 _MAX_DEPTH = 32
+_TOO_DEEP = f"expected a nesting of at most {_MAX_DEPTH} levels"
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # The core schema: what a plain scalar stands for, if it is not a string.
@@ -156,6 +157,9 @@ def _events(text: str) -> Iterator[Any]:
 
 
 def _said(error: yaml.MarkedYAMLError) -> str:
+    # libyaml 0.2.6 has a bound of its own; reading ahead, it may come to it before its first event.
+    if "nesting depth" in str(error.problem):
+        return _TOO_DEEP
     needs_quotes = "scanning an a" in str(error.context) or "cannot start any token" in str(error.problem)
     hint = "; what begins with this character needs quotes" if needs_quotes else ""
     return f"expected YAML: {error.problem or 'something else'}{hint}"
@@ -215,7 +219,7 @@ class _Builder:
             self._spoiled.add(spot.place)
         if isinstance(event, yaml.CollectionStartEvent):
             if len(self._open) >= _MAX_DEPTH:
-                raise _UnreadableError(f"expected a nesting of at most {_MAX_DEPTH} levels", place)
+                raise _UnreadableError(_TOO_DEEP, place)
             self._open.append(_Open(spot, value))
 
     def _key(self, parent: _Open, event: Any, place: Place) -> None:
