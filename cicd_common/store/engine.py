@@ -24,19 +24,12 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
-# For each way to use a database the options of its connections. On SQLite a transaction that writes takes the right to
-# do so at its start: one that took it later would find that others had written since it read, and could only fail.
-_WAYS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "sqlite": {
-        "write": {"begin": "BEGIN IMMEDIATE"},
-        "read": {"begin": "BEGIN"},
-        "look": {},
-    },
-    "postgresql": {
-        "write": {},
-        "read": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-        "look": {"isolation_level": "AUTOCOMMIT"},
-    },
+# How transactions begin, for each way to use a database: drivers begin none by themselves. On SQLite one that writes
+# takes the right to do so at its start: one that took it later would find that others had written since it read, and
+# could only fail.
+_BEGINNINGS: Mapping[str, Mapping[str, str | None]] = {
+    "sqlite": {"write": "BEGIN IMMEDIATE", "read": "BEGIN", "look": None},
+    "postgresql": {"write": "BEGIN", "read": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", "look": None},
 }
 
 
@@ -56,7 +49,8 @@ class Database:
         self._engine: Engine | None = _engine(_parsed(url), timeout)
         self.dialect = self._engine.dialect.name
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
-        self._ways = {way: self._engine.execution_options(**options) for way, options in _WAYS[self.dialect].items()}
+        beginnings = _BEGINNINGS[self.dialect].items()
+        self._ways = {way: self._engine.execution_options(begin=statement) for way, statement in beginnings}
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -72,7 +66,7 @@ class Database:
 
     @contextmanager
     def look(self) -> Iterator[Connection]:
-        """A connection for one statement that reads."""
+        """A connection on which each statement is a transaction of its own."""
         with self._begin("look") as connection:
             yield connection
 
@@ -127,15 +121,11 @@ def _sqlite(url: URL, timeout: float) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # Transactions begin where the store says, not where the driver guesses.
+        connection.isolation_level = None
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")  # An acknowledged write outlives a loss of power.
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        if statement := connection.get_execution_options().get("begin"):
-            connection.connection.cursor().execute(statement)
-
+    event.listen(engine, "begin", _begin)
     if not in_memory:
         _FORKED.add(engine)
     return engine
@@ -145,18 +135,26 @@ def _postgresql(url: URL, timeout: float) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
-        isolation_level="READ COMMITTED",  # For writes, whatever the server has as its default.
+        isolation_level="AUTOCOMMIT",
         pool_timeout=timeout,
         connect_args={"connect_timeout": max(2, round(timeout))},  # The driver waits for 2 seconds at the least.
     )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
+        connection.autocommit = True
+        # Whatever the server has as its default.
+        connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
         connection.execute(f"SET lock_timeout = {round(timeout * 1000)}")
-        connection.commit()
 
+    event.listen(engine, "begin", _begin)
     _FORKED.add(engine)
     return engine
+
+
+def _begin(connection: Connection) -> None:
+    if statement := connection.get_execution_options()["begin"]:
+        connection.connection.cursor().execute(statement)
 
 
 _MAKERS = {"sqlite": _sqlite, "postgresql": _postgresql}
