@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import pty
 import re
 import select
@@ -314,6 +315,10 @@ class TestAway:
 # --- at a terminal --------------------------------------------------------------------------------------------------
 
 
+# The number of read(2).
+_READ = {"x86_64": "0", "aarch64": "63"}.get(platform.machine())
+
+
 class Terminal:
     """The CLI at a terminal of 80 columns and 24 lines."""
 
@@ -334,6 +339,11 @@ class Terminal:
 
     def press(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
+
+    def until_it_reads(self) -> None:
+        """Wait until it waits for keys: a Ctrl-C on the way there is heard of only with the next key."""
+        call = Path(f"/proc/{self._pid}/syscall")  # "number 0xargument ...", or "running"
+        until(lambda: call.read_text().split()[:2] == [_READ, "0x0"], f"it to read, after {self.text}")
 
     def end(self) -> int:
         """Read to its end; its exit code."""
@@ -400,6 +410,22 @@ class TestTerminal:
         waiting.terminal.press("\x03")
         waiting.terminal.until("Cancel the run?")
         waiting.terminal.press("n\r")
+        assert waiting.terminal.end() == 130
+        assert f"status {waiting.id}" in waiting.terminal.text
+        assert not waiting.status().is_terminal
+        waiting.let_go()
+        assert waiting.ended() is ExecutionStatus.SUCCESS
+
+    @pytest.mark.skipif(
+        _READ is None or not Path("/proc/self/syscall").exists(), reason="where a process waits is seen on Linux only"
+    )
+    def test_leave_by_ctrl_c(self, own_system, repository):
+        """A second Ctrl-C is an answer, too: the run goes on."""
+        waiting = Waiting(own_system, repository, "leave at once")
+        waiting.terminal.press("\x03")
+        waiting.terminal.until("Cancel the run?")
+        waiting.terminal.until_it_reads()
+        waiting.terminal.press("\x03")
         assert waiting.terminal.end() == 130
         assert f"status {waiting.id}" in waiting.terminal.text
         assert not waiting.status().is_terminal
