@@ -46,7 +46,7 @@ def is_stored(connection: Connection, update: JobStatusUpdate) -> bool:
     Of two texts for one sequence the first one stands.
 
     Args:
-        connection: A connection. What is stored once does not change any more.
+        connection: In a transaction that has locked the job.
         update: An update for whose sequence there is a text.
     """
     key = {"job": update.job_execution_id, "number": update.sequence}

@@ -24,7 +24,7 @@ from ..api.response import (
 )
 from ..dto import JobExecutionDTO, PipelineDTO
 from ..model import LogText, Pipeline, PipelineExecution
-from . import definitions, halting, handing_out, moving, outputs, reading, reporting, starting
+from . import definitions, handing_out, moving, outputs, reading, reporting, starting
 from .arguments import Arguments
 from .moving import Applied
 from .opening import open_database
@@ -140,7 +140,8 @@ class ExecutionStore:
             UnknownJobExecutionError: There is no such job.
         """
         given = Arguments(at=at)
-        return moving.apply(self._database, update, given.at or _now())
+        with self._database.write() as connection:
+            return moving.apply(connection, update, given.at or _now())
 
     def cancel(self, execution_id: UUID, at: datetime | None = None) -> tuple[JobExecutionResponse, ...]:
         """Cancel what was not handed out. Asked again, or too late, it changes nothing.
@@ -157,7 +158,7 @@ class ExecutionStore:
         """
         given = Arguments(execution_id=execution_id, at=at)
         with self._database.write() as connection:
-            return halting.cancel(connection, execution_id, given.at or _now())
+            return moving.cancel(connection, execution_id, given.at or _now())
 
     def add_artifacts(self, request: ArtifactUploadRequest) -> None:
         """Store what a job left. Of two files of one path, the later one stays.

@@ -1,4 +1,4 @@
-"""On PostgreSQL an update is joined with what was seen without a lock: what others change meanwhile is not lost."""
+"""On PostgreSQL an update that waits for others is joined with what they have left, and not with what it saw before."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def told(job, sequence, status):
 
 
 def applied_after(store, update, change):
-    """Apply an update that sees what is stored as it was before someone else changed it."""
+    """Apply an update that comes while someone else is changing what it stands on."""
     with ThreadPoolExecutor(1) as pool:
         with store._database.write() as connection:
             connection.execute(change)
@@ -90,11 +90,3 @@ class TestMeanwhile:
         assert (applied.outcome, applied.jobs) == (UpdateOutcome.APPLIED, ())
         with store._database.look() as connection:
             assert connection.execute(select(stage_executions.c.status).where(first)).scalar_one() is FAILED
-
-    def test_output_waits_for_nobody(self, store, job):
-        """More output changes nothing in a run that someone else is just moving, and does not wait for them."""
-        with ThreadPoolExecutor(1) as pool, store._database.write() as connection:
-            connection.execute(pipeline_executions.update().values(canceled_at=MOMENT))
-            connection.execute(stage_executions.update().values(pending=7))
-            applied = pool.submit(store.apply, told(job, 2, RUNNING)).result(timeout=30)
-        assert applied.outcome is UpdateOutcome.APPLIED
