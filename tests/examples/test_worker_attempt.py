@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
 from datetime import UTC, datetime
 from hashlib import sha256
 from secrets import token_hex
+from types import NoneType
 
 import pytest
 from attempts import bench_in
@@ -237,6 +239,28 @@ class TestStop:
         attempt.result()
         assert bench.end(job)[0] is FAILED
         assert bench.log(job).endswith("longer than 1 seconds\n")
+
+    @pytest.mark.parametrize("reason", ["canceled", "time is up", "Worker ends"])
+    def test_while_git_waits(self, bench, reason):
+        """A repository that does not answer keeps no job from its end, and git does not stay."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"git://127.0.0.1:{silent.getsockname()[1]}/repository.git"
+            job = evolve(bench.job(bench.note("ran")), repo=url)
+            attempt = bench.begin(job, job_timeout=1 if reason == "time is up" else 1000)
+            git, _ = silent.accept()
+            if reason == "canceled":
+                bench.cancel(job)
+            elif reason == "Worker ends":
+                bench.ending.set()
+            error = attempt.exception(timeout=DEADLINE)
+            with git:
+                git.settimeout(DEADLINE)
+                while git.recv(1000):
+                    pass
+        assert isinstance(error, GivenUpError if reason == "Worker ends" else NoneType)
+        status = {"canceled": CANCELED, "time is up": FAILED, "Worker ends": RUNNING}[reason]
+        assert bench.end(job) == (status, None)
+        assert not (bench.side / "ran").exists()
 
     def test_worker_ends(self, bench):
         """The job is stopped; nothing more is told, so that it can be delivered again."""

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from cicd_system.worker.workspace import WorkspaceError, artifacts_in, inside, working_copy
+from cicd_system.worker.workspace import HaltedError, WorkspaceError, artifacts_in, inside, working_copy
 
 
 def git(directory, *arguments):
@@ -124,6 +124,17 @@ class TestRepository:
         assert make(repository) == SECOND
         assert make(repository, "other") == FIRST
 
+    def test_alone(self, repository, tmp_path):
+        """One that is to do without the repository shares nothing with it, and knows its commits all the same."""
+        commit = git(repository, "commit-tree", "HEAD^{tree}", "-m", "of no branch")
+        with working_copy(str(repository), commit, tmp_path / "copy", as_it_is=False, is_alone=True) as copy:
+            repository.rename(tmp_path / "elsewhere")
+            assert files_in(copy) == SECOND
+            assert git(copy, "rev-parse", "HEAD") == commit
+            objects = [path for path in (copy / ".git" / "objects").rglob("*") if path.is_file()]
+            assert objects
+            assert {path.stat().st_nlink for path in objects} == {1}
+
     def test_many_at_once(self, repository, tmp_path):
         """Working copies of one repository do not get in each other's way."""
 
@@ -142,7 +153,7 @@ class TestRepository:
 
         for name, files in [(None, SECOND), (commit, FIRST)]:
             target = tmp_path / f"copy-{name}"
-            workspace._clone(str(tmp_path / "bundle"), name, target)
+            workspace._clone(workspace._Tools(lambda: False), str(tmp_path / "bundle"), name, target)
             assert files_in(target) == files
 
     def test_starts_nothing(self, repository, tmp_path, make):
@@ -188,6 +199,30 @@ class TestDirectory:
         os.mkfifo(tmp_path / "plain" / "pipe")
         with pytest.raises(WorkspaceError, match="cannot be copied"):
             make(tmp_path / "plain")
+
+
+class TestHalted:
+    @pytest.mark.parametrize("as_it_is", [False, True])
+    @pytest.mark.parametrize("looks", range(3))
+    def test_nothing_stays(self, repository, tmp_path, as_it_is, looks):
+        """Wherever it is given up, nothing is left."""
+        answers = iter([False] * looks)
+        halted = working_copy(
+            str(repository), None, tmp_path / "copy", as_it_is=as_it_is, is_halted=lambda: next(answers, True)
+        )
+        with pytest.raises(HaltedError), halted:
+            pass
+        assert not (tmp_path / "copy").exists()
+
+    def test_directory(self, tmp_path):
+        """So it is for what git does not know."""
+        source = tmp_path / "source"
+        source.mkdir()
+        (source / "a").touch()
+        halted = working_copy(str(source), None, tmp_path / "copy", as_it_is=True, is_halted=lambda: True)
+        with pytest.raises(HaltedError), halted:
+            pass
+        assert not (tmp_path / "copy").exists()
 
 
 class TestRefused:

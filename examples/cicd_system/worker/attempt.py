@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Protocol
 from uuid import UUID
@@ -25,12 +25,12 @@ from cicd_common.logging import get_logger, propagate_context
 from cicd_common.logging.masking import process_masker
 
 from .backend_client import Answer, GivenUpError, RefusedError
-from .container import docker_command, docker_is_there, remove_container
+from .container import docker_command, docker_is_there, removal_command, remove_container
 from .output import Output
 from .process import JobProcess
 from .script import script_of
 from .settings import Settings
-from .workspace import WorkspaceError, artifacts_in, inside, working_copy
+from .workspace import HaltedError, WorkspaceError, artifacts_in, inside, working_copy
 
 __all__ = ["Backend", "run_job"]
 
@@ -110,6 +110,9 @@ class _Attempt:
         self._token = token_hex(4)
         self._sequence = 0
         self._stop: _End | None = None
+        self._halted = Event()
+        self._process: JobProcess | None = None
+        self._process_lock = Lock()
         self._is_superseded = False
         self._is_left = False
         self._told = "\n"  # The last character that was told of the output.
@@ -182,6 +185,8 @@ class _Attempt:
                 return self._work_in(Path(root))
         except (_SupersededError, GivenUpError):
             raise
+        except HaltedError:
+            return self._stop or _CANCELED  # The latter is told to nobody: the job is another's, or is left.
         except WorkspaceError as error:
             return _failed(str(error))
         except Exception as error:  # Whatever it is, a job that was claimed has an end.
@@ -192,7 +197,17 @@ class _Attempt:
         request = self._request
         script = root / "script.sh"
         script.write_text(script_of(request.commands), encoding="utf-8")
-        with working_copy(request.repo, request.commit_hash, root / "copy", as_it_is=request.is_local) as copy:
+        with (
+            self._watched(),
+            working_copy(
+                request.repo,
+                request.commit_hash,
+                root / "copy",
+                as_it_is=request.is_local,
+                is_alone=request.docker_image is not None,
+                is_halted=self._halted.is_set,
+            ) as copy,
+        ):
             directory = inside(copy, request.working_dir)
             end = self._run(copy, directory, script)
             files = artifacts_in(copy, request.artifacts)
@@ -204,13 +219,19 @@ class _Attempt:
     def _run(self, copy: Path, directory: Path, script: Path) -> _End:
         environment = {**self._settings.environment, "CICD_JOB_EXECUTION_ID": str(self._id)}
         with ExitStack() as stack:
-            command = self._container(copy, directory, script, stack) or ["/bin/sh", str(script)]
+            command, clearing = self._container(copy, directory, script, stack) or (["/bin/sh", str(script)], ())
             process = stack.enter_context(
-                JobProcess(command, directory=directory, environment=environment, grace=self._settings.grace)
+                JobProcess(
+                    command,
+                    directory=directory,
+                    environment=environment,
+                    grace=self._settings.grace,
+                    clearing=clearing,
+                )
             )
             output = Output(process.output, process.clear)
             stack.callback(output.close)
-            stack.enter_context(self._watched(process))
+            stack.enter_context(self._haltable(process))
             last = self._tell(output)
             code = process.wait()
         if self._stop is not None:
@@ -227,18 +248,20 @@ class _Attempt:
             self._told = text[-1]
         return ""
 
-    def _container(self, copy: Path, directory: Path, script: Path, stack: ExitStack) -> Sequence[str]:
-        """The command that runs the script in a container; nothing where it runs on this machine."""
+    def _container(
+        self, copy: Path, directory: Path, script: Path, stack: ExitStack
+    ) -> tuple[Sequence[str], Sequence[str]] | None:
+        """The commands that run the script in a container, and remove that; none where it runs on this machine."""
         image = self._request.docker_image
         if image is None:
-            return ()
+            return None
         if not docker_is_there():
             if self._settings.allow_host:
-                return ()
+                return None
             raise WorkspaceError("the job asks for an image, and there is no docker on this machine")
         name = f"cicd-{self._id}-{self._token}"
         stack.callback(remove_container, name)
-        return docker_command(
+        command = docker_command(
             image,
             name=name,
             copy=copy,
@@ -246,14 +269,15 @@ class _Attempt:
             directory=directory.relative_to(copy.resolve()).as_posix(),
             variables=(*self._settings.variables, "CICD_JOB_EXECUTION_ID"),
         )
+        return command, removal_command(name)
 
     # --- what happens meanwhile ---------------------------------------------------------------------------------
 
     @contextmanager
-    def _watched(self, process: JobProcess) -> Iterator[None]:
-        """Stop the job when its time is up, when it was canceled, when it is another's, or when the Worker ends."""
+    def _watched(self) -> Iterator[None]:
+        """Halt the job when its time is up, when it was canceled, when it is another's, or when the Worker ends."""
         done = Event()
-        thread = Thread(target=propagate_context(self._watch), args=(process, done), name="watch", daemon=True)
+        thread = Thread(target=propagate_context(self._watch), args=(done,), name="watch", daemon=True)
         thread.start()
         try:
             yield
@@ -261,7 +285,20 @@ class _Attempt:
             done.set()
             thread.join()
 
-    def _watch(self, process: JobProcess, done: Event) -> None:
+    @contextmanager
+    def _haltable(self, process: JobProcess) -> Iterator[None]:
+        """Let a process be stopped when the job is halted; it may be so already."""
+        with self._process_lock:
+            self._process = process
+        if self._halted.is_set():
+            process.stop()
+        try:
+            yield
+        finally:
+            with self._process_lock:
+                self._process = None
+
+    def _watch(self, done: Event) -> None:
         deadline = monotonic() + self._settings.job_timeout
         while not done.wait(min(self._settings.poll_interval, max(deadline - monotonic(), 0))):
             if monotonic() >= deadline:
@@ -270,8 +307,14 @@ class _Attempt:
                 self._look()
             self._is_left = self._ending.is_set()
             if self._stop is not None or self._is_superseded or self._is_left:
-                process.stop()
+                self._halt()
                 return
+
+    def _halt(self) -> None:
+        self._halted.set()
+        with self._process_lock:
+            if self._process is not None:
+                self._process.stop()
 
     def _look(self) -> None:
         """Ask whether the job is to stop. Where nobody answers, the job goes on."""

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["docker_command", "docker_is_there", "remove_container"]
+__all__ = ["docker_command", "docker_is_there", "removal_command", "remove_container"]
 
 _PATIENCE = 30  # Seconds that docker may take for an answer.
 
@@ -38,13 +38,22 @@ def docker_is_there() -> bool:
     return shutil.which("docker") is not None and _docker("version")
 
 
+def removal_command(name: str) -> Sequence[str]:
+    """The command line that stops and removes a container.
+
+    Args:
+        name: Its name.
+    """
+    return ["docker", "rm", "--force", "--volumes", "--", name]
+
+
 def remove_container(name: str) -> None:
     """Stop and remove a container, if there still is one: it does not end with the ``docker run`` that started it.
 
     Args:
         name: Its name.
     """
-    _docker("rm", "--force", "--volumes", "--", name)
+    _docker(*removal_command(name)[1:])
 
 
 def _docker(*arguments: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ __all__ = ["JobProcess"]
 _WATCHED = """
 exec 3<&0 </dev/null
 trap '' HUP INT TERM
-{ read -r _; kill -KILL 0; } <&3 >/dev/null 2>&1 &
+{ read -r _; %s; kill -KILL 0; } <&3 >/dev/null 2>&1 &
 trap - HUP INT TERM
 exec 3<&-
 exec "$@"
@@ -37,6 +38,7 @@ class JobProcess:
         directory: Where it runs.
         environment: All of its environment.
         grace: For how many seconds it may go on after it was told to stop.
+        clearing: A command that ends what does not end with the group, in case the Worker dies.
 
     Attributes:
         output: The file descriptor to read its output from.
@@ -46,7 +48,13 @@ class JobProcess:
     """
 
     def __init__(
-        self, command: Sequence[str], *, directory: Path, environment: Mapping[str, str], grace: float
+        self,
+        command: Sequence[str],
+        *,
+        directory: Path,
+        environment: Mapping[str, str],
+        grace: float,
+        clearing: Sequence[str] = (),
     ) -> None:
         self._grace = grace
         self._signaling = Lock()
@@ -55,7 +63,7 @@ class JobProcess:
         self.output, output = os.pipe()
         try:
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCHED, "sh", *command],
+                ["/bin/sh", "-c", _WATCHED % shlex.join(clearing or [":"]), "sh", *command],
                 cwd=directory,
                 env=environment,
                 stdin=watched,

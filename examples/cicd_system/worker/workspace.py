@@ -6,18 +6,21 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from attrs import frozen
+
 from cicd_common import ContractError
 from cicd_common.api.request import Artifact
 from cicd_common.logging import get_logger
 
-__all__ = ["WorkspaceError", "artifacts_in", "inside", "working_copy"]
+__all__ = ["HaltedError", "WorkspaceError", "artifacts_in", "inside", "working_copy"]
 
 log = get_logger(__name__)
 
@@ -27,7 +30,7 @@ _PROTOCOLS = "file:git:http:https:ssh"
 _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 # By these git would find another repository than the one that it is told of; as when the Worker is started by a hook.
 _ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
-_PATIENCE = 1800  # Seconds that one command of git may take.
+_PAUSE = 0.1  # Seconds between two looks whether to give up.
 _COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
 
 
@@ -35,8 +38,20 @@ class WorkspaceError(Exception):
     """There is no working copy to be had. The text says why, for the job's log."""
 
 
+class HaltedError(Exception):
+    """The job was halted before its working copy was made."""
+
+
 @contextmanager
-def working_copy(repo: str, commit: str | None, directory: Path, *, as_it_is: bool) -> Iterator[Path]:
+def working_copy(
+    repo: str,
+    commit: str | None,
+    directory: Path,
+    *,
+    as_it_is: bool,
+    is_alone: bool = False,
+    is_halted: Callable[[], bool] = lambda: False,
+) -> Iterator[Path]:
     """Make a working copy, and clear it away afterwards.
 
     Args:
@@ -44,32 +59,45 @@ def working_copy(repo: str, commit: str | None, directory: Path, *, as_it_is: bo
         commit: The commit; none means the last one of the branch that is checked out.
         directory: Where to put it; it must not exist.
         as_it_is: Whether to take the files as they are in the directory, not as they were committed.
+        is_alone: Whether it is to do without the repository that it comes from, as in a container.
+        is_halted: Whether to give up; asked again and again.
 
     Raises:
         WorkspaceError: It cannot be made.
+        HaltedError: It was given up.
     """
     if commit is not None and not _COMMIT.fullmatch(commit):
         raise WorkspaceError("expected the name of a commit, such as 40 hexadecimal digits")
     source = _local(repo)
+    tools = _Tools(is_halted)
     try:
-        _make(source, repo, commit, directory, as_it_is=as_it_is)
+        _make(tools, source, repo, commit, directory, as_it_is=as_it_is, is_alone=is_alone)
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _make(source: Path | None, repo: str, commit: str | None, directory: Path, *, as_it_is: bool) -> None:
+def _make(
+    tools: _Tools,
+    source: Path | None,
+    repo: str,
+    commit: str | None,
+    directory: Path,
+    *,
+    as_it_is: bool,
+    is_alone: bool,
+) -> None:
     try:
         if source is None:
-            _clone(repo, commit, directory)
+            _clone(tools, repo, commit, directory)
         elif directory.resolve().is_relative_to(source.resolve()):
             raise WorkspaceError("the repository cannot be copied: working copies are made in it")
         elif not _is_repository(source):
-            _copy_directory(source, commit, directory)
+            _copy_directory(tools, source, commit, directory)
         elif as_it_is:
-            _copy_files(source, directory)
+            _copy_files(tools, source, directory)
         else:
-            _share(source, commit, directory)
+            _clone_local(tools, source, commit, directory, shares=not is_alone)
     except (OSError, shutil.Error) as error:
         raise WorkspaceError(f"the repository cannot be copied: {type(error).__name__}") from error
 
@@ -78,10 +106,10 @@ def _is_repository(source: Path) -> bool:
     return (source / ".git").exists() or all((source / part).exists() for part in ("HEAD", "objects", "refs"))
 
 
-def _copy_directory(source: Path, commit: str | None, directory: Path) -> None:
+def _copy_directory(tools: _Tools, source: Path, commit: str | None, directory: Path) -> None:
     if commit is not None:
         raise WorkspaceError("there are no commits: the directory is no git repository")
-    shutil.copytree(source, directory, symlinks=True)
+    tools.copy(source, directory)
 
 
 def _local(repo: str) -> Path | None:
@@ -101,59 +129,98 @@ def _local(repo: str) -> Path | None:
     return path.absolute()
 
 
-def _clone(repo: str, commit: str | None, directory: Path) -> None:
-    _git("clone", "--quiet", "--no-checkout", "--", repo, str(directory))
-    _git("-C", str(directory), "checkout", "--quiet", "--detach", commit or "HEAD", "--")
+def _clone(tools: _Tools, repo: str, commit: str | None, directory: Path) -> None:
+    tools.git("clone", "--quiet", "--no-checkout", "--", repo, str(directory))
+    tools.git("-C", str(directory), "checkout", "--quiet", "--detach", commit or "HEAD", "--")
 
 
-def _share(source: Path, commit: str | None, directory: Path) -> None:
-    """Check out a commit, with the objects where they are.
+def _clone_local(tools: _Tools, source: Path, commit: str | None, directory: Path, *, shares: bool) -> None:
+    """Check out a commit, with the objects where they are, or else with files of its own for them.
 
     A worktree would write to the repository: two at once get in each other's way, and a killed Worker leaves its own.
     """
-    found = _git("-C", str(source), "rev-parse", "--verify", "--end-of-options", f"{commit or 'HEAD'}^{{commit}}")
-    _git("clone", "--quiet", "--shared", "--no-checkout", "--", str(source), str(directory))
-    _git("-C", str(directory), "checkout", "--quiet", "--detach", found.decode().strip(), "--")
+    found = tools.git("-C", str(source), "rev-parse", "--verify", "--end-of-options", f"{commit or 'HEAD'}^{{commit}}")
+    options = ["--shared"] if shares else ["--no-hardlinks"]
+    tools.git("clone", "--quiet", *options, "--no-checkout", "--", str(source), str(directory))
+    tools.git("-C", str(directory), "checkout", "--quiet", "--detach", found.decode().strip(), "--")
 
 
-def _copy_files(source: Path, directory: Path) -> None:
-    listed = _git("-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+def _copy_files(tools: _Tools, source: Path, directory: Path) -> None:
+    listed = tools.git("-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split(b"\0")):
         path = os.fsdecode(name)
         if os.path.lexists(source / path):  # It may be deleted and not committed.
             (directory / path).parent.mkdir(parents=True, exist_ok=True)
-            _copy(source / path, directory / path)
+            tools.copy(source / path, directory / path)
     directory.mkdir(exist_ok=True)
 
 
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir() and not source.is_symlink():  # A repository within the repository.
-        shutil.copytree(source, target, symlinks=True)
-    else:
+@frozen
+class _Tools:
+    """What working copies are made with: all of it gives up when the job is halted.
+
+    Attributes:
+        is_halted: Whether it is.
+    """
+
+    is_halted: Callable[[], bool]
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy a file, a link, or a directory with all that is in it."""
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, target, symlinks=True, copy_function=self._copy_file)
+        else:
+            self._copy_file(source, target)
+
+    def _copy_file(self, source: str | Path, target: str | Path) -> None:
+        self._go_on()
         shutil.copy2(source, target, follow_symlinks=False)
 
+    def git(self, *arguments: str) -> bytes:
+        """What git prints.
 
-def _git(*arguments: str) -> bytes:
+        Raises:
+            WorkspaceError: It fails, with what it says.
+        """
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(
+            ["git", *_QUIET, *arguments],
+            env=_git_environment(),
+            stdin=quiet,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            try:
+                output, errors = self._await(process)
+            except BaseException:
+                # With what it has started, which holds the pipes.
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        if process.returncode:
+            # The last line says what was wrong; an address in it may hold a password.
+            lines = errors.decode(errors="replace").strip().splitlines() or ["git has failed"]
+            raise WorkspaceError(re.sub(r"://[^/@\s]*@", "://***@", lines[-1]))
+        return output
+
+    def _await(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+        while True:
+            self._go_on()
+            try:
+                return process.communicate(timeout=_PAUSE)
+            except subprocess.TimeoutExpired:
+                continue
+
+    def _go_on(self) -> None:
+        if self.is_halted():
+            raise HaltedError
+
+
+def _git_environment() -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("CICD_") and name not in _ELSEWHERE
     }
-    environment = {**kept, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(
-            ["git", *_QUIET, *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise WorkspaceError("git took too long") from None
-    if done.returncode:
-        # The last line says what was wrong; an address in it may hold a password.
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["git has failed"]
-        raise WorkspaceError(re.sub(r"://[^/@\s]*@", "://***@", lines[-1]))
-    return done.stdout
+    return {**kept, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
 def inside(root: Path, path: str | None) -> Path:

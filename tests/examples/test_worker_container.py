@@ -1,0 +1,146 @@
+"""Jobs in containers, by a real engine: with the image that ``CICD_TEST_DOCKER_IMAGE`` names, or else busybox.
+
+Where no engine answers, or has no such image, these tests are skipped, and say so. They pull nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from secrets import token_hex
+
+import pytest
+from attempts import bench_in
+from cicd_system.worker.container import docker_is_there
+from waiting import until
+
+from cicd_common import ExecutionStatus
+from cicd_common.logging.masking import process_masker
+
+SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
+
+# A Worker that runs a script in a container, as an attempt does, and shows what it says.
+WORKER = """
+import os, sys
+from pathlib import Path
+from cicd_system.worker.container import docker_command, removal_command
+from cicd_system.worker.process import JobProcess
+name, image, copy, script = sys.argv[1:]
+command = docker_command(image, name=name, copy=Path(copy), script=Path(script), directory=".", variables=())
+clearing = removal_command(name)
+with JobProcess(command, directory=Path(copy), environment=os.environ, grace=1, clearing=clearing) as process:
+    while text := os.read(process.output, 1000):
+        os.write(1, text)
+"""
+
+IMAGE = os.environ.get("CICD_TEST_DOCKER_IMAGE") or "busybox"
+
+
+def docker(*arguments):
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engine():
+    if not docker_is_there():
+        pytest.skip("no docker engine answers")
+    if docker("image", "inspect", IMAGE).returncode:
+        pytest.skip(f"docker has no image {IMAGE}; CICD_TEST_DOCKER_IMAGE names one with a shell")
+
+
+@pytest.fixture
+def bench(tmp_path):
+    with bench_in(tmp_path) as bench:
+        # By these the client finds its engine.
+        bench.environment |= {name: value for name, value in os.environ.items() if name in ("DOCKER_HOST", "HOME")}
+        yield bench
+        assert list(bench.work.iterdir()) == []
+
+
+def containers_of(job):
+    """The names of all containers of a job, running or not."""
+    return docker("ps", "--all", "--format", "{{.Names}}", "--filter", f"name=cicd-{job.job_execution_id}").stdout
+
+
+class TestContainer:
+    def test_success(self, bench):
+        """It runs there, in the working copy, as who the Worker is; what it leaves is the Worker's."""
+        (bench.repository / "sub").mkdir()
+        (bench.repository / "sub" / "there").touch()
+        job = bench.job(
+            "pwd; ls; id -u; [ -e /.dockerenv ]",
+            "echo left > f",
+            docker_image=IMAGE,
+            working_dir="sub",
+            artifacts=("**/f",),
+        )
+        bench.attempt(job)
+        assert bench.end(job) == (SUCCESS, 0), bench.log(job)
+        assert f"\n/workspace/sub\nthere\n{os.getuid()}\n" in bench.log(job)
+        assert [file.path for file in bench.store.artifacts(job.job_execution_id)] == ["sub/f"]
+        assert containers_of(job) == ""
+
+    def test_failure(self, bench):
+        job = bench.job("exit 7", docker_image=IMAGE)
+        bench.attempt(job)
+        assert bench.end(job) == (FAILED, 7)
+
+    def test_no_image(self, bench):
+        """What docker says is in the log."""
+        job = bench.job("echo never", docker_image=f"cicd.invalid/{token_hex(8)}")
+        bench.attempt(job)
+        assert bench.end(job) == (FAILED, 125)
+        assert "cicd.invalid" in bench.log(job)
+
+    def test_environment(self, bench):
+        """A job is given what it is meant to be given, nothing else of the machine; its secrets are masked."""
+        secret = token_hex(12)
+        process_masker.add(secret)
+        bench.environment |= {"KEY": secret, "OTHER": "other"}
+        job = bench.job("echo $KEY; [ -z $OTHER ]", "echo $CI $CICD_JOB_EXECUTION_ID", docker_image=IMAGE)
+        bench.attempt(job, variables=("CI", "KEY"))
+        assert bench.end(job) == (SUCCESS, 0), bench.log(job)
+        assert "\n***\n" in bench.log(job)
+        assert bench.log(job).endswith(f"\ntrue {job.job_execution_id}\n")
+
+    def test_repository_is_whole(self, bench):
+        """A working copy does not point to objects that the container does not have."""
+        git = ["git", "-C", str(bench.repository), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run([*git, "init", "--quiet"], check=True)
+        subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message=x"], check=True)
+        job = bench.job("[ -d .git/objects ]; [ ! -e .git/objects/info/alternates ]", docker_image=IMAGE)
+        bench.attempt(job)
+        assert bench.end(job) == (SUCCESS, 0), bench.log(job)
+
+
+class TestStop:
+    @pytest.mark.parametrize("before", ["", "trap '' TERM; "])
+    def test_canceled(self, bench, before):
+        """The container is gone with the job, whether it heeds the signal or not."""
+        job = bench.job(f"{before}echo there; while :; do sleep 0.1; done", docker_image=IMAGE)
+        attempt = bench.begin(job, grace=1)
+        until(lambda: "\nthere\n" in bench.log(job), "the job to run")
+        bench.cancel(job)
+        attempt.result()
+        assert bench.end(job)[0] is CANCELED
+        assert containers_of(job) == ""
+
+    def test_time_is_up(self, bench):
+        job = bench.job("sleep 1000", docker_image=IMAGE)
+        bench.attempt(job, job_timeout=2, grace=1)
+        assert bench.end(job)[0] is FAILED
+        assert bench.log(job).endswith("longer than 2 seconds\n")
+        assert containers_of(job) == ""
+
+    def test_worker_killed(self, bench, tmp_path):
+        """Its container ends with a Worker that is killed."""
+        job = bench.job("true", docker_image=IMAGE)
+        script = tmp_path / "script.sh"
+        script.write_text("echo there; while :; do sleep 0.1; done")
+        arguments = [f"cicd-{job.job_execution_id}", IMAGE, str(tmp_path), str(script)]
+        with subprocess.Popen([sys.executable, "-c", WORKER, *arguments], stdout=subprocess.PIPE) as worker:
+            assert worker.stdout.readline() == b"there\n"
+            assert containers_of(job) != ""
+            worker.kill()
+        until(lambda: containers_of(job) == "", "the end of the container")
