@@ -40,6 +40,17 @@ def matches(pattern, text):
     return True
 
 
+def ended(job, sequence, status):
+    """The end of a job, told by somebody else."""
+    return JobStatusUpdate(
+        job_execution_id=job.job_execution_id,
+        sequence=sequence,
+        status=status,
+        occurred_at=datetime.now(UTC),
+        logs="of the other\n",
+    )
+
+
 class TestCourse:
     def test_success(self, bench):
         """The log has the claim, then each command and its output; artifacts are known."""
@@ -304,6 +315,34 @@ class TestDelivered:
         before = bench.log(job)
         bench.attempt(job, redelivered=redelivered)
         assert (bench.end(job), bench.log(job)) == ((SUCCESS, 0), before)
+
+    @pytest.mark.parametrize("end", [SUCCESS, FAILED])
+    def test_again_just_when_it_ends(self, bench, end):
+        """What has ended between the question and the claim is not run again, nor said to be canceled."""
+        job = bench.job(bench.note("ran"))
+
+        def plan(request):
+            if request.method == "POST":
+                bench.store.apply(ended(job, 1, end))
+            return Fault.NONE
+
+        bench.proxy.plan = plan
+        bench.attempt(job, redelivered=True)
+        assert bench.end(job)[0] is end
+        assert matches("of the other\n" + AGAIN, bench.log(job))
+        assert not (bench.side / "ran").exists()
+
+    def test_ended_by_another_while_it_runs(self, bench):
+        """An attempt that has missed being superseded stops at the other's end, and says nothing of it."""
+        job = bench.job(bench.note("pid"), "sleep 1000")
+        attempt = bench.begin(job)
+        pid = bench.pid("pid")
+        until(lambda: bench.log(job).endswith("$ sleep 1000\n"), "all that it ever prints")
+        bench.store.apply(ended(job, 1000, SUCCESS))
+        attempt.result(timeout=DEADLINE)
+        assert not is_alive(pid)
+        assert bench.end(job)[0] is SUCCESS
+        assert "canceled" not in bench.store.logs(job.job_execution_id).text
 
     def test_again_before_anybody_had_it(self, bench):
         """A message that got lost on its way to a Worker makes one run."""

@@ -135,17 +135,15 @@ class _Attempt:
         while True:
             answer = self._send(ExecutionStatus.RUNNING, text)
             if not answer.clashes:
-                self._heed(answer)
-                return True
+                return not self._heed(answer.status)
             if not redelivered:
                 return False
             self._sequence = self._backend.last_sequence(self._id, self._sequence)
 
-    def _report(self, status: ExecutionStatus, text: str = "", exit_code: int | None = None) -> None:
-        answer = self._send(status, text, exit_code)
-        if answer.clashes:
+    def _report(self, status: ExecutionStatus, text: str) -> None:
+        answer = self._send(status, text)
+        if answer.clashes or self._heed(answer.status):
             raise _SupersededError
-        self._heed(answer)
 
     def _send(self, status: ExecutionStatus, text: str, exit_code: int | None = None) -> Answer:
         self._sequence += 1
@@ -159,16 +157,20 @@ class _Attempt:
         )
         return self._backend.report(update)
 
-    def _heed(self, answer: Answer) -> None:
-        if answer.status.is_terminal and self._stop is None:
-            self._stop = _CANCELED
+    def _heed(self, status: ExecutionStatus) -> bool:
+        """Stop if the job is canceled; whether it has ended otherwise, by another attempt."""
+        if status is ExecutionStatus.CANCELED:
+            self._stop = self._stop or _CANCELED
+            return False
+        return status.is_terminal
 
     def _finish(self, end: _End) -> None:
         if self._is_superseded:
             raise _SupersededError
         if self._is_left:
             raise GivenUpError("the Worker ends before the job does")
-        self._report(end.status, end.text, end.exit_code)
+        if self._send(end.status, end.text, end.exit_code).clashes:
+            raise _SupersededError
         log.info("the job has ended", status=end.status.value, exit_code=end.exit_code)
 
     # --- what is done -------------------------------------------------------------------------------------------
@@ -320,9 +322,9 @@ class _Attempt:
         """Ask whether the job is to stop. Where nobody answers, the job goes on."""
         sequence = self._sequence
         try:
-            if self._backend.status(self._id, patient=False).is_terminal:
-                self._stop = _CANCELED
-            elif self._backend.last_sequence(self._id, sequence, patient=False) > self._sequence:
+            if self._heed(self._backend.status(self._id, patient=False)) or (
+                self._stop is None and self._backend.last_sequence(self._id, sequence, patient=False) > self._sequence
+            ):
                 self._is_superseded = True
         except (GivenUpError, RefusedError):
             log.warning("nobody says whether the job is to stop")
