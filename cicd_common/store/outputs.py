@@ -5,22 +5,36 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from ..api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
 from ..model import LogText
 from .rows import put
 from .tables import artifacts, logs, name_key
 
-__all__ = ["artifacts_of", "chunk_of", "is_stored", "log_of", "put_artifacts"]
+__all__ = ["MAX_PAGE_BYTES", "artifacts_of", "chunk_of", "is_stored", "log_of", "put_artifacts"]
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+"""How many bytes of output a page has, in UTF-8, before its last chunk."""
 
 _JOB_ID: BindParameter[UUID] = bindparam("job")
 _CHUNK = select(logs.c.text).where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence == bindparam("number"))
-_LOG = (
-    select(logs.c.sequence, logs.c.text)
+_SIZES = (
+    select(logs.c.sequence, func.length(logs.c.text).label("size"))
     .where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence > bindparam("after"))
     .order_by(logs.c.sequence)
     .limit(bindparam("limit"))
+    .subquery("sizes")
+)
+_PAGE = select(
+    _SIZES.c.sequence, (func.sum(_SIZES.c.size).over(order_by=_SIZES.c.sequence) - _SIZES.c.size).label("before")
+).subquery("page")
+# Texts are read only as far as they fit, but for the last one.
+_LOG = (
+    select(logs.c.sequence, logs.c.text)
+    .join(_PAGE, logs.c.sequence == _PAGE.c.sequence)
+    .where(logs.c.job_execution_id == _JOB_ID, _PAGE.c.before < bindparam("max_bytes"))
+    .order_by(logs.c.sequence)
 )
 _ARTIFACTS = (
     select(artifacts.c.path, artifacts.c.size, artifacts.c.sha256)
@@ -60,9 +74,10 @@ def log_of(connection: Connection, job_execution_id: UUID, after: int, limit: in
         connection: In a transaction.
         job_execution_id: The job execution.
         after: The sequence behind which to start.
-        limit: How many chunks to return at most.
+        limit: How many chunks to return at most; with the one that reaches `MAX_PAGE_BYTES` there are no more of them.
     """
-    rows = connection.execute(_LOG, {"job": job_execution_id, "after": after, "limit": limit})
+    key = {"job": job_execution_id, "after": after, "limit": limit, "max_bytes": MAX_PAGE_BYTES}
+    rows = connection.execute(_LOG, key)
     return LogText(tuple((row.sequence, row.text) for row in rows), first=after + 1)
 
 

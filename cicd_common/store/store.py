@@ -257,7 +257,9 @@ class ExecutionStore:
             return reporting.report(connection, request)
 
     def logs(self, job_execution_id: UUID, *, after: int = 0, limit: int = 1000) -> LogText:
-        """A page of a job's output, chunk by chunk.
+        """A page of a job's output, chunk by chunk: as many as are asked for, but none behind the first 4 MiB.
+
+        Only a page without a chunk is the last one.
 
         Args:
             job_execution_id: The job execution.
