@@ -142,7 +142,6 @@ def _postgresql(url: URL, timeout: float) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
-        connection.autocommit = True
         # Whatever the server has as its default.
         connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
         connection.execute(f"SET lock_timeout = {round(timeout * 1000)}")

@@ -380,6 +380,14 @@ class Waiting:
     def status(self) -> ExecutionStatus:
         return ExecutionStatus(self._system.api.request("GET", f"/api/pipeline/status/{self.id}").json()["status"])
 
+    def was_left(self) -> bool:
+        """Check that the CLI has ended, and the run went on without it."""
+        assert self.terminal.end() == 130
+        assert f"status {self.id}" in self.terminal.text
+        assert not self.status().is_terminal
+        self.let_go()
+        return self.ended() is ExecutionStatus.SUCCESS
+
     def ended(self) -> ExecutionStatus:
         until(lambda: self.status().is_terminal, "the end of the run")
         return self.status()
@@ -410,11 +418,7 @@ class TestTerminal:
         waiting.terminal.press("\x03")
         waiting.terminal.until("Cancel the run?")
         waiting.terminal.press("n\r")
-        assert waiting.terminal.end() == 130
-        assert f"status {waiting.id}" in waiting.terminal.text
-        assert not waiting.status().is_terminal
-        waiting.let_go()
-        assert waiting.ended() is ExecutionStatus.SUCCESS
+        assert waiting.was_left()
 
     @pytest.mark.skipif(
         _READ is None or not Path("/proc/self/syscall").exists(), reason="where a process waits is seen on Linux only"
@@ -426,11 +430,7 @@ class TestTerminal:
         waiting.terminal.until("Cancel the run?")
         waiting.terminal.until_it_reads()
         waiting.terminal.press("\x03")
-        assert waiting.terminal.end() == 130
-        assert f"status {waiting.id}" in waiting.terminal.text
-        assert not waiting.status().is_terminal
-        waiting.let_go()
-        assert waiting.ended() is ExecutionStatus.SUCCESS
+        assert waiting.was_left()
 
     def test_many_jobs(self, own_system, repository):
         """Where there is no room for all, those that fail are shown, and the rest is counted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
@@ -30,6 +31,20 @@ def start_all(url: str, barrier: Any, pipelines: Any, results: Any) -> None:
     results.put(None)
 
 
+def updates_to_success(job_execution_id: UUID, writer: str) -> list[JobStatusUpdate]:
+    """The updates of a job that begins and succeeds, with a line of the writer's in each."""
+    return [
+        JobStatusUpdate(
+            job_execution_id=job_execution_id,
+            sequence=sequence,
+            status=status,
+            occurred_at=MOMENT,
+            logs=f"{writer} {sequence}\n",
+        )
+        for sequence, status in enumerate((ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS), 1)
+    ]
+
+
 def write_on(url: str, pipeline: Any, acknowledgements: Any) -> None:
     """Start runs and report on their jobs, and acknowledge each write, until killed."""
     store = ExecutionStore(url)
@@ -38,13 +53,6 @@ def write_on(url: str, pipeline: Any, acknowledgements: Any) -> None:
         acknowledgements.send(("started", started.execution))
         jobs = list(started.jobs)
         for job in jobs:
-            for sequence, status in enumerate((ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS), 1):
-                update = JobStatusUpdate(
-                    job_execution_id=job.job_execution_id,
-                    sequence=sequence,
-                    status=status,
-                    occurred_at=MOMENT,
-                    logs=f"{os.getpid()}\n",
-                )
+            for update in updates_to_success(job.job_execution_id, f"{os.getpid()}"):
                 jobs += store.apply(update).jobs
                 acknowledgements.send(("applied", update))

@@ -15,20 +15,17 @@ import tempfile
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from store_processes import updates_to_success
 
-from cicd_common import ExecutionStatus
-from cicd_common.api.request import JobStatusUpdate
 from cicd_common.model import Job, LogText, Pipeline, Stage
 from cicd_common.store import ExecutionStore, StoreError
 
 psycopg = pytest.importorskip("psycopg")
 
-MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
 KILLS, WRITERS, WRITES, PATIENCE = 5, 3, 40, 60
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 PIPELINE = Pipeline(
@@ -119,14 +116,7 @@ def write_until_it_is_gone(store: ExecutionStore, runs: list, updates: list) -> 
             started = store.start(PIPELINE)
             runs.append(started.execution)
             for job in started.jobs:
-                for sequence, status in enumerate((ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS), 1):
-                    update = JobStatusUpdate(
-                        job_execution_id=job.job_execution_id,
-                        sequence=sequence,
-                        status=status,
-                        occurred_at=MOMENT,
-                        logs=f"{job.job_execution_id} {sequence}\n",
-                    )
+                for update in updates_to_success(job.job_execution_id, f"{job.job_execution_id}"):
                     store.apply(update)
                     updates.append(update)
     except StoreError:
