@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from ..enums import ExecutionStatus
 from .span import earliest, latest
 
 if TYPE_CHECKING:
     from ..api.request import JobStatusUpdate
-    from ..dto import JobExecutionDTO
     from .parts import JobExecution
 
-__all__ = ["UpdateOutcome", "join"]
+__all__ = ["JobState", "UpdateOutcome", "join"]
 
-# The record of a job execution moves by the same rule: a database has it at hand, and not the job itself.
-J = TypeVar("J", "JobExecution", "JobExecutionDTO")
+
+@frozen
+class JobState:
+    """What updates move of a job execution: all that a database needs to have at hand.
+
+    Attributes:
+        status: Its status.
+        start_time: When it started.
+        completion_time: When it ended.
+        exit_code: The exit code of its process.
+        last_sequence: The sequence of the newest update; 0 for none.
+    """
+
+    status: ExecutionStatus
+    start_time: datetime | None
+    completion_time: datetime | None
+    exit_code: int | None
+    last_sequence: int
+
+
+J = TypeVar("J", "JobExecution", JobState)
 
 
 class UpdateOutcome(Enum):
@@ -58,7 +77,7 @@ def join(job: J, update: JobStatusUpdate) -> tuple[J, UpdateOutcome]:
     return evolve(job, **changes) if changes else job, outcome
 
 
-def _filled_in(job: JobExecution | JobExecutionDTO, update: JobStatusUpdate, status: ExecutionStatus) -> dict[str, Any]:
+def _filled_in(job: JobExecution | JobState, update: JobStatusUpdate, status: ExecutionStatus) -> dict[str, Any]:
     """What an update tells of the times and the exit code that was not known, joined so that no order matters."""
     told: dict[str, Any] = {}
     if update.status is ExecutionStatus.RUNNING and status is not ExecutionStatus.PENDING:

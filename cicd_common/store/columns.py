@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,8 @@ from ..enums import ExecutionStatus
 
 __all__ = ["FreeText", "Status", "Time"]
 
-Status = Enum(ExecutionStatus, native_enum=False, create_constraint=True, name="status", length=8)
+# A type of its own where there are such; else a text that is checked.
+Status = Enum(ExecutionStatus, create_constraint=True, name="execution_status", length=8)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -24,13 +26,25 @@ class Time(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:  # noqa: ARG002 - as overridden
+    def bind_processor(self, dialect: Any) -> Callable[[datetime | None], int | None]:  # noqa: ARG002 - as overridden
         """To the database."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return _to_number
 
-    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:  # noqa: ARG002 - as overridden
+    def result_processor(
+        self,
+        dialect: Any,  # noqa: ARG002 - as overridden
+        coltype: Any,  # noqa: ARG002 - as overridden
+    ) -> Callable[[int | None], datetime | None]:
         """From the database."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return _to_time
+
+
+def _to_number(value: datetime | None) -> int | None:
+    return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+
+def _to_time(value: int | None) -> datetime | None:
+    return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
 class FreeText(TypeDecorator[str]):

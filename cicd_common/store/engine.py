@@ -1,4 +1,4 @@
-"""Connections to a database, and the three ways in which the store uses one."""
+"""Connections to a database, and the ways in which the store uses one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 
 from ..errors import Problem
 from .errors import UnavailableError, UrlError
-from .failures import translated
+from .failures import Translated
+from .hot import Session
 
 __all__ = ["Database"]
 
@@ -48,7 +49,9 @@ class Database:
     def __init__(self, url: str, timeout: float) -> None:
         self._engine: Engine | None = _engine(_parsed(url), timeout)
         self.dialect = self._engine.dialect.name
-        self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
+        self._failures = Translated(self._engine.dialect.loaded_dbapi.Error)
+        self._was_lost = False
+        event.listen(self._engine, "checkout", self._renew)
         beginnings = _BEGINNINGS[self.dialect].items()
         self._ways = {way: self._engine.execution_options(begin=statement) for way, statement in beginnings}
 
@@ -71,11 +74,33 @@ class Database:
             yield connection
 
     @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A connection for the driver's own statements. A transaction that is open in the end is rolled back."""
+        engine = self._opened()
+        with self._failures:
+            connection = engine.raw_connection()
+            try:
+                yield Session(connection, engine.dialect)
+            finally:
+                self._was_lost |= not connection.is_valid
+                connection.close()
+
+    @contextmanager
     def _begin(self, way: str) -> Iterator[Connection]:
+        self._opened()
+        with self._failures, self._ways[way].begin() as connection:
+            yield connection
+
+    def _renew(self, *_: Any) -> None:
+        """Where one connection was lost, those that wait in the pool are not worth a try. SQLAlchemy makes new ones."""
+        if self._was_lost:
+            self._was_lost = False
+            raise InvalidatePoolError
+
+    def _opened(self) -> Engine:
         if self._engine is None:
             raise UnavailableError("expected a store that is open, it was closed")
-        with translated(self._driver_error), self._ways[way].begin() as connection:
-            yield connection
+        return self._engine
 
     def close(self) -> None:
         """Close all connections. What is asked of it afterwards fails."""

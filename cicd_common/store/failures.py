@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
+from attrs import frozen
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from .errors import BusyError, FullError, StoreError, UnavailableError
 
-__all__ = ["failure", "translated"]
+__all__ = ["Translated", "failure"]
 
 _MESSAGES = {
     UnavailableError: "expected a database that answers",
@@ -45,19 +45,26 @@ _OF_POSTGRESQL = {
 }
 
 
-@contextmanager
-def translated(driver_error: type[Exception]) -> Iterator[None]:
-    """Raise failures of the database as errors of the store.
-
-    Args:
-        driver_error: What the driver raises, of which SQLAlchemy does not always know.
+@frozen
+class Translated:
+    """A context in which failures of the database are raised as errors of the store.
 
     The error that caused one is not attached: its text may hold values that were stored, and those carry secrets.
+
+    Attributes:
+        driver_error: What the driver raises, of which SQLAlchemy does not always know.
     """
-    try:
-        yield
-    except (SQLAlchemyError, driver_error) as error:
-        raise failure(error) from None
+
+    driver_error: type[Exception]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, (SQLAlchemyError, self.driver_error)):
+            raise failure(error) from None
 
 
 def failure(error: Exception) -> StoreError:

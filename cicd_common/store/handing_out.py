@@ -10,8 +10,7 @@ from uuid import UUID
 from sqlalchemy import BindParameter, Connection, and_, bindparam, literal_column, select, tuple_, update
 
 from ..api.request import JobExecutionRequest
-from .columns import Time
-from .hot import Hot
+from .hot import Answers, Call, Hot
 from .tables import (
     IS_OPEN,
     IS_UNHEARD,
@@ -24,7 +23,7 @@ from .tables import (
     stage_executions,
 )
 
-__all__ = ["hand_out", "release", "unheard"]
+__all__ = ["hand_out", "handed_out", "release", "unheard"]
 
 _RUN_ID: BindParameter[UUID] = bindparam("run_id")
 _REQUESTS = (
@@ -58,7 +57,7 @@ _IS_READY = and_(
     job_executions.c.waits == literal_column("0"),
 )
 _READY = Hot(_REQUESTS.where(_IS_READY).order_by(jobs.c.place))
-_HAND_OUT = Hot(update(job_executions).where(_IS_READY).values(queued_at=bindparam("at", type_=Time)))
+_HAND_OUT = Hot(update(job_executions).where(_IS_READY), sets=["queued_at"])
 _DEPENDENTS = (
     select(job_executions.c.id)
     .select_from(dependencies)
@@ -85,30 +84,33 @@ _UNHEARD_AFTER = _UNHEARD.where(
 )
 
 
-def release(connection: Connection, run_id: UUID, job_id: UUID) -> None:
+def release(run_id: UUID, job_id: UUID) -> Call:
     """Let the jobs that waited for one wait for one less.
 
     Args:
-        connection: In a transaction that has locked the run.
-        run_id: The pipeline execution.
+        run_id: The pipeline execution. It is locked.
         job_id: The job that is now in ``SUCCESS``, or counts as that.
     """
-    _RELEASE.run(connection, {"run_id": run_id, "done": job_id})
+    return _RELEASE(run_id=run_id, done=job_id)
 
 
-def hand_out(connection: Connection, run_id: UUID, at: datetime) -> tuple[JobExecutionRequest, ...]:
-    """Hand out all jobs of a run that are ready, in the order of definition.
+def hand_out(run_id: UUID, at: datetime) -> tuple[Call, ...]:
+    """Hand out all jobs of a run that are ready.
 
     Args:
-        connection: In a transaction that has locked the run.
-        run_id: The pipeline execution.
+        run_id: The pipeline execution. It is locked.
         at: The time.
     """
-    values = {"run_id": run_id, "at": at}
-    ready = _READY.run(connection, values)
-    if ready:
-        _HAND_OUT.run(connection, values)
-    return tuple(map(_request, ready))
+    return _READY(run_id=run_id), _HAND_OUT(run_id=run_id, queued_at=at)
+
+
+def handed_out(done: Answers) -> tuple[JobExecutionRequest, ...]:
+    """The jobs that were handed out, in the order of definition.
+
+    Args:
+        done: What the statements that were run have returned.
+    """
+    return tuple(map(_request, done.get(_READY, ())))
 
 
 def unheard(connection: Connection, after: UUID | None, limit: int) -> tuple[JobExecutionRequest, ...]:

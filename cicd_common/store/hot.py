@@ -1,21 +1,25 @@
-"""The statements that every update takes: written in SQLAlchemy Core as all others are, but run by the driver itself.
+"""The statements that move runs: written in SQLAlchemy Core as all others are, but run by the driver itself.
 
 What SQLAlchemy does around each run of a statement takes longer than such a statement does. So these are compiled once,
-and from then on only their values go through SQLAlchemy's types.
+and from then on only their values go through SQLAlchemy's types. Those that need nothing of each other's answers are
+run together: a database that is asked over a network is then asked once for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from attrs import frozen
-from sqlalchemy import Connection, Dialect
+from attrs import Factory, define, frozen
+from sqlalchemy import Dialect, PoolProxiedConnection
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["Compiled", "Hot"]
+__all__ = ["BEGIN", "COMMIT", "Answers", "Call", "Compiled", "Hot", "Session"]
 
 _Converter = Callable[[Any], Any]
+# A text with the parameters for it.
+_Statement = tuple[str, Sequence[Any]]
 
 
 @frozen
@@ -23,74 +27,143 @@ class Compiled:
     """A statement as a driver takes it.
 
     Attributes:
-        sql: Its text.
-        is_positional: Whether its parameters are told by their places, or else by their names.
-        parameters: The names of its parameters, in order, each with what makes a value for the driver.
+        sql: Its text, with its parameters told by their places.
+        parameters: The names of its parameters, in order.
+        writers: What makes values for the driver, by the places of those parameters that need it.
         constants: The values of those parameters that SQLAlchemy made by itself.
-        columns: The names of the columns that it returns, each with what makes a value of the driver's.
+        columns: The names of the columns that it returns.
+        readers: What makes values of the driver's, by the names of those columns that need it.
     """
 
     sql: str
-    is_positional: bool
-    parameters: tuple[tuple[str, _Converter], ...]
-    constants: dict[str, Any]
-    columns: tuple[tuple[str, _Converter], ...]
+    parameters: Sequence[str] = ()
+    writers: Sequence[tuple[int, _Converter]] = ()
+    constants: Mapping[str, Any] = Factory(dict)
+    columns: Sequence[str] = ()
+    readers: Sequence[tuple[str, _Converter]] = ()
 
-    def with_values(self, values: dict[str, Any]) -> tuple[str, dict[str, Any] | tuple[Any, ...]]:
+    def with_values(self, values: Mapping[str, Any]) -> _Statement:
         """The text and the parameters, as the driver takes them."""
-        values = self.constants | values
-        named = {name: convert(values[name]) for name, convert in self.parameters}
-        return self.sql, tuple(named.values()) if self.is_positional else named
+        if self.constants:
+            values = {**self.constants, **values}
+        row = [values[name] for name in self.parameters]
+        for place, write in self.writers:
+            row[place] = write(row[place])
+        return self.sql, row
+
+    def read(self, rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+        """The rows that it returned, each by column."""
+        found = [dict(zip(self.columns, row, strict=True)) for row in rows]
+        for row in found:
+            for name, read in self.readers:
+                row[name] = read(row[name])
+        return found
 
 
+Call = tuple["Hot", Mapping[str, Any]]
+"""A run of a statement with the values of its parameters."""
+
+
+@define(eq=False)
 class Hot:
     """A statement that is run by the driver itself.
 
-    Args:
-        statement: A statement of SQLAlchemy Core. All that changes in it are parameters that have names.
+    Attributes:
+        statement: A statement of SQLAlchemy Core, or what makes one for a kind of database, by its name. All that
+            changes in it are parameters that have names.
+        sets: The columns that it sets, if it is an update of which no more is said: by parameters of their names.
     """
 
-    def __init__(self, statement: Any) -> None:
-        self._statement = statement
-        self._compiled: dict[str, Compiled] = {}
+    statement: Any
+    sets: Sequence[str] | None = None
+    _compiled: dict[str, Compiled] = Factory(dict)
 
-    def run(self, connection: Connection, values: dict[str, Any]) -> list[dict[str, Any]]:
-        """Run it.
+    def __call__(self, **values: Any) -> Call:
+        """A run of it.
 
         Args:
-            connection: In a transaction.
-            values: The values of its parameters, and maybe more.
-
-        Returns:
-            The rows that it returns, each by column.
+            **values: The values of its parameters, and maybe more.
         """
-        compiled = self._compiled.get(connection.dialect.name) or self._compile(connection.dialect)
-        cursor = connection.connection.cursor()
-        cursor.execute(*compiled.with_values(values))
-        columns = compiled.columns
-        rows = cursor.fetchall() if columns else ()
-        return [{name: convert(value) for (name, convert), value in zip(columns, row, strict=True)} for row in rows]
+        return self, values
+
+    def compiled(self, dialect: Dialect) -> Compiled:
+        """What is run on a kind of database."""
+        return self._compiled.get(dialect.name) or self._compile(dialect)
 
     def _compile(self, dialect: Dialect) -> Compiled:
-        compiled = self._statement.compile(dialect=dialect)
-        names = compiled.positiontup or list(compiled.binds)
+        statement = self.statement(dialect.name) if callable(self.statement) else self.statement
+        by_place: Any = type(dialect)
+        compiled = statement.compile(dialect=by_place(paramstyle=_STYLES[dialect.name]), column_keys=self.sets)
+        parameters = compiled.positiontup
+        types = [compiled.binds[name].type for name in parameters]
+        columns = statement.exported_columns
         result = Compiled(
             sql=compiled.string,
-            is_positional=compiled.positional,
-            parameters=tuple((name, _to_driver(compiled.binds[name].type, dialect)) for name in names),
+            parameters=parameters,
+            writers=_converters(enumerate(types), "bind_processor", dialect),
             constants={name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required},
-            columns=tuple((each.name, _from_driver(each.type, dialect)) for each in self._statement.exported_columns),
+            columns=[column.name for column in columns],
+            readers=_converters(((column.name, column.type) for column in columns), "result_processor", dialect, None),
         )
         return self._compiled.setdefault(dialect.name, result)
 
 
-def _to_driver(type_: TypeEngine[Any], dialect: Dialect) -> _Converter:
-    return type_.dialect_impl(dialect).bind_processor(dialect) or _same
+BEGIN = Hot(None, compiled={"postgresql": Compiled("BEGIN"), "sqlite": Compiled("BEGIN IMMEDIATE")})
+"""Begin a transaction that writes."""
+COMMIT = Hot(None, compiled={"postgresql": Compiled("COMMIT"), "sqlite": Compiled("COMMIT")})
+"""End a transaction, and keep what it wrote."""
+
+Answers = Mapping[Hot, Sequence[Mapping[str, Any]]]
+"""The rows that statements returned; those of the last run, of one that was run more than once."""
 
 
-def _from_driver(type_: TypeEngine[Any], dialect: Dialect) -> _Converter:
-    return type_.dialect_impl(dialect).result_processor(dialect, None) or _same
+@frozen
+class Session:
+    """A connection on which the driver itself runs statements. Each is a transaction, but between `BEGIN` and `COMMIT`.
+
+    Attributes:
+        connection: The connection.
+        dialect: What kind of database it leads to.
+    """
+
+    connection: PoolProxiedConnection
+    dialect: Dialect
+
+    def run(self, *calls: Call) -> Answers:
+        """Run statements together, in order, up to the first one that fails.
+
+        Args:
+            *calls: What to run.
+        """
+        compiled = [statement.compiled(self.dialect) for statement, _ in calls]
+        statements = [each.with_values(values) for each, (_, values) in zip(compiled, calls, strict=True)]
+        found = _runner(self.dialect.name)(self.connection, statements)
+        return {
+            statement: each.read(rows)
+            for (statement, _), each, rows in zip(calls, compiled, found, strict=True)
+            if each.columns
+        }
 
 
-def _same(value: Any) -> Any:
-    return value
+@cache
+def _runner(dialect: str) -> Callable[[PoolProxiedConnection, Sequence[_Statement]], Sequence[Sequence[Any]]]:
+    if dialect == "sqlite":
+        return _one_by_one
+    from .exchange import exchange  # The driver is there if a database of its kind is open.
+
+    return exchange
+
+
+def _one_by_one(connection: PoolProxiedConnection, statements: Sequence[_Statement]) -> list[list[Any]]:
+    cursor: Any = connection.cursor()
+    return [cursor.execute(*each).fetchall() for each in statements]
+
+
+# How parameters are told by their places: SQLite's driver by a mark, the wire of PostgreSQL by a number.
+_STYLES: Mapping[str, str] = {"postgresql": "numeric_dollar", "sqlite": "qmark"}
+
+
+def _converters(types: Iterable[tuple[Any, TypeEngine[Any]]], name: str, dialect: Dialect, *more: Any) -> list[Any]:
+    """What SQLAlchemy converts values with, for those types that need it."""
+    found = ((key, getattr(type_.dialect_impl(dialect), name)(dialect, *more)) for key, type_ in types)
+    return [(key, convert) for key, convert in found if convert]

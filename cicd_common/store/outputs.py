@@ -5,20 +5,46 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, cast, func, select
 
 from ..api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
 from ..model import LogText
-from .rows import put
-from .tables import artifacts, logs, name_key
+from .hot import Call, Hot
+from .rows import insert, put
+from .tables import artifacts, job_executions, logs, name_key
 
-__all__ = ["MAX_PAGE_BYTES", "artifacts_of", "chunk_of", "is_stored", "log_of", "put_artifacts"]
+__all__ = ["MAX_PAGE_BYTES", "artifacts_of", "log_of", "put_artifacts", "put_chunk"]
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 """How many bytes of output a page has, in UTF-8, before its last chunk."""
 
 _JOB_ID: BindParameter[UUID] = bindparam("job")
-_CHUNK = select(logs.c.text).where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence == bindparam("number"))
+_TEXT: BindParameter[str] = bindparam("text_told", type_=logs.c.text.type)
+_COLUMNS = [logs.c.job_execution_id, logs.c.sequence, logs.c.text]
+
+
+def _put_chunk(dialect: str) -> Any:
+    row = {"job_execution_id": _JOB_ID, "sequence": bindparam("number"), "text": _TEXT}
+    return _unless_there(insert(dialect, logs).values(row))
+
+
+def _put_last_chunk(dialect: str) -> Any:
+    last = select(job_executions.c.id, job_executions.c.last_sequence, cast(_TEXT, logs.c.text.type)).where(
+        job_executions.c.id == _JOB_ID, job_executions.c.last_sequence == bindparam("number")
+    )
+    return _unless_there(insert(dialect, logs).from_select(_COLUMNS, last))
+
+
+def _unless_there(statement: Any) -> Any:
+    # A row is returned if it is changed, and only then: so one that is there is changed into itself.
+    same = {"sequence": logs.c.sequence}
+    return statement.on_conflict_do_update(index_elements=list(logs.primary_key), set_=same).returning(
+        (logs.c.text == _TEXT).label("is_same")
+    )
+
+
+_PUT_CHUNK = Hot(_put_chunk)
+_PUT_LAST_CHUNK = Hot(_put_last_chunk)
 _SIZES = (
     select(logs.c.sequence, func.length(logs.c.text).label("size"))
     .where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence > bindparam("after"))
@@ -45,26 +71,20 @@ _ARTIFACTS = (
 _ARTIFACTS_AFTER = _ARTIFACTS.where(artifacts.c.path_key > bindparam("after"))
 
 
-def chunk_of(update: JobStatusUpdate) -> dict[str, Any]:
-    """The row of the output that came with an update, empty or not: a sequence that is missing is a gap in the log.
-
-    Args:
-        update: The update.
-    """
-    return {"job_execution_id": update.job_execution_id, "sequence": update.sequence, "text": update.logs}
-
-
-def is_stored(connection: Connection, update: JobStatusUpdate) -> bool:
-    """Whether the output that came with an update is what is stored for its sequence.
+def put_chunk(update: JobStatusUpdate, *, if_last: bool = False) -> Call:
+    """Store the output that came with an update, empty or not: a sequence that is missing is a gap in the log.
 
     Of two texts for one sequence the first one stands.
 
     Args:
-        connection: In a transaction that has locked the job.
-        update: An update for whose sequence there is a text.
+        update: The update. Its job is locked.
+        if_last: Whether to do so only if it is the last one of its job.
+
+    Returns:
+        What returns a row if a text was to be stored: whether it is the one that is there now, as ``is_same``.
     """
-    key = {"job": update.job_execution_id, "number": update.sequence}
-    return bool(connection.execute(_CHUNK, key).scalar_one() == update.logs)
+    statement = _PUT_LAST_CHUNK if if_last else _PUT_CHUNK
+    return statement(job=update.job_execution_id, number=update.sequence, text_told=update.logs)
 
 
 def log_of(connection: Connection, job_execution_id: UUID, after: int, limit: int) -> LogText:

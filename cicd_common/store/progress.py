@@ -10,11 +10,13 @@ from attrs import fields
 
 from ..model import Span, StatusCounts
 
-__all__ = ["SPAN", "run_values", "span_of", "span_values"]
+__all__ = ["PROGRESS", "SPAN", "run_values", "span_of", "span_values"]
 
 _COUNTS = tuple(field.name for field in fields(StatusCounts))
 SPAN = (*_COUNTS, "start_time", "end_time")
 """The columns that a span is read from."""
+PROGRESS = ("status", "completion_time", *SPAN)
+"""The columns that change as a span does."""
 
 
 def span_of(row: Mapping[Any, Any], prefix: str = "") -> Span:

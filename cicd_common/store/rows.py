@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from attrs import fields
 from sqlalchemy import Column, Connection, Table, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["columns_for", "insert_if_new", "insert_new", "put", "row_of"]
+__all__ = ["columns_for", "insert", "insert_new", "put", "row_of"]
 
 _INSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
@@ -36,6 +35,16 @@ def row_of(table: Table, record: Any, **more: Any) -> dict[str, Any]:
     return {column.name: getattr(record, column.name) for column in table.c if hasattr(record, column.name)} | more
 
 
+def insert(dialect: str, table: Table) -> Any:
+    """The statement that inserts into a table, and knows what to do about rows that are there.
+
+    Args:
+        dialect: The name of the database's dialect.
+        table: The table.
+    """
+    return _INSERTS[dialect](table)
+
+
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert a row, if there is none of its key; wait for who else is just inserting one.
 
@@ -47,18 +56,8 @@ def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> 
     Returns:
         Whether there was none.
     """
-    return connection.execute(insert_if_new(connection.dialect.name, table), row).first() is not None
-
-
-@cache
-def insert_if_new(dialect: str, table: Table) -> Any:
-    """The statement that inserts a row if there is none of its key, and returns one if there was none.
-
-    Args:
-        dialect: The name of the database's dialect.
-        table: The table.
-    """
-    return _INSERTS[dialect](table).on_conflict_do_nothing().returning(literal_column("1"))
+    statement = insert(connection.dialect.name, table).on_conflict_do_nothing().returning(literal_column("1"))
+    return connection.execute(statement, row).first() is not None
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -69,6 +68,6 @@ def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]])
         table: The table.
         rows: The rows.
     """
-    statement = _INSERTS[connection.dialect.name](table)
+    statement = insert(connection.dialect.name, table)
     changes = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes), rows)

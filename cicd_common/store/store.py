@@ -140,8 +140,8 @@ class ExecutionStore:
             UnknownJobExecutionError: There is no such job.
         """
         given = Arguments(at=at)
-        with self._database.write() as connection:
-            return moving.apply(connection, update, given.at or _now())
+        with self._database.session() as session:
+            return moving.apply(session, update, given.at or _now())
 
     def cancel(self, execution_id: UUID, at: datetime | None = None) -> tuple[JobExecutionResponse, ...]:
         """Cancel what was not handed out. Asked again, or too late, it changes nothing.
@@ -157,8 +157,8 @@ class ExecutionStore:
             UnknownExecutionError: There is no such execution.
         """
         given = Arguments(execution_id=execution_id, at=at)
-        with self._database.write() as connection:
-            return moving.cancel(connection, execution_id, given.at or _now())
+        with self._database.session() as session:
+            return moving.cancel(session, execution_id, given.at or _now())
 
     def add_artifacts(self, request: ArtifactUploadRequest) -> None:
         """Store what a job left. Of two files of one path, the later one stays.

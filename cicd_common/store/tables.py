@@ -27,11 +27,13 @@ from sqlalchemy import (
     Uuid,
     and_,
     literal_column,
+    or_,
 )
 
 from .columns import FreeText, Status, Time
 
 __all__ = [
+    "IS_GOING",
     "IS_OPEN",
     "IS_UNHEARD",
     "IS_WAITING",
@@ -51,7 +53,7 @@ __all__ = [
     "stages",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 # A word of the definition, as a JSON string: it may hold a NUL, which a text of PostgreSQL cannot.
@@ -223,6 +225,9 @@ requests = _table(
 # --- conditions, each with its index ---------------------------------------------------------------------------
 
 _PENDING = job_executions.c.status == literal_column("'PENDING'", Status)
+
+IS_GOING = or_(_PENDING, job_executions.c.status == literal_column("'RUNNING'", Status))
+"""It is not at its end."""
 
 IS_OPEN = stage_executions.c.status != literal_column("'SUCCESS'", Status)
 """The first such stage of a run is the one whose jobs may start."""
