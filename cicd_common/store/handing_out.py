@@ -58,20 +58,10 @@ _IS_READY = and_(
 )
 _READY = Hot(_REQUESTS.where(_IS_READY).order_by(jobs.c.place))
 _HAND_OUT = Hot(update(job_executions).where(_IS_READY), sets=["queued_at"])
-_DEPENDENTS = (
-    select(job_executions.c.id)
-    .select_from(dependencies)
-    .join(jobs, dependencies.c.job_id == jobs.c.id)
-    .join(stage_executions, stage_executions.c.stage_id == jobs.c.stage_id)
-    .join(
-        job_executions,
-        and_(job_executions.c.stage_execution_id == stage_executions.c.id, job_executions.c.job_id == jobs.c.id),
-    )
-    .where(dependencies.c.dependency_id == bindparam("done"), stage_executions.c.pipeline_execution_id == _RUN_ID)
-)
+_DEPENDENTS = select(dependencies.c.job_id).where(dependencies.c.dependency_id == bindparam("done"))
 _RELEASE = Hot(
     update(job_executions)
-    .where(job_executions.c.id.in_(_DEPENDENTS))
+    .where(job_executions.c.stage_execution_id == bindparam("stage_id"), job_executions.c.job_id.in_(_DEPENDENTS))
     .values(waits=job_executions.c.waits - literal_column("1"))
 )
 _queued = job_executions.alias()
@@ -84,14 +74,14 @@ _UNHEARD_AFTER = _UNHEARD.where(
 )
 
 
-def release(run_id: UUID, job_id: UUID) -> Call:
-    """Let the jobs that waited for one wait for one less.
+def release(stage_id: UUID, job_id: UUID) -> Call:
+    """Let the jobs of a stage that waited for one of them wait for one less.
 
     Args:
-        run_id: The pipeline execution. It is locked.
+        stage_id: The stage execution. It is locked.
         job_id: The job that is now in ``SUCCESS``, or counts as that.
     """
-    return _RELEASE(run_id=run_id, done=job_id)
+    return _RELEASE(stage_id=stage_id, done=job_id)
 
 
 def hand_out(run_id: UUID, at: datetime) -> tuple[Call, ...]:

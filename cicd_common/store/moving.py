@@ -265,7 +265,7 @@ def _following(was: _State, now: _State, at: datetime) -> Iterator[Call]:
             yield _WAITING_STAGES(run_id=now.run_id)
             return
         if now.is_needed:
-            yield release(now.run_id, now.job_id)
+            yield release(now.stage_id, now.job_id)
         if now.is_needed or now.stage.counts.status is ExecutionStatus.SUCCESS:
             yield from hand_out(now.run_id, at)
     yield COMMIT()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from ..api.request import JobExecutionRequest, PipelineExecutionRequest
 from ..api.response import PipelineExecutionResponse
 from ..errors import Problem
 from ..mapping import execution_to_records, job_execution_request, pipeline_execution_response
-from ..model import Pipeline, PipelineExecution, Span, StatusCounts
+from ..model import JobExecution, Pipeline, PipelineExecution, Span, StageExecution, StatusCounts
 from .definitions import load_pipeline, save_pipeline
 from .errors import UnknownPipelineError
 from .progress import run_values, span_values
@@ -147,18 +148,25 @@ def _insert(connection: Connection, execution: PipelineExecution) -> None:
         )
         for record, stage in zip(records.stages, execution.stages, strict=True)
     ]
-    names = {stage.id: stage.name for stage in execution.stages}
     jobs = [
         row_of(
             job_executions,
             record,
-            waits=len(set(job.job.dependencies)),
-            name_key=name_key(name, names[record.stage_execution_id], job.job.name),
+            waits=len(of_stage.intersection(job.job.dependencies)),
+            name_key=name_key(name, stage.name, job.job.name),
             run_number=number,
             pipeline_execution_id=execution.id,
         )
-        for record, job in zip(records.jobs, (job for stage in execution.stages for job in stage.jobs), strict=True)
+        for record, (stage, of_stage, job) in zip(records.jobs, _in_stages(execution), strict=True)
     ]
     connection.execute(insert(pipeline_executions), run)
     connection.execute(insert(stage_executions), stages)
     connection.execute(insert(job_executions), jobs)
+
+
+def _in_stages(execution: PipelineExecution) -> Iterator[tuple[StageExecution, set[str], JobExecution]]:
+    """The jobs in the order of definition, each with its stage and the names of all jobs in that."""
+    for stage in execution.stages:
+        names = {job.job.name for job in stage.jobs}
+        for job in stage.jobs:
+            yield stage, names, job

@@ -193,7 +193,7 @@ job_executions = _table(
     Column("exit_code", BigInteger),
     Column("queued_at", Time),
     _needed("last_sequence", BigInteger),
-    _needed("waits", Integer),  # for how many other jobs it still waits
+    _needed("waits", Integer),  # for how many other jobs of its stage it still waits: earlier stages are done by then
     _needed("name_key", Uuid),
     _needed("run_number", BigInteger),
     _needed("pipeline_execution_id", Uuid, ForeignKey("pipeline_executions.id")),
