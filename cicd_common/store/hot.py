@@ -72,11 +72,12 @@ class Hot:
         statement: A statement of SQLAlchemy Core, or what makes one for a kind of database, by its name. All that
             changes in it are parameters that have names.
         sets: The columns that it sets, if it is an update of which no more is said: by parameters of their names.
+        by_dialect: What it is on each kind of database, as far as that is known.
     """
 
     statement: Any
     sets: Sequence[str] | None = None
-    _compiled: dict[str, Compiled] = Factory(dict)
+    by_dialect: dict[str, Compiled] = Factory(dict)
 
     def __call__(self, **values: Any) -> Call:
         """A run of it.
@@ -88,10 +89,10 @@ class Hot:
 
     def compiled(self, dialect: Dialect) -> Compiled:
         """What is run on a kind of database."""
-        return self._compiled.get(dialect.name) or self._compile(dialect)
+        return self.by_dialect.get(dialect.name) or self._compile(dialect)
 
     def _compile(self, dialect: Dialect) -> Compiled:
-        statement = self.statement(dialect.name) if callable(self.statement) else self.statement
+        statement: Any = self.statement(dialect.name) if callable(self.statement) else self.statement
         by_place: Any = type(dialect)
         compiled = statement.compile(dialect=by_place(paramstyle=_STYLES[dialect.name]), column_keys=self.sets)
         parameters = compiled.positiontup
@@ -105,12 +106,12 @@ class Hot:
             columns=[column.name for column in columns],
             readers=_converters(((column.name, column.type) for column in columns), "result_processor", dialect, None),
         )
-        return self._compiled.setdefault(dialect.name, result)
+        return self.by_dialect.setdefault(dialect.name, result)
 
 
-BEGIN = Hot(None, compiled={"postgresql": Compiled("BEGIN"), "sqlite": Compiled("BEGIN IMMEDIATE")})
+BEGIN = Hot(None, by_dialect={"postgresql": Compiled("BEGIN"), "sqlite": Compiled("BEGIN IMMEDIATE")})
 """Begin a transaction that writes."""
-COMMIT = Hot(None, compiled={"postgresql": Compiled("COMMIT"), "sqlite": Compiled("COMMIT")})
+COMMIT = Hot(None, by_dialect={"postgresql": Compiled("COMMIT"), "sqlite": Compiled("COMMIT")})
 """End a transaction, and keep what it wrote."""
 
 Answers = Mapping[Hot, Sequence[Mapping[str, Any]]]
