@@ -1,4 +1,4 @@
-"""Move executions in the database, by the rules of the model.
+"""Apply updates to executions in the database, by the rules of the model.
 
 Whoever moves a run first locks the row of its pipeline execution. So there is one at a time for each run, and no two
 wait for each other. More output moves no run, and locks its job alone.
@@ -6,32 +6,29 @@ wait for each other. More output moves no run, and locks its job alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from attrs import evolve, fields, frozen
-from sqlalchemy import Table, bindparam, func, literal_column, select, update
+from attrs import evolve, frozen
+from sqlalchemy import bindparam, literal_column, select, update
 
 from ..api.request import JobExecutionRequest, JobStatusUpdate
-from ..api.response import JobExecutionResponse
 from ..enums import ExecutionStatus
-from ..model import Span, StatusCounts, UpdateOutcome
+from ..model import Span, UpdateOutcome
 from ..model.status import counted_status
 from ..model.update import JobState, join
 from .columns import Status
-from .errors import unknown_execution, unknown_job
+from .errors import unknown_job
+from .halting import WAITING_STAGES, halt
 from .handing_out import hand_out, handed_out, release
 from .hot import BEGIN, COMMIT, Call, Hot, Session
+from .moves import JOB_STATE, move_job, move_run, move_stage, span_columns
 from .outputs import put_chunk
-from .progress import PROGRESS, SPAN, run_values, span_of, span_values
-from .tables import IS_GOING, IS_WAITING, dependencies, job_executions, jobs, pipeline_executions, stage_executions
+from .progress import span_of
+from .tables import dependencies, job_executions, pipeline_executions, stage_executions
 
-__all__ = ["Applied", "apply", "cancel"]
-
-# The columns of a job that updates move.
-_MOVING = tuple(field.name for field in fields(JobState))
+__all__ = ["Applied", "apply"]
 
 
 @frozen(kw_only=True)
@@ -96,26 +93,17 @@ class _State:
 
 # --- statements ------------------------------------------------------------------------------------------------
 
-
-def _span(table: Table, prefix: str) -> list[Any]:
-    return [table.c[name].label(prefix + name) for name in SPAN]
-
-
-def _change(table: Table, columns: Sequence[str]) -> Hot:
-    return Hot(update(table).where(table.c.id == bindparam("key")), sets=columns)
-
-
 # The order of what is locked is that of the list: the run comes first.
 _LOCK_JOB = Hot(
     select(
-        *(job_executions.c[name] for name in _MOVING),
+        *(job_executions.c[name] for name in JOB_STATE),
         job_executions.c.job_id,
         job_executions.c.allow_failure,
         job_executions.c.stage_execution_id.label("stage_id"),
         stage_executions.c.pipeline_execution_id.label("run_id"),
         pipeline_executions.c.canceled_at,
-        *_span(stage_executions, "stage_"),
-        *_span(pipeline_executions, "run_"),
+        *span_columns(stage_executions, "stage_"),
+        *span_columns(pipeline_executions, "run_"),
         select(dependencies.c.job_id)
         .where(dependencies.c.dependency_id == job_executions.c.job_id)
         .exists()
@@ -125,11 +113,6 @@ _LOCK_JOB = Hot(
     .join(pipeline_executions, stage_executions.c.pipeline_execution_id == pipeline_executions.c.id)
     .where(job_executions.c.id == bindparam("job_execution_id"))
     .with_for_update(of=[pipeline_executions, stage_executions, job_executions], key_share=True)
-)
-_LOCK_RUN = Hot(
-    select(pipeline_executions.c.canceled_at, *_span(pipeline_executions, ""))
-    .where(pipeline_executions.c.id == bindparam("run_id"))
-    .with_for_update(key_share=True)
 )
 # This is `join` for a job that runs and is told to run. It started no later than it is told to have.
 _MORE_OUTPUT = Hot(
@@ -147,25 +130,6 @@ _MORE_OUTPUT = Hot(
         .scalar_subquery()
         .label("canceled_at")
     )
-)
-_MOVE_JOB = _change(job_executions, _MOVING)
-_MOVE_STAGE = _change(stage_executions, PROGRESS)
-_MOVE_RUN = _change(pipeline_executions, (*PROGRESS, "canceled_at"))
-_OF_RUN = job_executions.c.stage_execution_id.in_(
-    select(stage_executions.c.id).where(stage_executions.c.pipeline_execution_id == bindparam("run_id"))
-)
-_WAITING_STAGES = Hot(
-    select(stage_executions.c.id, *_span(stage_executions, ""), func.count().label("waiting"))
-    .join(job_executions, job_executions.c.stage_execution_id == stage_executions.c.id)
-    .where(stage_executions.c.pipeline_execution_id == bindparam("run_id"), IS_WAITING)
-    .group_by(stage_executions.c.id)
-)
-_CANCEL_WAITING = Hot(update(job_executions).where(_OF_RUN, IS_WAITING).values(status=ExecutionStatus.CANCELED))
-_TO_STOP = Hot(
-    select(job_executions.c.id, job_executions.c.status)
-    .join(jobs, job_executions.c.job_id == jobs.c.id)
-    .where(_OF_RUN, IS_GOING)
-    .order_by(jobs.c.place)
 )
 
 
@@ -210,8 +174,8 @@ def _joined(session: Session, update: JobStatusUpdate, at: datetime) -> Applied:
     moved = state if job is state.job else state.moved(job)
     chunk = put_chunk(update)
     done = session.run(chunk, *_changes(state, moved), *_following(state, moved, at))
-    if _WAITING_STAGES in done:
-        _halt(session, moved.run_id, moved.run, moved.canceled_at, done[_WAITING_STAGES])
+    if WAITING_STAGES in done:
+        halt(session, moved.run_id, moved.run, moved.canceled_at, done[WAITING_STAGES])
         session.run(COMMIT())
     (text,) = done[chunk[0]]
     return Applied(
@@ -231,7 +195,7 @@ def _locked(session: Session, job_execution_id: UUID) -> _State:
     (row,) = rows
     return _State(
         id=job_execution_id,
-        job=JobState(*(row[name] for name in _MOVING)),
+        job=JobState(*(row[name] for name in JOB_STATE)),
         job_id=row["job_id"],
         allow_failure=row["allow_failure"],
         is_needed=row["is_needed"],
@@ -246,15 +210,11 @@ def _locked(session: Session, job_execution_id: UUID) -> _State:
 def _changes(was: _State, now: _State) -> Iterator[Call]:
     """What changes in the rows of a job and its parents."""
     if now.job is not was.job:
-        yield _MOVE_JOB(key=now.id, **{name: getattr(now.job, name) for name in _MOVING})
+        yield move_job(now.id, now.job)
     if now.stage != was.stage:
-        yield _MOVE_STAGE(key=now.stage_id, **span_values(now.stage))
+        yield move_stage(now.stage_id, now.stage)
     if now.run != was.run:
-        yield _move_run(now.run_id, now.run, now.canceled_at)
-
-
-def _move_run(run_id: UUID, span: Span, canceled_at: datetime | None) -> Call:
-    return _MOVE_RUN(key=run_id, canceled_at=canceled_at, **run_values(span, canceled_at))
+        yield move_run(now.run_id, now.run, now.canceled_at)
 
 
 def _following(was: _State, now: _State, at: datetime) -> Iterator[Call]:
@@ -262,65 +222,10 @@ def _following(was: _State, now: _State, at: datetime) -> Iterator[Call]:
     status = now.counted
     if status is not was.counted and status.is_terminal:
         if status is not ExecutionStatus.SUCCESS:
-            yield _WAITING_STAGES(run_id=now.run_id)
+            yield WAITING_STAGES(run_id=now.run_id)
             return
         if now.is_needed:
             yield release(now.stage_id, now.job_id)
         if now.is_needed or now.stage.counts.status is ExecutionStatus.SUCCESS:
             yield from hand_out(now.run_id, at)
     yield COMMIT()
-
-
-# --- halting ---------------------------------------------------------------------------------------------------
-
-
-def cancel(session: Session, execution_id: UUID, at: datetime) -> tuple[JobExecutionResponse, ...]:
-    """Cancel what was not handed out, unless the run is at its end, in a transaction of its own.
-
-    Args:
-        session: In no transaction.
-        execution_id: The pipeline execution.
-        at: The time.
-
-    Returns:
-        The jobs of which the Workers are to be told to stop, in the order of definition.
-
-    Raises:
-        UnknownExecutionError: There is no such execution.
-    """
-    rows = session.run(BEGIN(), _LOCK_RUN(run_id=execution_id))[_LOCK_RUN]
-    if not rows:
-        raise unknown_execution(execution_id)
-    (row,) = rows
-    span = span_of(row)
-    if span.counts.status.is_terminal:
-        session.run(COMMIT())
-        return ()
-    if row["canceled_at"] is None:
-        waiting = session.run(_WAITING_STAGES(run_id=execution_id))[_WAITING_STAGES]
-        _halt(session, execution_id, span, at, waiting)
-    to_stop = session.run(_TO_STOP(run_id=execution_id), COMMIT())[_TO_STOP]
-    return tuple(JobExecutionResponse(job_execution_id=each["id"], status=each["status"]) for each in to_stop)
-
-
-def _halt(
-    session: Session, run_id: UUID, span: Span, canceled_at: datetime | None, waiting: Sequence[Mapping[str, Any]]
-) -> None:
-    """Cancel every job of a run that was not handed out, and store its span and when canceling was asked for.
-
-    Args:
-        session: In a transaction that has locked the run.
-        run_id: The pipeline execution.
-        span: Its span.
-        canceled_at: When canceling was asked for; none if it was not.
-        waiting: Its stages that have such jobs.
-    """
-    stages = []
-    for row in waiting:
-        was = span_of(row)
-        now = Span(was.counts + StatusCounts(pending=-row["waiting"], canceled=row["waiting"]), was.start, was.end)
-        span = span.after(was.counts.status, now.counts.status, now.start, now.end)
-        stages.append(_MOVE_STAGE(key=row["id"], **span_values(now)))
-    if stages:
-        stages.append(_CANCEL_WAITING(run_id=run_id))
-    session.run(*stages, _move_run(run_id, span, canceled_at))

@@ -24,7 +24,7 @@ from ..api.response import (
 )
 from ..dto import JobExecutionDTO, PipelineDTO
 from ..model import LogText, Pipeline, PipelineExecution
-from . import definitions, handing_out, moving, outputs, reading, reporting, starting
+from . import definitions, halting, handing_out, moving, outputs, reading, reporting, starting
 from .arguments import Arguments
 from .moving import Applied
 from .opening import open_database
@@ -158,7 +158,7 @@ class ExecutionStore:
         """
         given = Arguments(execution_id=execution_id, at=at)
         with self._database.session() as session:
-            return moving.cancel(session, execution_id, given.at or _now())
+            return halting.cancel(session, execution_id, given.at or _now())
 
     def add_artifacts(self, request: ArtifactUploadRequest) -> None:
         """Store what a job left. Of two files of one path, the later one stays.
