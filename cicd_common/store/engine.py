@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from ..errors import Problem
 from .errors import UnavailableError, UrlError
 from .failures import Translated
-from .hot import Session
+from .hot import BEGIN, Session
 
 __all__ = ["Database"]
 
@@ -29,8 +29,12 @@ _DRIVERS = {
 # takes the right to do so at its start: one that took it later would find that others had written since it read, and
 # could only fail.
 _BEGINNINGS: Mapping[str, Mapping[str, str | None]] = {
-    "sqlite": {"write": "BEGIN IMMEDIATE", "read": "BEGIN", "look": None},
-    "postgresql": {"write": "BEGIN", "read": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", "look": None},
+    "sqlite": {"write": BEGIN.by_dialect["sqlite"].sql, "read": "BEGIN", "look": None},
+    "postgresql": {
+        "write": BEGIN.by_dialect["postgresql"].sql,
+        "read": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "look": None,
+    },
 }
 
 

@@ -1,8 +1,9 @@
-"""What the processes do that the tests of the store start."""
+"""What the processes do that the tests of the store start, and what several of these tests do."""
 
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -56,3 +57,11 @@ def write_on(url: str, pipeline: Any, acknowledgements: Any) -> None:
             for update in updates_to_success(job.job_execution_id, f"{os.getpid()}"):
                 jobs += store.apply(update).jobs
                 acknowledgements.send(("applied", update))
+
+
+def await_one_behind(connection):
+    """Wait until someone waits for a row that a transaction holds."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    deadline = time.monotonic() + 30
+    while not connection.exec_driver_sql(waiting).scalar_one():
+        assert time.monotonic() < deadline

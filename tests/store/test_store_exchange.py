@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from threading import Barrier
 import pytest
 from attrs import evolve
 from sqlalchemy import text
+from store_processes import await_one_behind
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
@@ -119,10 +119,7 @@ def test_interrupted(store, jobs, error):
         raise error
 
     def interrupt_once_it_waits(connection):
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-        deadline = time.monotonic() + 30
-        while not connection.exec_driver_sql(waiting).scalar_one():
-            assert time.monotonic() < deadline
+        await_one_behind(connection)
         os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, interrupt)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select
+from store_processes import await_one_behind
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
@@ -51,14 +51,6 @@ def applied_after(store, update, change):
             applied = pool.submit(store.apply, update, at=MOMENT)
             await_one_behind(connection)
         return applied.result(timeout=30)
-
-
-def await_one_behind(connection):
-    """Wait until someone waits for a row that a transaction holds."""
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-    deadline = time.monotonic() + 30
-    while not connection.exec_driver_sql(waiting).scalar_one():
-        assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("fresh", ["postgresql"], indirect=True)
