@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NoReturn
 from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, InvalidatePoolError
+from sqlalchemy.exc import ArgumentError
 
 from ..errors import Problem
-from .errors import UnavailableError, UrlError
-from .failures import Translated
-from .hot import BEGIN, Session
+from .errors import UrlError, store_closed
+from .hot import BEGIN
+from .sessions import Session, Sessions
 
 __all__ = ["Database"]
 
@@ -25,6 +25,9 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
+# How many connections a process may have: sessions, and those of the pool.
+_SESSIONS = 8
+_POOL: Mapping[str, Any] = {"pool_size": 5, "max_overflow": 2}
 # How transactions begin, for each way to use a database: drivers begin none by themselves. On SQLite one that writes
 # takes the right to do so at its start: one that took it later would find that others had written since it read, and
 # could only fail.
@@ -51,13 +54,15 @@ class Database:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._engine: Engine | None = _engine(_parsed(url), timeout)
-        self.dialect = self._engine.dialect.name
-        self._failures = Translated(self._engine.dialect.loaded_dbapi.Error)
-        self._was_lost = False
-        event.listen(self._engine, "checkout", self._renew)
+        parsed = _parsed(url)
+        engine = _engine(parsed, timeout)
+        self.dialect = engine.dialect.name
+        self._is_open = True
+        self._sessions = Sessions(engine, _SESSIONS, timeout, keeps=not _is_in_memory(parsed))
+        if not _is_in_memory(parsed):
+            _FORKED.add(self._sessions)
         beginnings = _BEGINNINGS[self.dialect].items()
-        self._ways = {way: self._engine.execution_options(begin=statement) for way, statement in beginnings}
+        self._ways = {way: engine.execution_options(begin=statement) for way, statement in beginnings}
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -77,40 +82,21 @@ class Database:
         with self._begin("look") as connection:
             yield connection
 
-    @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self) -> AbstractContextManager[Session]:
         """A connection for the driver's own statements. A transaction that is open in the end is rolled back."""
-        engine = self._opened()
-        with self._failures:
-            connection = engine.raw_connection()
-            try:
-                yield Session(connection, engine.dialect)
-            finally:
-                self._was_lost |= not connection.is_valid
-                connection.close()
+        return self._sessions.use()
 
     @contextmanager
     def _begin(self, way: str) -> Iterator[Connection]:
-        self._opened()
-        with self._failures, self._ways[way].begin() as connection:
+        if not self._is_open:
+            raise store_closed()
+        with self._sessions.failures, self._ways[way].begin() as connection:
             yield connection
-
-    def _renew(self, *_: Any) -> None:
-        """Where one connection was lost, those that wait in the pool are not worth a try. SQLAlchemy makes new ones."""
-        if self._was_lost:
-            self._was_lost = False
-            raise InvalidatePoolError
-
-    def _opened(self) -> Engine:
-        if self._engine is None:
-            raise UnavailableError("expected a store that is open, it was closed")
-        return self._engine
 
     def close(self) -> None:
         """Close all connections. What is asked of it afterwards fails."""
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        self._is_open = False
+        self._sessions.close()
 
 
 def _parsed(url: str) -> URL:
@@ -135,17 +121,19 @@ def _engine(url: URL, timeout: float) -> Engine:
         raise ImportError(f"{message}: pip install 'cicd-common[postgres]'") from None
 
 
+def _is_in_memory(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+
+
 def _sqlite(url: URL, timeout: float) -> Engine:
-    in_memory = url.database in (None, "", ":memory:")
-    # A database in memory is its connection: there is one, for which threads wait in turn.
-    size = {"pool_size": 1, "max_overflow": 0} if in_memory else {}
     engine = create_engine(
         url,
         hide_parameters=True,
         poolclass=QueuePool,
         pool_timeout=timeout,
         connect_args={"timeout": timeout, "check_same_thread": False},
-        **size,
+        # A database in memory is its connection: there is one, for which threads wait in turn.
+        **({"pool_size": 1, "max_overflow": 0} if _is_in_memory(url) else _POOL),
     )
 
     @event.listens_for(engine, "connect")
@@ -155,8 +143,6 @@ def _sqlite(url: URL, timeout: float) -> Engine:
         connection.execute("PRAGMA synchronous = FULL")  # An acknowledged write outlives a loss of power.
 
     event.listen(engine, "begin", _begin)
-    if not in_memory:
-        _FORKED.add(engine)
     return engine
 
 
@@ -167,6 +153,7 @@ def _postgresql(url: URL, timeout: float) -> Engine:
         isolation_level="AUTOCOMMIT",
         pool_timeout=timeout,
         connect_args={"connect_timeout": max(2, round(timeout))},  # The driver waits for 2 seconds at the least.
+        **_POOL,
     )
 
     @event.listens_for(engine, "connect")
@@ -176,7 +163,6 @@ def _postgresql(url: URL, timeout: float) -> Engine:
         connection.execute(f"SET lock_timeout = {round(timeout * 1000)}")
 
     event.listen(engine, "begin", _begin)
-    _FORKED.add(engine)
     return engine
 
 
@@ -190,12 +176,12 @@ _MAKERS = {"sqlite": _sqlite, "postgresql": _postgresql}
 
 # A process and its fork must not share connections, and a fork must not even close those of SQLite: so idle ones are
 # closed before, and each opens its own when it next needs one.
-_FORKED: WeakSet[Engine] = WeakSet()
+_FORKED: WeakSet[Sessions] = WeakSet()
 
 
 def _close_idle() -> None:
-    for engine in list(_FORKED):
-        engine.dispose()
+    for sessions in list(_FORKED):
+        sessions.close_idle()
 
 
 # Where there is no fork, there is nothing to do.

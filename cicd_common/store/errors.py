@@ -95,6 +95,11 @@ class UnknownReportNameError(StoreError, UnknownNameError):
     """There is no pipeline, stage or job of this name."""
 
 
+def store_closed() -> UnavailableError:
+    """The error for a store that was closed."""
+    return UnavailableError("expected a store that is open, it was closed")
+
+
 def unknown_pipeline(pipeline_id: UUID) -> UnknownPipelineError:
     """The error for a pipeline that there is none of."""
     return UnknownPipelineError(Pipeline, [_unknown("pipeline_id", "pipeline", pipeline_id)])

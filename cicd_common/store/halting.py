@@ -13,9 +13,10 @@ from ..api.response import JobExecutionResponse
 from ..enums import ExecutionStatus
 from ..model import Span, StatusCounts
 from .errors import unknown_execution
-from .hot import BEGIN, COMMIT, Hot, Session
+from .hot import BEGIN, COMMIT, Hot
 from .moves import move_run, move_stage, span_columns
 from .progress import span_of
+from .sessions import Session
 from .tables import IS_GOING, IS_WAITING, job_executions, jobs, pipeline_executions, stage_executions
 
 __all__ = ["WAITING_STAGES", "cancel", "halt"]

@@ -8,18 +8,21 @@ run together: a database that is asked over a network is then asked once for all
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from attrs import Factory, define, frozen
-from sqlalchemy import Dialect, PoolProxiedConnection
+from sqlalchemy import Dialect
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["BEGIN", "COMMIT", "Answers", "Call", "Compiled", "Hot", "Session"]
+__all__ = ["BEGIN", "COMMIT", "Answers", "Call", "Compiled", "Hot", "Rows", "Statement"]
 
 _Converter = Callable[[Any], Any]
-# A text with the parameters for it.
-_Statement = tuple[str, Sequence[Any]]
+
+Statement = tuple[str, Sequence[Any]]
+"""A text with the parameters for it, as a driver takes them."""
+
+Rows = Sequence[Sequence[Any]]
+"""The rows that a statement returned, as a driver gives them."""
 
 
 @frozen
@@ -42,7 +45,7 @@ class Compiled:
     columns: Sequence[str] = ()
     readers: Sequence[tuple[str, _Converter]] = ()
 
-    def with_values(self, values: Mapping[str, Any]) -> _Statement:
+    def with_values(self, values: Mapping[str, Any]) -> Statement:
         """The text and the parameters, as the driver takes them."""
         if self.constants:
             values = {**self.constants, **values}
@@ -51,7 +54,7 @@ class Compiled:
             row[place] = write(row[place])
         return self.sql, row
 
-    def read(self, rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+    def read(self, rows: Rows) -> list[dict[str, Any]]:
         """The rows that it returned, each by column."""
         found = [dict(zip(self.columns, row, strict=True)) for row in rows]
         for row in found:
@@ -116,48 +119,6 @@ COMMIT = Hot(None, by_dialect={"postgresql": Compiled("COMMIT"), "sqlite": Compi
 
 Answers = Mapping[Hot, Sequence[Mapping[str, Any]]]
 """The rows that statements returned; those of the last run, of one that was run more than once."""
-
-
-@frozen
-class Session:
-    """A connection on which the driver itself runs statements. Each is a transaction, but between `BEGIN` and `COMMIT`.
-
-    Attributes:
-        connection: The connection.
-        dialect: What kind of database it leads to.
-    """
-
-    connection: PoolProxiedConnection
-    dialect: Dialect
-
-    def run(self, *calls: Call) -> Answers:
-        """Run statements together, in order, up to the first one that fails.
-
-        Args:
-            *calls: What to run.
-        """
-        compiled = [statement.compiled(self.dialect) for statement, _ in calls]
-        statements = [each.with_values(values) for each, (_, values) in zip(compiled, calls, strict=True)]
-        found = _runner(self.dialect.name)(self.connection, statements)
-        return {
-            statement: each.read(rows)
-            for (statement, _), each, rows in zip(calls, compiled, found, strict=True)
-            if each.columns
-        }
-
-
-@cache
-def _runner(dialect: str) -> Callable[[PoolProxiedConnection, Sequence[_Statement]], Sequence[Sequence[Any]]]:
-    if dialect == "sqlite":
-        return _one_by_one
-    from .exchange import exchange  # The driver is there if a database of its kind is open.
-
-    return exchange
-
-
-def _one_by_one(connection: PoolProxiedConnection, statements: Sequence[_Statement]) -> list[list[Any]]:
-    cursor: Any = connection.cursor()
-    return [cursor.execute(*each).fetchall() for each in statements]
 
 
 # How parameters are told by their places: SQLite's driver by a mark, the wire of PostgreSQL by a number.

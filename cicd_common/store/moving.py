@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from attrs import evolve, frozen
+from attrs import frozen
 from sqlalchemy import bindparam, literal_column, select, update
 
 from ..api.request import JobExecutionRequest, JobStatusUpdate
@@ -22,10 +22,11 @@ from .columns import Status
 from .errors import unknown_job
 from .halting import WAITING_STAGES, halt
 from .handing_out import hand_out, handed_out, release
-from .hot import BEGIN, COMMIT, Call, Hot, Session
+from .hot import BEGIN, COMMIT, Call, Hot
 from .moves import JOB_STATE, move_job, move_run, move_stage, span_columns
 from .outputs import put_chunk
 from .progress import span_of
+from .sessions import Session
 from .tables import dependencies, job_executions, pipeline_executions, stage_executions
 
 __all__ = ["Applied", "apply"]
@@ -50,45 +51,56 @@ class Applied:
     jobs: tuple[JobExecutionRequest, ...] = ()
 
 
-@frozen(kw_only=True)
+@frozen
 class _State:
-    """A job with its parents, all locked.
+    """How a job and its parents stand.
 
     Attributes:
-        id: The id of the job execution.
         job: How the job stands.
+        stage: The span of its stage execution.
+        run: The span of its pipeline execution.
+    """
+
+    job: JobState
+    stage: Span
+    run: Span
+
+
+@frozen(kw_only=True)
+class _Job:
+    """A job execution of which the row is locked, with those of its parents.
+
+    Attributes:
+        id: Its id.
         job_id: The id of the job.
-        allow_failure: Whether the job counts as a success if it fails.
-        is_needed: Whether other jobs depend on it.
+        allow_failure: Whether it counts as a success if it fails.
+        is_needed: Whether other jobs depend on the job.
         stage_id: The id of the stage execution.
-        stage: The span of the stage execution.
         run_id: The id of the pipeline execution.
-        run: The span of the pipeline execution.
         canceled_at: When canceling was asked for; none if it was not.
+        state: How it and its parents stand.
     """
 
     id: UUID
-    job: JobState
     job_id: UUID
     allow_failure: bool
     is_needed: bool
     stage_id: UUID
-    stage: Span
     run_id: UUID
-    run: Span
     canceled_at: datetime | None
+    state: _State
 
-    @property
-    def counted(self) -> ExecutionStatus:
-        """What the job counts as in its stage."""
-        return counted_status(self.job.status, self.allow_failure)
+    def counted(self, state: _State) -> ExecutionStatus:
+        """What it counts as in its stage."""
+        return counted_status(state.job.status, self.allow_failure)
 
     def moved(self, job: JobState) -> _State:
-        """The state after the job has moved."""
-        counted = counted_status(job.status, self.allow_failure)
-        stage = self.stage.after(self.counted, counted, job.start_time, job.completion_time)
-        run = self.run.after(self.stage.counts.status, stage.counts.status, stage.start, stage.end)
-        return evolve(self, job=job, stage=stage, run=run)
+        """How all stand after the job has moved."""
+        was = self.state
+        now = counted_status(job.status, self.allow_failure)
+        stage = was.stage.after(self.counted(was), now, job.start_time, job.completion_time)
+        run = was.run.after(was.stage.counts.status, stage.counts.status, stage.start, stage.end)
+        return _State(job, stage, run)
 
 
 # --- statements ------------------------------------------------------------------------------------------------
@@ -169,63 +181,63 @@ def _more_output(session: Session, update: JobStatusUpdate) -> Applied | None:
 
 def _joined(session: Session, update: JobStatusUpdate, at: datetime) -> Applied:
     """Join an update with what is known, and do what follows from it."""
-    state = _locked(session, update.job_execution_id)
-    job, outcome = join(state.job, update)
-    moved = state if job is state.job else state.moved(job)
+    job = _locked(session, update.job_execution_id)
+    joined, outcome = join(job.state.job, update)
+    state = job.state if joined is job.state.job else job.moved(joined)
     chunk = put_chunk(update)
-    done = session.run(chunk, *_changes(state, moved), *_following(state, moved, at))
+    done = session.run(chunk, *_changes(job, state), *_following(job, state, at))
     if WAITING_STAGES in done:
-        halt(session, moved.run_id, moved.run, moved.canceled_at, done[WAITING_STAGES])
+        halt(session, job.run_id, state.run, job.canceled_at, done[WAITING_STAGES])
         session.run(COMMIT())
     (text,) = done[chunk[0]]
     return Applied(
         outcome=outcome,
-        status=job.status,
-        stop=state.canceled_at is not None and not job.status.is_terminal,
+        status=joined.status,
+        stop=job.canceled_at is not None and not joined.status.is_terminal,
         clashes=not text["is_same"],
         jobs=handed_out(done),
     )
 
 
-def _locked(session: Session, job_execution_id: UUID) -> _State:
-    """A job as it stands at the beginning of a transaction."""
+def _locked(session: Session, job_execution_id: UUID) -> _Job:
+    """A job at the beginning of a transaction."""
     rows = session.run(BEGIN(), _LOCK_JOB(job_execution_id=job_execution_id))[_LOCK_JOB]
     if not rows:
         raise unknown_job(job_execution_id)
     (row,) = rows
-    return _State(
+    known = JobState(*(row[name] for name in JOB_STATE))
+    return _Job(
         id=job_execution_id,
-        job=JobState(*(row[name] for name in JOB_STATE)),
         job_id=row["job_id"],
         allow_failure=row["allow_failure"],
         is_needed=row["is_needed"],
         stage_id=row["stage_id"],
-        stage=span_of(row, "stage_"),
         run_id=row["run_id"],
-        run=span_of(row, "run_"),
         canceled_at=row["canceled_at"],
+        state=_State(known, span_of(row, "stage_"), span_of(row, "run_")),
     )
 
 
-def _changes(was: _State, now: _State) -> Iterator[Call]:
+def _changes(job: _Job, now: _State) -> Iterator[Call]:
     """What changes in the rows of a job and its parents."""
+    was = job.state
     if now.job is not was.job:
-        yield move_job(now.id, now.job)
+        yield move_job(job.id, now.job)
     if now.stage != was.stage:
-        yield move_stage(now.stage_id, now.stage)
+        yield move_stage(job.stage_id, now.stage)
     if now.run != was.run:
-        yield move_run(now.run_id, now.run, now.canceled_at)
+        yield move_run(job.run_id, now.run, job.canceled_at)
 
 
-def _following(was: _State, now: _State, at: datetime) -> Iterator[Call]:
+def _following(job: _Job, now: _State, at: datetime) -> Iterator[Call]:
     """What follows from a job's new status: to hand out what waited for it, or to look what is to be canceled."""
-    status = now.counted
-    if status is not was.counted and status.is_terminal:
+    status = job.counted(now)
+    if status is not job.counted(job.state) and status.is_terminal:
         if status is not ExecutionStatus.SUCCESS:
-            yield WAITING_STAGES(run_id=now.run_id)
+            yield WAITING_STAGES(run_id=job.run_id)
             return
-        if now.is_needed:
-            yield release(now.stage_id, now.job_id)
-        if now.is_needed or now.stage.counts.status is ExecutionStatus.SUCCESS:
-            yield from hand_out(now.run_id, at)
+        if job.is_needed:
+            yield release(job.stage_id, job.job_id)
+        if job.is_needed or now.stage.counts.status is ExecutionStatus.SUCCESS:
+            yield from hand_out(job.run_id, at)
     yield COMMIT()

@@ -205,8 +205,8 @@ class TestUnavailable:
 
         with ExecutionStore(postgres_schema) as store:
             (job,) = store.start(with_own_ids(PIPELINE)).jobs
-            with store._database.look() as connection:
-                pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+            with store._database.session() as session:
+                pid = session.wire.driver.info.backend_pid
             monkeypatch.setattr(Compiled, "with_values", end_before_writing)
             update = told(job.job_execution_id, logs="secret")
             with pytest.raises(UnavailableError) as caught:

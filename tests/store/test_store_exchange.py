@@ -8,17 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Barrier
+from uuid import uuid4
 
 import pytest
-from attrs import evolve
 from sqlalchemy import text
 from store_processes import await_one_behind
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.model import Job, Pipeline, Stage, UpdateOutcome
-from cicd_common.store import BusyError, DefinitionError, ExecutionStore, StoreError, UnavailableError
-from cicd_common.store.hot import BEGIN, COMMIT
+from cicd_common.store import BusyError, ExecutionStore, UnavailableError, UnknownJobExecutionError
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
 PIPELINE = Pipeline(
@@ -41,10 +40,10 @@ def jobs(store):
 
 
 def prepared(store):
-    """How many statements of exchanges the server has prepared for the connection that is next in the pool."""
-    with store._database.look() as connection:
+    """How many statements of exchanges the server has prepared for the session that is next."""
+    with store._database.session() as session:
         count = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'cicd_common_%'"
-        return connection.execute(text(count)).scalar_one()
+        return session.wire.driver.execute(count).fetchone()[0]
 
 
 class TestPrepared:
@@ -55,31 +54,13 @@ class TestPrepared:
         store.apply(told(jobs[1], 1))
         assert prepared(store) == before > 0
 
-    def test_forgotten_with_a_rollback(self, store, jobs):
-        """A rollback has psycopg forget all that was prepared; updates go on."""
+    def test_kept_over_a_rollback(self, store, jobs):
+        """They outlast a transaction that is rolled back."""
         store.apply(told(jobs[0], 1))
-        for _ in range(10):  # From the sixth time on psycopg has statements of its own that it would forget.
-            store.job_status(jobs[0])
-        with pytest.raises(DefinitionError):
-            store.start(evolve(PIPELINE, name="another"))
-        assert prepared(store) == 0
-        assert store.apply(told(jobs[0], 2)).outcome is UpdateOutcome.APPLIED
-        assert prepared(store) > 0
-
-    def test_forgotten_in_a_transaction(self, store, jobs):
-        """Where that happens in the middle of a transaction, it has failed as a whole; the next one goes on."""
-
-        def forget_in_between():
-            with store._database.session() as session:
-                session.run(BEGIN())
-                session.connection.cursor().execute("UPDATE job_executions SET last_sequence = 7")
-                session.connection.cursor().execute("DEALLOCATE ALL")
-                session.run(COMMIT())
-
-        store.apply(told(jobs[0], 1))
-        with pytest.raises(StoreError, match="InvalidSqlStatementName"):
-            forget_in_between()
-        assert store.job_execution(jobs[0]).last_sequence == 1
+        before = prepared(store)
+        with pytest.raises(UnknownJobExecutionError):
+            store.apply(told(uuid4(), 1))
+        assert prepared(store) == before + 1  # ROLLBACK
         assert store.apply(told(jobs[0], 2)).outcome is UpdateOutcome.APPLIED
 
     def test_not_prepared_by_what_fails(self, url, store, jobs):

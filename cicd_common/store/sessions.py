@@ -1,0 +1,230 @@
+"""Connections on which the driver itself runs statements, kept at hand for whoever needs one next.
+
+They are opened by SQLAlchemy. To take them from its pool and to give them back would cost an eighth of what an update
+costs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, LifoQueue
+from threading import Lock
+from types import TracebackType
+from typing import Any, Protocol
+
+from attrs import frozen
+from sqlalchemy import Dialect, Engine, event
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from .errors import store_closed
+from .failures import Translated, failure
+from .hot import Answers, Call, Rows, Statement
+
+__all__ = ["Session", "Sessions"]
+
+
+class Wire(Protocol):
+    """A connection of a driver."""
+
+    def run(self, statements: Sequence[Statement]) -> Sequence[Rows]:
+        """Run statements, in order, up to the first one that fails, and return their rows."""
+        ...
+
+    def reset(self) -> bool:
+        """Roll back what is open. Returned is whether the connection can be used any more."""
+        ...
+
+
+@frozen
+class OneByOne:
+    """A connection of SQLite, which has no way to go.
+
+    Attributes:
+        driver: The connection of the driver.
+    """
+
+    driver: sqlite3.Connection
+
+    def run(self, statements: Sequence[Statement]) -> list[Rows]:
+        """Run statements, in order, up to the first one that fails, and return their rows."""
+        cursor = self.driver.cursor()
+        return [cursor.execute(*each).fetchall() for each in statements]
+
+    def reset(self) -> bool:
+        """Roll back what is open."""
+        self.driver.rollback()
+        return True
+
+
+@frozen
+class Session:
+    """A connection on which the driver itself runs statements. Each is a transaction, but between `BEGIN` and `COMMIT`.
+
+    Attributes:
+        wire: The connection of the driver.
+        dialect: What kind of database it leads to.
+        close: A function that closes it.
+    """
+
+    wire: Wire
+    dialect: Dialect
+    close: Callable[[], None]
+
+    def run(self, *calls: Call) -> Answers:
+        """Run statements together, in order, up to the first one that fails.
+
+        Args:
+            *calls: What to run.
+        """
+        compiled = [statement.compiled(self.dialect) for statement, _ in calls]
+        found = self.wire.run([each.with_values(values) for each, (_, values) in zip(compiled, calls, strict=True)])
+        return {
+            statement: each.read(rows)
+            for (statement, _), each, rows in zip(calls, compiled, found, strict=True)
+            if each.columns
+        }
+
+
+# A place for each session that may be open, with the session that waits there. The one that was given back last is
+# taken first: so no more are opened than are needed at once.
+_Places = LifoQueue["Session | None"]
+
+
+class Sessions:
+    """Sessions with a database, each for one user at a time.
+
+    Args:
+        engine: What opens connections.
+        limit: How many sessions there may be.
+        timeout: For how many seconds to wait for one.
+        keeps: Whether they stay open. A connection that must be the only one goes back to the pool of the engine.
+    """
+
+    def __init__(self, engine: Engine, limit: int, timeout: float, *, keeps: bool) -> None:
+        self._engine = engine
+        self._limit = limit
+        self._timeout = timeout
+        self._keeps = keeps
+        self._wire = _wire(engine.dialect.name)
+        self._lock = Lock()
+        self._places: _Places | None = self._empty_places()
+        self.failures = Translated(engine.dialect.loaded_dbapi.Error)
+        self._was_lost = False
+        event.listen(engine, "invalidate", lambda *_: self._replace(self._empty_places()))
+        event.listen(engine, "checkout", self._refuse_lost)
+
+    def use(self) -> _Use:
+        """A context that has a session. A transaction that is open in the end is rolled back."""
+        return _Use(self)
+
+    def take(self) -> tuple[_Places, Session]:
+        """Take a session. It is to be given back to where it was."""
+        places = self._places
+        if places is None:
+            raise store_closed()
+        try:
+            session = places.get(timeout=self._timeout)
+        except Empty:
+            raise failure(PoolTimeoutError()) from None
+        if session is not None:
+            return places, session
+        try:
+            with self.failures:
+                return places, self._open()
+        except BaseException:
+            places.put(None)
+            raise
+
+    def give_back(self, places: _Places, session: Session, error: BaseException | None) -> None:
+        """Give a session back to where it was, after an error or none."""
+        if error is not None and not session.wire.reset():
+            session.close()
+            places.put(None)
+            if places is self._places:  # else that was done since
+                self._was_lost = True
+                self._replace(self._empty_places())
+        elif self._keeps:
+            places.put(session)
+            if places is not self._places:
+                _close_all(places)
+        else:
+            session.close()
+            places.put(None)
+
+    def close_idle(self) -> None:
+        """Close all connections that are not in use. Who needs one gets a new one."""
+        self._replace(self._empty_places())
+        self._engine.dispose()
+
+    def close(self) -> None:
+        """Close all connections, those in use when they are given back."""
+        self._replace(None)
+        self._engine.dispose()
+
+    def _replace(self, places: _Places | None) -> None:
+        with self._lock:
+            before, self._places = self._places, places
+        if before is not None:
+            _close_all(before)
+
+    def _refuse_lost(self, *_: Any) -> None:
+        """Where one connection was lost, those in the pool are not worth a try. SQLAlchemy makes new ones."""
+        if self._was_lost:
+            self._was_lost = False
+            raise InvalidatePoolError
+
+    def _empty_places(self) -> _Places:
+        places: _Places = LifoQueue()
+        for _ in range(self._limit):
+            places.put(None)
+        return places
+
+    def _open(self) -> Session:
+        connection = self._engine.raw_connection()
+        driver: Any = connection.dbapi_connection
+        if self._keeps:
+            connection.detach()
+        return Session(self._wire(driver), self._engine.dialect, driver.close if self._keeps else connection.close)
+
+
+def _close_all(places: _Places) -> None:
+    """Close all sessions that wait there. Who already waits for a place of these gets one, and opens a session."""
+    count = 0
+    with suppress(Empty):
+        while True:
+            session = places.get_nowait()
+            count += 1
+            if session is not None:
+                session.close()
+    for _ in range(count):
+        places.put(None)
+
+
+class _Use:
+    """The use of a session by one user."""
+
+    __slots__ = ("_places", "_session", "_sessions")
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def __enter__(self) -> Session:
+        self._places, self._session = self._sessions.take()
+        return self._session
+
+    def __exit__(
+        self, type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._sessions.give_back(self._places, self._session, error)
+        self._sessions.failures.__exit__(type, error, traceback)
+
+
+def _wire(dialect: str) -> Callable[[Any], Wire]:
+    if dialect == "sqlite":
+        return OneByOne
+    from .exchange import Exchange  # The driver is there if a database of its kind is open.
+
+    return Exchange
