@@ -57,7 +57,6 @@ class Database:
         parsed = _parsed(url)
         engine = _engine(parsed, timeout)
         self.dialect = engine.dialect.name
-        self._is_open = True
         self._sessions = Sessions(engine, _SESSIONS, timeout, keeps=not _is_in_memory(parsed))
         if not _is_in_memory(parsed):
             _FORKED.add(self._sessions)
@@ -88,14 +87,13 @@ class Database:
 
     @contextmanager
     def _begin(self, way: str) -> Iterator[Connection]:
-        if not self._is_open:
+        if not self._sessions.is_open:
             raise store_closed()
         with self._sessions.failures, self._ways[way].begin() as connection:
             yield connection
 
     def close(self) -> None:
         """Close all connections. What is asked of it afterwards fails."""
-        self._is_open = False
         self._sessions.close()
 
 

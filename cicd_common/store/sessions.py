@@ -1,7 +1,6 @@
 """Connections on which the driver itself runs statements, kept at hand for whoever needs one next.
 
-They are opened by SQLAlchemy. To take them from its pool and to give them back would cost an eighth of what an update
-costs.
+They are opened by SQLAlchemy, whose pool would take longer to lend one for an update than a statement takes to be run.
 """
 
 from __future__ import annotations
@@ -55,7 +54,8 @@ class OneByOne:
 
     def reset(self) -> bool:
         """Roll back what is open."""
-        self.driver.rollback()
+        if self.driver.in_transaction:
+            self.driver.rollback()
         return True
 
 
@@ -116,6 +116,11 @@ class Sessions:
         event.listen(engine, "invalidate", lambda *_: self._replace(self._empty_places()))
         event.listen(engine, "checkout", self._refuse_lost)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether they were not closed yet."""
+        return self._places is not None
+
     def use(self) -> _Use:
         """A context that has a session. A transaction that is open in the end is rolled back."""
         return _Use(self)
@@ -138,9 +143,9 @@ class Sessions:
             places.put(None)
             raise
 
-    def give_back(self, places: _Places, session: Session, error: BaseException | None) -> None:
-        """Give a session back to where it was, after an error or none."""
-        if error is not None and not session.wire.reset():
+    def give_back(self, places: _Places, session: Session) -> None:
+        """Give a session back to where it was."""
+        if not session.wire.reset():
             session.close()
             places.put(None)
             if places is self._places:  # else that was done since
@@ -166,9 +171,11 @@ class Sessions:
 
     def _replace(self, places: _Places | None) -> None:
         with self._lock:
-            before, self._places = self._places, places
-        if before is not None:
-            _close_all(before)
+            before = self._places
+            if before is None:  # What was closed stays closed.
+                return
+            self._places = places
+        _close_all(before)
 
     def _refuse_lost(self, *_: Any) -> None:
         """Where one connection was lost, those in the pool are not worth a try. SQLAlchemy makes new ones."""
@@ -218,7 +225,7 @@ class _Use:
     def __exit__(
         self, type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._sessions.give_back(self._places, self._session, error)
+        self._sessions.give_back(self._places, self._session)
         self._sessions.failures.__exit__(type, error, traceback)
 
 
