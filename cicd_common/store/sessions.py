@@ -147,10 +147,8 @@ class Sessions:
         """Give a session back to where it was."""
         if not session.wire.reset():
             session.close()
+            self._was_lost = True
             places.put(None)
-            if places is self._places:  # else that was done since
-                self._was_lost = True
-                self._replace(self._empty_places())
         elif self._keeps:
             places.put(session)
             if places is not self._places:
@@ -178,7 +176,10 @@ class Sessions:
         _close_all(before)
 
     def _refuse_lost(self, *_: Any) -> None:
-        """Where one connection was lost, those in the pool are not worth a try. SQLAlchemy makes new ones."""
+        """Where one connection was lost, no other is worth a try: SQLAlchemy makes new ones, and says so.
+
+        The next session is opened anew, since the place of the one that was lost is the last that was given back.
+        """
         if self._was_lost:
             self._was_lost = False
             raise InvalidatePoolError

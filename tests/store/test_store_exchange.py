@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from threading import Barrier
 from uuid import uuid4
@@ -116,7 +116,8 @@ def test_interrupted(store, jobs, error):
     assert store.apply(told(jobs[0], 1)).outcome is UpdateOutcome.APPLIED
 
 
-def test_all_connections_lost(url, store, jobs):
+@pytest.mark.parametrize("first", ["update", "read"])
+def test_all_connections_lost(url, store, jobs, first):
     """Where the server has ended all connections, that is one error, and not one for each of them."""
     together = Barrier(3)
 
@@ -125,13 +126,16 @@ def test_all_connections_lost(url, store, jobs):
             together.wait(30)
             return connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
 
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(store._database.session()) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
         pids = [each.result() for each in [pool.submit(pid) for _ in range(3)]]
+    pids += [session.wire.driver.info.backend_pid for session in sessions]
     with ExecutionStore(url) as other, other._database.look() as connection:
         for each in pids:
             connection.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": each})
     with pytest.raises(UnavailableError):
-        store.apply(told(jobs[0], 1))
+        store.apply(told(jobs[0], 1)) if first == "update" else store.job_status(jobs[0])
     for sequence in range(1, 5):
         assert store.apply(told(jobs[0], sequence)).outcome is UpdateOutcome.APPLIED
         assert store.job_status(jobs[0]).status is RUNNING
