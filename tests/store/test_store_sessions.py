@@ -26,12 +26,16 @@ PIPELINE = Pipeline(
 )
 
 
-@pytest.fixture
-def update(store):
+def first_update(store):
     (job,) = store.start(PIPELINE, at=MOMENT).jobs
     return JobStatusUpdate(
         job_execution_id=job.job_execution_id, sequence=1, status=ExecutionStatus.RUNNING, occurred_at=MOMENT
     )
+
+
+@pytest.fixture
+def update(store):
+    return first_update(store)
 
 
 @contextmanager
@@ -64,6 +68,21 @@ def test_all_in_use(url, update):
     with ExecutionStore(url, timeout=0.1) as store:
         with taken(store, LIMIT), pytest.raises(BusyError, match="all connections are in use"):
             store.apply(update)
+        assert store.apply(update).outcome is UpdateOutcome.APPLIED
+
+
+def test_cannot_be_opened(tmp_path):
+    """One that could not be opened counts no more as in use."""
+    path = tmp_path / "here"
+    path.mkdir()
+    with ExecutionStore(f"sqlite:///{path}/cicd.db", timeout=0.1) as store:
+        update = first_update(store)
+        store._database._sessions.close_idle()
+        path.rename(tmp_path / "away")
+        for _ in range(LIMIT + 1):
+            with pytest.raises(UnavailableError, match="SQLITE_CANTOPEN"):
+                store.apply(update)
+        (tmp_path / "away").rename(path)
         assert store.apply(update).outcome is UpdateOutcome.APPLIED
 
 
