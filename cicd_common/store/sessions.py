@@ -53,9 +53,12 @@ class OneByOne:
         return [cursor.execute(*each).fetchall() for each in statements]
 
     def reset(self) -> bool:
-        """Roll back what is open."""
-        if self.driver.in_transaction:
-            self.driver.rollback()
+        """Roll back what is open. Returned is whether the connection can be used any more."""
+        try:
+            if self.driver.in_transaction:
+                self.driver.rollback()
+        except sqlite3.Error:
+            return False
         return True
 
 
@@ -145,17 +148,17 @@ class Sessions:
 
     def give_back(self, places: _Places, session: Session) -> None:
         """Give a session back to where it was."""
-        if not session.wire.reset():
-            session.close()
-            self._was_lost = True
-            places.put(None)
-        elif self._keeps:
-            places.put(session)
+        is_usable = False
+        try:
+            is_usable = session.wire.reset()
+        finally:  # Whoever interrupts that takes no place with him.
+            stays = is_usable and self._keeps
+            self._was_lost |= not is_usable
+            places.put(session if stays else None)
+            if not stays:
+                session.close()
             if places is not self._places:
                 _close_all(places)
-        else:
-            session.close()
-            places.put(None)
 
     def close_idle(self) -> None:
         """Close all connections that are not in use. Who needs one gets a new one."""

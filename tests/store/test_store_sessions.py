@@ -86,6 +86,28 @@ def test_cannot_be_opened(tmp_path):
         assert store.apply(update).outcome is UpdateOutcome.APPLIED
 
 
+def test_broken(store, update):
+    """A connection that broke in use is replaced by another one."""
+    for _ in range(LIMIT + 1):
+        with store._database.session() as session:
+            session.wire.driver.close()
+    assert store.apply(update).outcome is UpdateOutcome.APPLIED
+
+
+def test_interrupted_on_its_way_back(url, update, monkeypatch):
+    """Who interrupts what is done after a use closes the session, and takes no place with him."""
+
+    def interrupt(_session):
+        raise KeyboardInterrupt
+
+    with ExecutionStore(url, timeout=0.1) as store:
+        for _ in range(LIMIT + 1):
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), store._database.session() as session:
+                patch.setattr(type(session.wire), "reset", interrupt)
+            assert is_closed(session)
+        assert store.apply(update).outcome is UpdateOutcome.APPLIED
+
+
 def test_left_in_a_transaction(url, store):
     """What a user leaves open is rolled back, even if nothing went wrong: it would hold up all others."""
     store.start(PIPELINE)
