@@ -57,8 +57,9 @@ class Database:
         parsed = _parsed(url)
         engine = _engine(parsed, timeout)
         self.dialect = engine.dialect.name
-        self._sessions = Sessions(engine, _SESSIONS, timeout, keeps=not _is_in_memory(parsed))
-        if not _is_in_memory(parsed):
+        keeps = not _is_in_memory(parsed)
+        self._sessions = Sessions(engine, _SESSIONS, timeout, keeps=keeps)
+        if keeps:
             _FORKED.add(self._sessions)
         beginnings = _BEGINNINGS[self.dialect].items()
         self._ways = {way: engine.execution_options(begin=statement) for way, statement in beginnings}

@@ -77,7 +77,7 @@ class Exchange:
         if pgconn.pipeline_status != PipelineStatus.OFF:
             return False
         if pgconn.transaction_status != TransactionStatus.IDLE:
-            # That of psycopg may have the server forget what it has prepared.
+            # After `rollback` of psycopg the server may have forgotten what it has prepared.
             with suppress(psycopg.Error):
                 self.run([("ROLLBACK", ())])
         return pgconn.transaction_status == TransactionStatus.IDLE

@@ -6,11 +6,10 @@ They are opened by SQLAlchemy, whose pool would take longer to lend one for an u
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from queue import Empty, LifoQueue
 from threading import Lock
-from types import TracebackType
 from typing import Any, Protocol
 
 from attrs import frozen
@@ -19,7 +18,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from .errors import store_closed
-from .failures import Translated, failure
+from .failures import Translated
 from .hot import Answers, Call, Rows, Statement
 
 __all__ = ["Session", "Sessions"]
@@ -39,7 +38,7 @@ class Wire(Protocol):
 
 @frozen
 class OneByOne:
-    """A connection of SQLite, which has no way to go.
+    """A connection of SQLite. There is no round trip to save, so statements are run one by one.
 
     Attributes:
         driver: The connection of the driver.
@@ -69,7 +68,7 @@ class Session:
     Attributes:
         wire: The connection of the driver.
         dialect: What kind of database it leads to.
-        close: A function that closes it.
+        close: A function that lets go of it.
     """
 
     wire: Wire
@@ -124,36 +123,40 @@ class Sessions:
         """Whether they were not closed yet."""
         return self._places is not None
 
-    def use(self) -> _Use:
-        """A context that has a session. A transaction that is open in the end is rolled back."""
-        return _Use(self)
+    @contextmanager
+    def use(self) -> Iterator[Session]:
+        """A session. A transaction that is open in the end is rolled back."""
+        with self.failures:
+            places = self._places
+            if places is None:
+                raise store_closed()
+            session = self._taken_from(places)
+            try:
+                yield session
+            finally:
+                self._give_back(places, session)
 
-    def take(self) -> tuple[_Places, Session]:
-        """Take a session. It is to be given back to where it was."""
-        places = self._places
-        if places is None:
-            raise store_closed()
+    def _taken_from(self, places: _Places) -> Session:
         try:
             session = places.get(timeout=self._timeout)
         except Empty:
-            raise failure(PoolTimeoutError()) from None
+            raise PoolTimeoutError from None
         if session is not None:
-            return places, session
+            return session
         try:
-            with self.failures:
-                return places, self._open()
+            return self._open()
         except BaseException:
             places.put(None)
             raise
 
-    def give_back(self, places: _Places, session: Session) -> None:
+    def _give_back(self, places: _Places, session: Session) -> None:
         """Give a session back to where it was."""
-        is_usable = False
+        stays = False
         try:
             is_usable = session.wire.reset()
-        finally:  # Whoever interrupts that takes no place with him.
-            stays = is_usable and self._keeps
             self._was_lost |= not is_usable
+            stays = is_usable and self._keeps
+        finally:  # Whoever interrupts that takes no place with him.
             places.put(session if stays else None)
             if not stays:
                 session.close()
@@ -212,25 +215,6 @@ def _close_all(places: _Places) -> None:
                 session.close()
     for _ in range(count):
         places.put(None)
-
-
-class _Use:
-    """The use of a session by one user."""
-
-    __slots__ = ("_places", "_session", "_sessions")
-
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
-
-    def __enter__(self) -> Session:
-        self._places, self._session = self._sessions.take()
-        return self._session
-
-    def __exit__(
-        self, type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._sessions.give_back(self._places, self._session)
-        self._sessions.failures.__exit__(type, error, traceback)
 
 
 def _wire(dialect: str) -> Callable[[Any], Wire]:

@@ -32,9 +32,6 @@ from .starting import Order, Started
 
 __all__ = ["ExecutionStore"]
 
-# What is checked once need not be checked for every update.
-_NONE_GIVEN = Arguments()
-
 
 class ExecutionStore:
     """Executions, logs and artifacts in a database.
@@ -142,7 +139,7 @@ class ExecutionStore:
         Raises:
             UnknownJobExecutionError: There is no such job.
         """
-        given = _NONE_GIVEN if at is None else Arguments(at=at)
+        given = Arguments(at=at)
         with self._database.session() as session:
             return moving.apply(session, update, given.at or _now())
 

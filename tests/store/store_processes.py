@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +15,7 @@ from cicd_common.api.request import JobStatusUpdate
 from cicd_common.store import ExecutionStore
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+PATIENCE = 60
 
 
 def apply_all(url: str, updates: Any, results: Any) -> None:
@@ -62,6 +65,19 @@ def write_on(url: str, pipeline: Any, acknowledgements: Any) -> None:
 def await_one_behind(connection):
     """Wait until someone waits for a row that a transaction holds."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-    deadline = time.monotonic() + 30
-    while not connection.exec_driver_sql(waiting).scalar_one():
+    until(lambda: connection.exec_driver_sql(waiting).scalar_one())
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
         assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@contextmanager
+def taken(store: ExecutionStore, count: int) -> Iterator[list[Any]]:
+    """So many sessions of a store, in use."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(store._database.session()) for _ in range(count)]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Barrier
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from store_processes import await_one_behind
+from store_processes import await_one_behind, taken
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
@@ -126,8 +126,8 @@ def test_all_connections_lost(url, store, jobs, first):
             together.wait(30)
             return connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
 
-    with ExitStack() as stack:
-        sessions = [stack.enter_context(store._database.session()) for _ in range(3)]
+    with taken(store, 3) as sessions:
+        pass
     with ThreadPoolExecutor(3) as pool:
         pids = [each.result() for each in [pool.submit(pid) for _ in range(3)]]
     pids += [session.wire.driver.info.backend_pid for session in sessions]

@@ -12,21 +12,20 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from store_processes import updates_to_success
+from store_processes import PATIENCE, until, updates_to_success
 
 from cicd_common.model import Job, LogText, Pipeline, Stage
 from cicd_common.store import ExecutionStore, StoreError
 
 psycopg = pytest.importorskip("psycopg")
 
-KILLS, WRITERS, WRITES, PATIENCE = 5, 3, 40, 60
+KILLS, WRITERS, WRITES = 5, 3, 40
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 PIPELINE = Pipeline(
     name="build",
@@ -81,13 +80,6 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def until(condition) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
+from store_processes import taken, until
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
@@ -36,13 +36,6 @@ def first_update(store):
 @pytest.fixture
 def update(store):
     return first_update(store)
-
-
-@contextmanager
-def taken(store, count):
-    """So many sessions in use."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(store._database.session()) for _ in range(count)]
 
 
 def is_closed(session):
@@ -142,10 +135,7 @@ def test_waiting_when_all_are_renewed(store, update):
     with ThreadPoolExecutor(1) as pool:
         with taken(store, LIMIT) as sessions:
             waiting = pool.submit(store.apply, update)
-            deadline = time.monotonic() + 30
-            while not places.not_empty._waiters:
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
+            until(lambda: places.not_empty._waiters)
             store._database._sessions.close_idle()
         assert waiting.result(timeout=30).outcome is UpdateOutcome.APPLIED
     assert all(map(is_closed, sessions))
