@@ -1,22 +1,23 @@
-"""Between the models and the flat records, and from the models to what is sent. Pure functions.
+"""Models to flat records and back, and models to messages. Pure functions.
 
-What a record does not hold is an argument. Nothing is lost: models made into records and back are the same models.
+What a model does not hold is an argument. Nothing is lost: models made into records and back are the same models.
+Fields that stand under one name in both are copied by that name, so that a new one needs no line here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from .api.request import JobExecutionRequest
 from .api.response import JobExecutionResponse, PipelineExecutionResponse
 from .dto import JobDTO, JobExecutionDTO, PipelineDTO, PipelineExecutionDTO, StageDTO, StageExecutionDTO
 from .errors import ContractError, Problem
-from .model import Job, JobExecution, Pipeline, PipelineExecution, Stage, StageExecution
+from .model import Job, JobExecution, Pipeline, PipelineExecution, Stage, StageExecution, job_environment
 
 __all__ = [
     "ExecutionRecords",
@@ -28,7 +29,16 @@ __all__ = [
     "pipeline_execution_response",
     "pipeline_from_records",
     "pipeline_to_records",
+    "request_for",
 ]
+
+T = TypeVar("T")
+
+
+def _copied(source: Any, cls: type[T], **others: Any) -> T:
+    """An instance of a class, with the attributes of a source that its fields name, and with other values."""
+    names = (field.name for field in fields(cast(Any, cls)) if hasattr(source, field.name))
+    return cls(**{name: getattr(source, name) for name in names if name not in others}, **others)
 
 
 @frozen(kw_only=True)
@@ -78,34 +88,16 @@ def pipeline_to_records(pipeline: Pipeline, *, created_at: datetime, updated_at:
     ids = {job.name: job.id for stage in pipeline.stages for job in stage.jobs}
     times = {"created_at": created_at, "updated_at": updated_at}
     return PipelineRecords(
-        pipeline=PipelineDTO(
-            id=pipeline.id,
-            name=pipeline.name,
-            repo_url=pipeline.repo_url,
-            branch=pipeline.branch,
-            commit_hash=pipeline.commit_hash,
-            **times,
-        ),
+        pipeline=_copied(pipeline, PipelineDTO, **times),
         stages=tuple(
-            StageDTO(id=stage.id, pipeline_id=pipeline.id, name=stage.name, execution_order=order, **times)
+            _copied(stage, StageDTO, pipeline_id=pipeline.id, execution_order=order, **times)
             for order, stage in enumerate(pipeline.stages)
         ),
-        jobs=tuple(_job_record(job, stage, ids, times) for stage in pipeline.stages for job in stage.jobs),
-    )
-
-
-def _job_record(job: Job, stage: Stage, ids: Mapping[str, UUID], times: Mapping[str, datetime]) -> JobDTO:
-    return JobDTO(
-        id=job.id,
-        stage_id=stage.id,
-        name=job.name,
-        script=job.script,
-        docker_image=job.docker_image,
-        working_dir=job.working_dir,
-        dependencies=tuple(ids[name] for name in job.dependencies),
-        allow_failure=job.allow_failure,
-        artifacts=job.artifacts,
-        **times,
+        jobs=tuple(
+            _copied(job, JobDTO, stage_id=stage.id, dependencies=tuple(ids[name] for name in job.dependencies), **times)
+            for stage in pipeline.stages
+            for job in stage.jobs
+        ),
     )
 
 
@@ -126,15 +118,11 @@ def pipeline_from_records(pipeline: PipelineDTO, stages: Iterable[StageDTO], job
     names = {job.id: job.name for job in jobs}
     of_stage = _grouped("/jobs", "stage_id", jobs, [stage.id for stage in stages])
     _grouped("/stages", "pipeline_id", stages, [pipeline.id])
-    return Pipeline(
-        id=pipeline.id,
-        name=pipeline.name,
-        repo_url=pipeline.repo_url,
-        branch=pipeline.branch,
-        commit_hash=pipeline.commit_hash,
+    return _copied(
+        pipeline,
+        Pipeline,
         stages=tuple(
-            Stage(id=stage.id, name=stage.name, jobs=tuple(_job(job, names) for job in of_stage[stage.id]))
-            for stage in stages
+            _copied(stage, Stage, jobs=tuple(_job(job, names) for job in of_stage[stage.id])) for stage in stages
         ),
     )
 
@@ -144,16 +132,7 @@ def _job(record: JobDTO, names: Mapping[UUID, str]) -> Job:
         if job_id not in names:
             message = f"expected job {record.name} to depend on jobs of the pipeline, not on {job_id}"
             _refuse(Pipeline, "/jobs", message)
-    return Job(
-        id=record.id,
-        name=record.name,
-        script=record.script,
-        docker_image=record.docker_image,
-        working_dir=record.working_dir,
-        dependencies=tuple(names[job_id] for job_id in record.dependencies),
-        allow_failure=record.allow_failure,
-        artifacts=record.artifacts,
-    )
+    return _copied(record, Job, dependencies=tuple(names[job_id] for job_id in record.dependencies))
 
 
 def _grouped(pointer: str, key: str, records: Iterable[Any], ids: Iterable[UUID]) -> dict[UUID, list[Any]]:
@@ -168,7 +147,7 @@ def _grouped(pointer: str, key: str, records: Iterable[Any], ids: Iterable[UUID]
 
 
 def _one_each(pointer: str, key: str, records: Iterable[Any], ids: Sequence[UUID]) -> dict[UUID, Any]:
-    """Records by the one they belong to, of which each has one."""
+    """Group records by the record that they belong to."""
     groups = _grouped(pointer, key, records, ids)
     for each, group in groups.items():
         if len(group) != 1:
@@ -187,6 +166,7 @@ def execution_to_records(
     execution: PipelineExecution,
     *,
     logs: Mapping[UUID, str] | None = None,
+    heard_at: Mapping[UUID, datetime] | None = None,
     jobs: Iterable[JobDTO] = (),
 ) -> ExecutionRecords:
     """Take an execution apart into records.
@@ -194,59 +174,36 @@ def execution_to_records(
     Args:
         execution: The execution.
         logs: The output of each job, by the id of its execution; none means no output.
+        heard_at: When the Backend last heard of each job's Worker, by the id of the job's execution; none means never.
         jobs: Records of jobs; those that are here go with the records of their executions.
 
     Returns:
         The records, with the status and the times that follow from the jobs.
     """
-    logs = logs or {}
+    logs, heard_at = logs or {}, heard_at or {}
     records = {job.id: job for job in jobs}
     return ExecutionRecords(
-        execution=PipelineExecutionDTO(
-            id=execution.id,
-            pipeline_id=execution.pipeline.id,
-            run_number=execution.run_number,
-            commit_hash=execution.commit_hash,
-            is_local=execution.is_local,
-            status=execution.status,
-            start_time=execution.start_time,
-            completion_time=execution.completion_time,
-            canceled_at=execution.canceled_at,
-        ),
+        execution=_copied(execution, PipelineExecutionDTO, pipeline_id=execution.pipeline.id),
         stages=tuple(
-            StageExecutionDTO(
-                id=run.id,
-                stage_id=stage.id,
-                pipeline_execution_id=execution.id,
-                execution_order=order,
-                status=run.status,
-                start_time=run.start_time,
-                completion_time=run.completion_time,
+            _copied(
+                run, StageExecutionDTO, stage_id=stage.id, pipeline_execution_id=execution.id, execution_order=order
             )
             for order, (stage, run) in enumerate(zip(execution.pipeline.stages, execution.stages, strict=True))
         ),
         jobs=tuple(
-            _job_execution_record(job, stage.id, logs.get(job.id, ""), records.get(job.job.id))
+            _copied(
+                run,
+                JobExecutionDTO,
+                stage_execution_id=stage.id,
+                job_id=run.job.id,
+                allow_failure=run.job.allow_failure,
+                logs=logs.get(run.id, ""),
+                heard_at=heard_at.get(run.id),
+                job=records.get(run.job.id),
+            )
             for stage in execution.stages
-            for job in stage.jobs
+            for run in stage.jobs
         ),
-    )
-
-
-def _job_execution_record(run: JobExecution, stage_id: UUID, logs: str, job: JobDTO | None) -> JobExecutionDTO:
-    return JobExecutionDTO(
-        id=run.id,
-        stage_execution_id=stage_id,
-        job_id=run.job.id,
-        status=run.status,
-        allow_failure=run.job.allow_failure,
-        exit_code=run.exit_code,
-        queued_at=run.queued_at,
-        start_time=run.start_time,
-        completion_time=run.completion_time,
-        last_sequence=run.last_sequence,
-        logs=logs,
-        job=job,
     )
 
 
@@ -273,13 +230,10 @@ def execution_from_records(
     _grouped("/stages", "pipeline_execution_id", stages, [execution.id])
     runs = _one_each("/stages", "stage_id", stages, [stage.id for stage in pipeline.stages])
     of_stage = _grouped("/jobs", "stage_execution_id", jobs, [stage.id for stage in stages])
-    return PipelineExecution(
-        id=execution.id,
+    return _copied(
+        execution,
+        PipelineExecution,
         pipeline=pipeline,
-        run_number=execution.run_number,
-        commit_hash=execution.commit_hash,
-        is_local=execution.is_local,
-        canceled_at=execution.canceled_at,
         stages=tuple(
             StageExecution(
                 id=runs[stage.id].id, name=stage.name, jobs=_job_executions(stage, of_stage[runs[stage.id].id])
@@ -291,58 +245,115 @@ def execution_from_records(
 
 def _job_executions(stage: Stage, records: Sequence[JobExecutionDTO]) -> tuple[JobExecution, ...]:
     runs = _one_each("/jobs", "job_id", records, [job.id for job in stage.jobs])
-    return tuple(_job_execution(job, runs[job.id]) for job in stage.jobs)
+    return tuple(_copied(runs[job.id], JobExecution, job=job) for job in stage.jobs)
 
 
-def _job_execution(job: Job, record: JobExecutionDTO) -> JobExecution:
-    return JobExecution(
-        id=record.id,
-        job=job,
-        status=record.status,
-        queued_at=record.queued_at,
-        start_time=record.start_time,
-        completion_time=record.completion_time,
-        exit_code=record.exit_code,
-        last_sequence=record.last_sequence,
-    )
+# --- messages --------------------------------------------------------------------------------------------------
 
 
-# --- what is sent ----------------------------------------------------------------------------------------------
-
-
-def job_execution_request(execution: PipelineExecution, job_execution_id: UUID) -> JobExecutionRequest:
-    """What a Worker is asked, to run a job.
+def job_execution_request(
+    execution: PipelineExecution, job_execution_id: UUID, *, lease_seconds: int = 60
+) -> JobExecutionRequest:
+    """The request that hands a job of an execution to a Worker.
 
     Args:
         execution: The execution that the job is part of.
         job_execution_id: The id of the job's execution.
+        lease_seconds: After how many seconds without an update the job counts as lost, from 1; 60 by default.
 
     Raises:
-        UnknownJobError: The execution has no such job.
+        UnknownJobError: The execution has no job of this id.
+        ContractError: The lease is refused.
     """
+    stage = execution.stage_of(job_execution_id)
     run = execution.job(job_execution_id)
-    return JobExecutionRequest(
-        job_execution_id=run.id,
-        stage_execution_id=execution.stage_execution_id(job_execution_id),
-        job_id=run.job.id,
-        job_name=run.job.name,
-        repo=execution.pipeline.repo_url,
-        commit_hash=execution.commit_hash,
-        is_local=execution.is_local,
-        docker_image=run.job.docker_image,
-        commands=run.job.script,
-        working_dir=run.job.working_dir,
-        artifacts=run.job.artifacts,
+    ids = {each.job.name: each.id for stage in execution.stages for each in stage.jobs}
+    return request_for(
+        run.job,
+        run,
+        execution=execution,
+        pipeline=execution.pipeline,
+        stage_execution_id=stage.id,
+        stage_name=stage.name,
+        inputs=tuple(ids[name] for name in dict.fromkeys(run.job.dependencies)),
+        lease_seconds=lease_seconds,
     )
 
 
-def job_execution_response(run: JobExecution) -> JobExecutionResponse:
-    """What a Backend answers about a job execution."""
-    return JobExecutionResponse(job_execution_id=run.id, status=run.status)
+def request_for(
+    job: Job | JobDTO,
+    run: JobExecution | JobExecutionDTO,
+    *,
+    execution: PipelineExecution | PipelineExecutionDTO,
+    pipeline: Pipeline | PipelineDTO,
+    stage_execution_id: UUID,
+    stage_name: str,
+    inputs: Iterable[UUID],
+    lease_seconds: int = 60,
+) -> JobExecutionRequest:
+    """The request that hands a job to a Worker, made of models or of records.
+
+    Args:
+        job: The job.
+        run: The execution of the job.
+        execution: The pipeline execution.
+        pipeline: The pipeline.
+        stage_execution_id: The id of the stage execution.
+        stage_name: The name of the stage.
+        inputs: The ids of the executions of the job's dependencies.
+        lease_seconds: After how many seconds without an update the job counts as lost, from 1; 60 by default.
+
+    Raises:
+        ContractError: The lease is refused.
+    """
+    return _copied(
+        job,
+        JobExecutionRequest,
+        job_execution_id=run.id,
+        stage_execution_id=stage_execution_id,
+        pipeline_execution_id=execution.id,
+        job_id=job.id,
+        job_name=job.name,
+        stage_name=stage_name,
+        pipeline_name=pipeline.name,
+        run_number=execution.run_number,
+        repo=pipeline.repo_url,
+        branch=execution.branch,
+        commit_hash=execution.commit_hash,
+        is_local=execution.is_local,
+        environment=job_environment(pipeline.environment, job.environment, execution.environment),
+        commands=job.script,
+        inputs=tuple(inputs),
+        attempt=run.attempt,
+        last_sequence=run.last_sequence,
+        lease_seconds=lease_seconds,
+    )
+
+
+def job_execution_response(
+    run: JobExecution, *, is_cancel_requested: bool = False, is_superseded: bool = False
+) -> JobExecutionResponse:
+    """What a Backend answers about a job execution.
+
+    Args:
+        run: The job execution.
+        is_cancel_requested: Whether the Worker is to stop the job and to report how it ended.
+        is_superseded: Whether the Worker is to stop the job and to report nothing more.
+    """
+    return JobExecutionResponse(
+        job_execution_id=run.id,
+        status=run.status,
+        is_cancel_requested=is_cancel_requested,
+        is_superseded=is_superseded,
+    )
 
 
 def pipeline_execution_response(execution: PipelineExecution) -> PipelineExecutionResponse:
-    """What a Backend answers about a pipeline execution."""
+    """What a Backend answers about a pipeline execution.
+
+    Args:
+        execution: The execution.
+    """
     return PipelineExecutionResponse(
         execution_id=execution.id, run_number=execution.run_number, status=execution.status
     )

@@ -24,7 +24,10 @@ from .api.response import (
 from .errors import ContractError, Problem, UnknownNameError
 from .model import JobExecution, Pipeline, PipelineExecution, StageExecution
 
-__all__ = ["Cursor", "check_found", "report"]
+__all__ = ["MAX_PAGE_OUTPUT", "Cursor", "Report", "check_found", "end_of_output", "report"]
+
+MAX_PAGE_OUTPUT = 4 * 1024 * 1024
+"""How many bytes of output, in UTF-8, a page of a report on a job holds at most."""
 
 Report = PipelineReportResponse | StageReportResponse | JobReportResponse
 Logs = Mapping[UUID, str]
@@ -35,8 +38,8 @@ _NONE: Logs = {}
 class Cursor:
     """The last execution of a page, behind which the next page starts.
 
-    Executions are ordered by run number, and by id where two pipelines of one name have runs of one number. New runs
-    come before the first page, so they do not move what is behind a cursor.
+    Executions are ordered by run number, which pipelines of one name share. New runs come before the first page, so
+    they do not move what is behind a cursor.
 
     Attributes:
         run_number: Its run number, from 1.
@@ -184,6 +187,7 @@ def _pipeline_report(request: ReportRequest, page: list[_Found], cursor: str | N
             PipelineExecutionRecord(
                 execution_id=run.id,
                 run_number=run.run_number,
+                branch=run.branch,
                 commit_hash=run.commit_hash,
                 **_progress(run),
                 stages=tuple(StageReportSummary(stage_name=stage.name, **_progress(stage)) for stage in run.stages),
@@ -204,7 +208,13 @@ def _stage_report(request: ReportRequest, page: list[_Found], cursor: str | None
                 run_number=each.run.run_number,
                 **_progress(each.thing),
                 jobs=tuple(
-                    JobReportSummary(job_name=run.job.name, allow_failure=run.job.allow_failure, **_progress(run))
+                    JobReportSummary(
+                        job_execution_id=run.id,
+                        job_name=run.job.name,
+                        reason=run.reason,
+                        allow_failure=run.job.allow_failure,
+                        **_progress(run),
+                    )
                     for run in each.thing.jobs
                 ),
             )
@@ -219,19 +229,35 @@ def _job_report(request: ReportRequest, page: list[_Found], cursor: str | None, 
         pipeline_name=request.pipeline_name,
         stage_name=request.stage_name or "",
         job_name=request.job_name or "",
-        executions=tuple(
-            JobExecutionRecord(
-                execution_id=each.thing.id,
-                run_number=each.run.run_number,
-                allow_failure=each.thing.job.allow_failure,
-                exit_code=each.thing.exit_code,
-                **_progress(each.thing),
-                logs=logs.get(each.thing.id, ""),
-            )
-            for each in page
-        ),
+        executions=tuple(_job_record(each, logs.get(each.thing.id, ""), MAX_PAGE_OUTPUT // len(page)) for each in page),
         next_cursor=cursor,
     )
+
+
+def _job_record(found: _Found, output: str, limit: int) -> JobExecutionRecord:
+    run: JobExecution = found.thing
+    end = end_of_output(output, limit)
+    return JobExecutionRecord(
+        execution_id=run.id,
+        run_number=found.run.run_number,
+        reason=run.reason,
+        allow_failure=run.job.allow_failure,
+        exit_code=run.exit_code,
+        **_progress(run),
+        logs=end,
+        is_log_whole=end == output,
+    )
+
+
+def end_of_output(output: str, limit: int) -> str:
+    """The end of a text, as many whole characters as fit.
+
+    Args:
+        output: The text.
+        limit: How many bytes of UTF-8 the end may have, from 1.
+    """
+    data = output.encode()
+    return output if len(data) <= limit else data[-limit:].decode(errors="ignore")
 
 
 def _progress(thing: PipelineExecution | StageExecution | JobExecution) -> dict[str, Any]:

@@ -9,14 +9,15 @@ from typing import Literal
 
 import attrs
 import pytest
-import strategies
-from contract import ENGINES, TYPES, name_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cicd_common import ContractError, Problem, make_converter
 from cicd_common.api.request import JobStatusUpdate
-from cicd_common.errors import UnknownJobError, UnknownNameError
+from cicd_common.errors import UnknownJobError, UnknownKindError, UnknownNameError
+from cicd_common.testing import strategies
+from tests.support import strategies as own_strategies
+from tests.support.contract import ENGINES, TYPES, name_of
 
 TWO = ContractError(
     JobStatusUpdate,
@@ -25,6 +26,7 @@ TWO = ContractError(
         Problem("/a~1b/é", "unknown", "expected no key of this name"),
     ],
 )
+TEXTS = st.text(max_size=20) | st.builds(lambda text, times: text * times, st.text(), st.integers(1, 5_000))
 SYNTAX = ContractError(JobStatusUpdate, iter([Problem("", "syntax", "expected UTF-8")]))
 
 
@@ -33,6 +35,7 @@ class TestContractError:
         """And the root of all others."""
         assert issubclass(ContractError, ValueError)
         assert issubclass(UnknownJobError, ContractError)
+        assert issubclass(UnknownKindError, ContractError)
         assert issubclass(UnknownNameError, ContractError)
 
     def test_as_text(self):
@@ -44,19 +47,38 @@ class TestContractError:
             "  /a~1b/é: expected no key of this name",
         ]
 
+    def test_lists_at_most_100_problems(self):
+        """Of more problems the first ones are listed, and the error says that there are more."""
+        problems = [Problem(f"/{at}", "type", "expected an integer") for at in range(101)]
+        whole, some = ContractError(JobStatusUpdate, problems[:100]), ContractError(JobStatusUpdate, iter(problems))
+        assert whole.problems == some.problems == tuple(problems[:100])
+        assert (whole.is_complete, some.is_complete) == (True, False)
+        assert ContractError(JobStatusUpdate, problems[:1], is_complete=False).is_complete is False
+        assert str(whole).startswith("JobStatusUpdate: 100 problems\n")
+        assert str(some).startswith("JobStatusUpdate: 100 problems or more\n")
+
     def test_as_text_for_a_type_without_a_name(self):
         """Such as a tuple of types."""
         assert str(ContractError(tuple[JobStatusUpdate, ...], SYNTAX.problems)).endswith(": expected UTF-8")
 
-    @pytest.mark.parametrize("error", [TWO, SYNTAX, UnknownJobError(JobStatusUpdate, TWO.problems)])
+    @pytest.mark.parametrize(
+        "error",
+        [
+            TWO,
+            SYNTAX,
+            UnknownJobError(JobStatusUpdate, TWO.problems),
+            ContractError(JobStatusUpdate, TWO.problems, False),
+        ],
+    )
     @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
     def test_survives_copying_and_pickling(self, error, again):
         """A queue hands it on whole."""
         found = again(error)
-        assert (type(found), found.type, found.problems, str(found)) == (
+        assert (type(found), found.type, found.problems, found.is_complete, str(found)) == (
             type(error),
             error.type,
             error.problems,
+            error.is_complete,
             str(error),
         )
 
@@ -69,6 +91,7 @@ class TestToProblem:
             "title": "The document does not keep the contract",
             "status": 422,
             "detail": str(TWO),
+            "is_complete": True,
             "errors": [
                 {"pointer": "#/sequence", "code": "type", "detail": "expected an integer"},
                 {"pointer": "#/a~1b/%C3%A9", "code": "unknown", "detail": "expected no key of this name"},
@@ -81,6 +104,34 @@ class TestToProblem:
         assert (problem["status"], problem["title"]) == (400, "The document is not JSON")
         assert problem["errors"][0]["pointer"] == "#"
 
+    @pytest.mark.parametrize(
+        ("error", "status"), [(ContractError, 422), (UnknownJobError, 404), (UnknownNameError, 404)]
+    )
+    def test_has_the_status_of_its_class(self, error, status):
+        """What is not found is told from what is wrong; what is not JSON stays a bad request."""
+        assert error(JobStatusUpdate, TWO.problems).to_problem()["status"] == status == error.status
+        assert error(JobStatusUpdate, SYNTAX.problems).to_problem()["status"] == 400
+
+    @given(
+        st.lists(st.builds(Problem, TEXTS, st.sampled_from(["type", "value"]), TEXTS), min_size=1, max_size=150),
+        st.booleans(),
+    )
+    def test_is_shorter_than_64_kib(self, problems, is_complete):
+        """However long pointers and messages are, and whatever characters they hold; what is left out is told."""
+        error = ContractError(JobStatusUpdate, problems, is_complete)
+        document = error.to_problem()
+        assert len(json.dumps(document)) < 64 * 1024
+        is_whole = is_complete and len(document["errors"]) == len(problems)
+        assert document["is_complete"] == is_whole
+
+    def test_leaves_out_what_does_not_fit(self):
+        """Of 100 long problems in characters that JSON escapes, the first ones are told."""
+        problems = [Problem("/" + "\U0001f680" * 500, "value", "\U0001f680" * 500)] * 100
+        document = ContractError(JobStatusUpdate, problems).to_problem()
+        assert len(json.dumps(document)) < 64 * 1024
+        assert 0 < len(document["errors"]) < 100
+        assert not document["is_complete"]
+
     def test_is_plain_data(self):
         """JSON gives it back as it was."""
         assert json.loads(json.dumps(TWO.to_problem())) == TWO.to_problem()
@@ -91,8 +142,8 @@ class TestToProblem:
 def test_no_text_of_a_document_is_repeated(cls, data):
     """Whatever is wrong with it: commands and logs carry secrets. A name of a job is none."""
     secret = "hunter2-" + data.draw(st.text("0123456789abcdef", min_size=8, max_size=8))
-    good = ENGINES[0].unstructure(data.draw(strategies.of(cls)))
-    bad = data.draw(strategies.with_secret(good, secret))
+    good = ENGINES[0].unstructure(data.draw(strategies.from_type(cls)))
+    bad = data.draw(own_strategies.with_secret(good, secret))
     said = [said_of(engine.structure, bad, cls) for engine in ENGINES]
     assert [text for text in said if secret in text] == []
 

@@ -1,15 +1,16 @@
 """The wire does not change unless someone means it to."""
 
 import pytest
-from contract import ENGINES, TYPES, name_of
-from golden_files import DIRECTORY, files, full, least
+
+from tests.support.contract import ENGINES, TYPES, name_of
+from tests.support.golden_files import DIRECTORY, files, full, least
 
 FILES = files()
 
 
 def test_every_type_has_its_file_and_no_file_is_left_over():
-    """``python tests/golden_files.py`` writes them."""
-    assert {path.name for path in DIRECTORY.iterdir()} == set(FILES)
+    """``python -m tests.support.golden_files`` writes them."""
+    assert {path.name for path in DIRECTORY.iterdir() if path.is_file()} == set(FILES)
 
 
 @pytest.mark.parametrize("cls", TYPES, ids=name_of)

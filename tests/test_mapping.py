@@ -5,7 +5,6 @@ from uuid import UUID, uuid4
 
 import attrs
 import pytest
-import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from cicd_common.mapping import (
     pipeline_to_records,
 )
 from cicd_common.model import Job, Pipeline, PipelineExecution, Stage
+from cicd_common.testing import strategies
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 UPDATED = datetime(2026, 1, 2, tzinfo=UTC)
@@ -125,7 +125,7 @@ class TestPipelines:
 
 
 class TestExecutions:
-    @given(strategies.pipeline_executions() | strategies.moved_executions(), st.randoms(use_true_random=False))
+    @given(strategies.from_type(PipelineExecution) | strategies.executions(), st.randoms(use_true_random=False))
     def test_to_records_and_back_is_the_identity(self, execution, random):
         """Whatever the order of the records."""
         records = execution_to_records(execution)
@@ -134,7 +134,7 @@ class TestExecutions:
         random.shuffle(jobs)
         assert execution_from_records(execution.pipeline, records.execution, stages, jobs) == execution
 
-    @given(strategies.moved_executions())
+    @given(strategies.executions())
     def test_records_carry_what_follows_from_the_jobs(self, execution):
         """Since their readers have no jobs at hand."""
         records = execution_to_records(execution)
@@ -149,20 +149,25 @@ class TestExecutions:
 
     def test_logs_and_jobs_go_with_the_records_that_they_are_of(self, pipeline):
         """What is not given is empty."""
-        execution = pipeline.new_execution(run_number=1)
+        execution = PipelineExecution.of(pipeline, run_number=1)
         job = records_of(pipeline).jobs[1]
         records = execution_to_records(execution, logs={jobs_of(execution)[0].id: "output"}, jobs=[job])
         assert [(run.logs, run.job) for run in records.jobs] == [("output", None), ("", job)]
 
     def test_times_of_an_execution_that_ended(self, pipeline):
         """Of the whole, its stages and its jobs."""
-        execution = pipeline.new_execution(run_number=1)
+        execution = PipelineExecution.of(pipeline, run_number=1)
         while not execution.status.is_terminal:
             execution, jobs = execution.hand_out(CREATED)
             for run in jobs:
                 for sequence, status in enumerate((ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS), 1):
                     update = JobStatusUpdate(
-                        job_execution_id=run.id, sequence=sequence, status=status, occurred_at=UPDATED, exit_code=0
+                        job_execution_id=run.id,
+                        sequence=sequence,
+                        status=status,
+                        occurred_at=UPDATED,
+                        exit_code=0,
+                        worker="worker",
                     )
                     execution, _ = execution.apply(update)
         records = execution_to_records(execution)
@@ -229,7 +234,7 @@ class TestExecutions:
     )
     def test_records_that_do_not_belong_together_are_refused(self, pipeline, change, type, pointer, message):
         """One case for each way."""
-        records = execution_to_records(pipeline.new_execution(run_number=1))
+        records = execution_to_records(PipelineExecution.of(pipeline, run_number=1))
         with pytest.raises(ContractError) as caught:
             execution_from_records(pipeline, *change(records))
         ids = {
@@ -242,35 +247,51 @@ class TestExecutions:
 
 
 class TestMessages:
-    @given(strategies.moved_executions())
+    @given(strategies.executions())
     def test_a_worker_is_asked_for_all_that_the_job_says(self, execution):
         """Field by field."""
+        ids = {run.job.name: run.id for run in jobs_of(execution)}
         for stage in execution.stages:
             for run in stage.jobs:
-                request = job_execution_request(execution, run.id)
+                request = job_execution_request(execution, run.id, lease_seconds=90)
                 job = run.job
                 assert attrs.asdict(request) == {
                     "job_execution_id": run.id,
                     "stage_execution_id": stage.id,
+                    "pipeline_execution_id": execution.id,
                     "job_id": job.id,
                     "job_name": job.name,
+                    "stage_name": stage.name,
+                    "pipeline_name": execution.pipeline.name,
+                    "run_number": execution.run_number,
                     "repo": execution.pipeline.repo_url,
+                    "branch": execution.branch,
                     "commit_hash": execution.commit_hash,
                     "is_local": execution.is_local,
+                    "kind": job.kind,
+                    "parameters": job.parameters,
+                    "environment": {**execution.pipeline.environment, **job.environment, **execution.environment},
+                    "secrets": job.secrets,
                     "docker_image": job.docker_image,
                     "commands": job.script,
                     "working_dir": job.working_dir,
+                    "timeout_seconds": job.timeout_seconds,
+                    "retries": job.retries,
                     "artifacts": job.artifacts,
+                    "inputs": tuple(ids[name] for name in dict.fromkeys(job.dependencies)),
+                    "attempt": run.attempt,
+                    "last_sequence": run.last_sequence,
+                    "lease_seconds": 90,
                 }
 
     def test_a_job_that_is_not_in_the_execution_is_an_error(self, pipeline):
         """The same as for an update."""
         with pytest.raises(UnknownJobError):
-            job_execution_request(pipeline.new_execution(run_number=1), uuid4())
+            job_execution_request(PipelineExecution.of(pipeline, run_number=1), uuid4())
 
     def test_what_a_backend_answers(self, pipeline):
         """About the run, and about a job."""
-        execution = pipeline.new_execution(run_number=3, is_local=True)
+        execution = PipelineExecution.of(pipeline, run_number=3, is_local=True)
         run = jobs_of(execution)[0]
         assert job_execution_request(execution, run.id).is_local is True
         assert pipeline_execution_response(execution) == PipelineExecutionResponse(
@@ -278,4 +299,7 @@ class TestMessages:
         )
         assert job_execution_response(run) == JobExecutionResponse(
             job_execution_id=run.id, status=ExecutionStatus.PENDING
+        )
+        assert job_execution_response(run, is_cancel_requested=True, is_superseded=True) == JobExecutionResponse(
+            job_execution_id=run.id, status=ExecutionStatus.PENDING, is_cancel_requested=True, is_superseded=True
         )

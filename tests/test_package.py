@@ -1,19 +1,27 @@
 """The package as a whole: what it imports and exports, what it does without msgspec, and a copy of it elsewhere."""
 
+import io
+import json
+import re
+import runpy
 import shutil
 import subprocess
 import sys
+import tarfile
 import textwrap
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
-from contract import modules
 
 import cicd_common
+from cicd_common.schema import schema
+from tests.support.contract import modules
 
 PACKAGE = Path(cicd_common.__file__).parent
+repacked = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "repack_sdist.py"))["repacked"]
 # Parts that need an extra of their own.
-EXTRAS = ("cicd_common.store", "cicd_common._msgspec")
+EXTRAS = ("cicd_common.store", "cicd_common._wire.msgspec_engine")
 
 
 def run(code: str, *, cwd: Path | None = None, options: tuple[str, ...] = ()) -> str:
@@ -26,7 +34,24 @@ def run(code: str, *, cwd: Path | None = None, options: tuple[str, ...] = ()) ->
 
 def everything():
     """Every module of the package that needs no extra."""
-    found = [cicd_common, *modules("api", "converter", "dto", "enums", "errors", "mapping", "model", "reports")]
+    found = [
+        cicd_common,
+        *modules(
+            "__main__",
+            "_wire",
+            "api",
+            "converter",
+            "dto",
+            "enums",
+            "errors",
+            "fields",
+            "kinds",
+            "mapping",
+            "model",
+            "reports",
+            "schema",
+        ),
+    ]
     return [module for module in found if not module.__name__.startswith(EXTRAS)]
 
 
@@ -44,16 +69,32 @@ class TestExports:
         inside = {path.stem for path in PACKAGE.iterdir()}
         assert public - inside - set(cicd_common.__all__) == set()
 
-    def test_is_typed(self):
-        """A type checker reads the annotations of the installed package."""
-        assert (PACKAGE / "py.typed").exists()
+
+class TestTypes:
+    def test_mypy_follows_them_from_another_project(self, tmp_path):
+        """A type checker sees the types of the package as it is installed here, editable or from a wheel."""
+        program = """
+        import cicd_common
+        from cicd_common.model import Job
+
+        reveal_type(cicd_common.loads(b"", Job).name)
+        Job(name=1, script=("make",))
+        """
+        (tmp_path / "use.py").write_text(textwrap.dedent(program))
+        command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir=cache", "use.py"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.stdout.splitlines() == [
+            'use.py:5: note: Revealed type is "str"',
+            'use.py:6: error: Argument "name" to "Job" has incompatible type "int"; expected "str"  [arg-type]',
+        ], done.stderr
 
 
 class TestImport:
     LOADED = """
         import sys
         before = set(sys.modules)
-        import cicd_common, cicd_common.mapping, cicd_common.reports, cicd_common.logging
+        import cicd_common, cicd_common.mapping, cicd_common.reports, cicd_common.logging, cicd_common.kinds
+        import cicd_common.schema, cicd_common.__main__
         print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
     """
 
@@ -75,7 +116,9 @@ class TestWithoutMsgspec:
 
     def test_the_engine_is_json(self):
         """By itself."""
-        assert run(self.BLOCK + "from cicd_common import converter; print(converter.engine)").strip() == "json"
+        assert (
+            run(self.BLOCK + "from cicd_common.converter import converter; print(converter.engine)").strip() == "json"
+        )
 
     def test_asking_for_it_names_the_extra(self):
         """As one clear ImportError."""
@@ -95,14 +138,16 @@ class TestVendored:
         import json, sys
         from datetime import UTC, datetime
         from uuid import UUID
-        from theirs.lib.common import ContractError, ExecutionStatus, converter
+        from theirs.lib.common import ContractError, ExecutionStatus, dumps, loads
         from theirs.lib.common.api.request import JobStatusUpdate
-        from theirs.lib.common import logging, mapping, reports
+        from theirs.lib.common import kinds, logging, mapping, reports
+        from theirs.lib.common.schema import compare, schema
         update = JobStatusUpdate(job_execution_id=UUID(int=1), sequence=1, status=ExecutionStatus.RUNNING,
-                                 occurred_at=datetime(2026, 1, 31, tzinfo=UTC))
-        assert converter.loads(converter.dumps(update), JobStatusUpdate) == update
+                                 occurred_at=datetime(2026, 1, 31, tzinfo=UTC), worker="worker")
+        assert loads(dumps(update), JobStatusUpdate) == update
+        assert compare(schema(), schema()) == []
         try:
-            converter.loads(b"{}", JobStatusUpdate)
+            loads(b"{}", JobStatusUpdate)
         except ContractError as error:
             print(len(error.problems), type(error).__module__, "cicd_common" in sys.modules)
     """
@@ -117,7 +162,13 @@ class TestVendored:
     def test_works_without_an_installed_copy(self, project):
         """Nothing of that name can be found."""
         block = "import sys; sys.modules['cicd_common'] = None\n"
-        assert run(block + textwrap.dedent(self.USE), cwd=project).split() == ["4", "theirs.lib.common.errors", "True"]
+        assert run(block + textwrap.dedent(self.USE), cwd=project).split() == ["5", "theirs.lib.common.errors", "True"]
+
+    def test_has_the_command_line(self, project):
+        """It is that of the copy, which makes the same schema."""
+        command = [sys.executable, "-m", "theirs.lib.common", "schema"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout) == schema()
 
     def test_works_beside_an_installed_copy(self, project):
         """Each has its own types, which the other does not know."""
@@ -125,16 +176,51 @@ class TestVendored:
         import cicd_common
         from theirs.lib.common import ContractError
         assert cicd_common.ContractError is not ContractError
-        assert cicd_common.converter is not None
+        assert cicd_common.converter.converter is not None
         """
-        assert run(textwrap.dedent(self.USE) + textwrap.dedent(code), cwd=project).startswith("4 theirs")
+        assert run(textwrap.dedent(self.USE) + textwrap.dedent(code), cwd=project).startswith("5 theirs")
 
     def test_asks_for_no_metadata(self):
-        """A copy has none."""
+        """A copy has none. Entry points are those of other distributions."""
         sources = {path: path.read_text() for path in PACKAGE.rglob("*.py")}
-        assert [path for path, source in sources.items() if "importlib.metadata" in source] == []
+        asking = {path.name for path, source in sources.items() if "importlib.metadata" in source}
+        assert asking == {"kinds.py"}
+        assert re.findall("importlib.metadata.*", (PACKAGE / "kinds.py").read_text()) == [
+            "importlib.metadata import entry_points"
+        ]
         absolute = [path for path, source in sources.items() if f"import {PACKAGE.name}" in source]
         assert absolute == []
+
+
+class TestSdist:
+    def test_is_repacked_the_same(self):
+        """Archives of the same files that differ in times, owners, permissions and order become the same bytes."""
+        assert repacked(self.archive(1), 1_700_000_000) == repacked(self.archive(2), 1_700_000_000)
+
+    def test_keeps_the_files(self):
+        """What was in the archive is in it afterwards, with the bits that make a script run."""
+        with tarfile.open(fileobj=io.BytesIO(repacked(self.archive(1), 1_700_000_000))) as archive:
+            found = {each.name: (each.mode, each.mtime, archive.extractfile(each).read()) for each in archive}
+        assert found == {"p/a": (0o644, 1_700_000_000, b"a"), "p/run": (0o755, 1_700_000_000, b"run")}
+
+    @staticmethod
+    def archive(seed: int) -> bytes:
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w:gz") as archive:
+            for name in sorted(["p/a", "p/run"], reverse=seed == 1):
+                member = tarfile.TarInfo(name)
+                content = name.removeprefix("p/").encode()
+                member.size, member.mtime, member.uid, member.uname = len(content), seed, seed, f"user{seed}"
+                member.mode = (0o700 if seed == 1 else 0o755) if name == "p/run" else (0o600 if seed == 1 else 0o664)
+                archive.addfile(member, io.BytesIO(content))
+        return data.getvalue()
+
+
+def test_the_version_is_that_of_the_distribution():
+    """`__version__` is a literal, since a copy of the package has no metadata; `setup.cfg` says the same."""
+    setup = ConfigParser()
+    setup.read(Path(__file__).parents[1] / "setup.cfg")
+    assert cicd_common.__version__ == setup["metadata"]["version"]
 
 
 def test_the_version_has_a_section_in_the_changelog():

@@ -5,7 +5,6 @@ from uuid import UUID
 
 import attrs
 import pytest
-import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,9 +17,11 @@ from cicd_common.api.response import (
     StageExecutionRecord,
     StageReportSummary,
 )
+from cicd_common.enums import EndReason
 from cicd_common.errors import UnknownNameError
-from cicd_common.model import Job, Pipeline, Stage
-from cicd_common.reports import Cursor, report
+from cicd_common.model import Job, Pipeline, PipelineExecution, Stage
+from cicd_common.reports import MAX_PAGE_OUTPUT, Cursor, end_of_output, report
+from tests.support import strategies as own_strategies
 
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -52,6 +53,7 @@ def search(runs, request, logs):
                 PipelineExecutionRecord(
                     execution_id=run.id,
                     run_number=run.run_number,
+                    branch=run.branch,
                     commit_hash=run.commit_hash,
                     stages=summaries,
                     **times(run),
@@ -61,7 +63,13 @@ def search(runs, request, logs):
             if stage.name != request.stage_name:
                 continue
             jobs = tuple(
-                JobReportSummary(job_name=each.job.name, allow_failure=each.job.allow_failure, **times(each))
+                JobReportSummary(
+                    job_execution_id=each.id,
+                    job_name=each.job.name,
+                    reason=each.reason,
+                    allow_failure=each.job.allow_failure,
+                    **times(each),
+                )
                 for each in stage.jobs
             )
             if request.level == "stage" and request.status in (None, stage.status):
@@ -72,6 +80,7 @@ def search(runs, request, logs):
                 JobExecutionRecord(
                     execution_id=each.id,
                     run_number=run.run_number,
+                    reason=each.reason,
                     allow_failure=each.job.allow_failure,
                     exit_code=each.exit_code,
                     logs=logs.get(each.id, ""),
@@ -86,7 +95,7 @@ def search(runs, request, logs):
 @st.composite
 def cases(draw):
     """Runs, logs of some jobs, and a request for names that there are, at any level."""
-    runs = draw(strategies.past_executions().filter(bool))
+    runs = draw(own_strategies.past_executions().filter(bool))
     run = draw(st.sampled_from(runs))
     stage = draw(st.none() | st.sampled_from(run.stages))
     job = None if stage is None else draw(st.none() | st.sampled_from(stage.jobs))
@@ -96,7 +105,7 @@ def cases(draw):
         stage_name=stage and stage.name,
         job_name=job and job.job.name,
         run_number=draw(st.none() | st.integers(1, 6)),
-        status=draw(st.none() | strategies.statuses()),
+        status=draw(st.none() | own_strategies.statuses()),
         limit=draw(st.integers(1, 4)),
     )
     return runs, logs, request
@@ -138,7 +147,7 @@ class TestReport:
 
     def test_it_says_what_it_is_about(self):
         """The names of the request, at each level."""
-        runs = [pipeline(build=["compile"]).new_execution(run_number=1)]
+        runs = [PipelineExecution.of(pipeline(build=["compile"]), run_number=1)]
         names = {"pipeline_name": "pipeline", "stage_name": "build", "job_name": "compile"}
         for level in (1, 2, 3):
             asked = dict(list(names.items())[:level])
@@ -149,22 +158,48 @@ class TestReport:
         """The output, the exit code, and the cursor of the next page."""
         runs, logs = [], {}
         for number in (1, 2):
-            run, [job] = pipeline(build=["compile"]).new_execution(run_number=number).hand_out(DAY)
+            run, [job] = PipelineExecution.of(pipeline(build=["compile"]), run_number=number).hand_out(DAY)
             logs[job.id] = f"log {number}"
             ended = JobStatusUpdate(
-                job_execution_id=job.id, sequence=1, status=ExecutionStatus.FAILED, occurred_at=DAY, exit_code=number
+                job_execution_id=job.id,
+                sequence=1,
+                status=ExecutionStatus.FAILED,
+                occurred_at=DAY,
+                exit_code=number,
+                reason=EndReason.EXITED,
+                worker="worker",
             )
             runs.append(run.apply(ended)[0])
         request = ReportRequest(pipeline_name="pipeline", stage_name="build", job_name="compile", limit=1)
         found = report(runs, request, logs=logs)
         [record] = found.executions
         assert (record.run_number, record.exit_code, record.logs, record.completion_time) == (2, 2, "log 2", DAY)
+        assert (record.reason, record.is_log_whole) == (EndReason.EXITED, True)
         assert found.next_cursor == str(Cursor(2, runs[1].id))
+
+    def test_a_page_shares_four_mebibytes_of_output_evenly(self):
+        """Each record has the end of its output, and says whether that is the whole."""
+        runs = [PipelineExecution.of(pipeline(build=["compile"]), run_number=number) for number in (1, 2)]
+        half = MAX_PAGE_OUTPUT // 2
+        outputs = ["x" * half, "first" + "é" * (half // 2)]
+        logs = {run.stages[0].jobs[0].id: output for run, output in zip(runs, outputs, strict=True)}
+        request = ReportRequest(pipeline_name="pipeline", stage_name="build", job_name="compile")
+        second, first = report(runs, request, logs=logs).executions
+        assert (first.logs == outputs[0], first.is_log_whole) == (True, True)
+        assert (second.logs == "é" * (half // 2), second.is_log_whole) == (True, False)
+
+    @given(st.text(st.characters(codec="utf-8"), max_size=20), st.integers(1, 30))
+    def test_the_end_of_an_output_is_as_many_whole_characters_as_fit(self, output, limit):
+        """One more character would not fit."""
+        end = end_of_output(output, limit)
+        assert output.endswith(end)
+        assert len(end.encode()) <= limit
+        assert end == output or len(output[-len(end) - 1 :].encode()) > limit
 
     def test_a_run_without_the_stage_is_left_out(self):
         """The definition may have had it later."""
         old, new = pipeline(build=["a"]), pipeline(build=["a"], test=["b"])
-        runs = [old.new_execution(run_number=1), new.new_execution(run_number=2)]
+        runs = [PipelineExecution.of(old, run_number=1), PipelineExecution.of(new, run_number=2)]
         for names in ({"stage_name": "test"}, {"stage_name": "test", "job_name": "b"}):
             found = report(runs, ReportRequest(pipeline_name="pipeline", **names))
             assert [record.run_number for record in found.executions] == [2]
@@ -172,19 +207,19 @@ class TestReport:
     def test_a_run_without_the_job_is_left_out(self):
         """Likewise."""
         old, new = pipeline(build=["a"]), pipeline(build=["a", "b"])
-        runs = [old.new_execution(run_number=1), new.new_execution(run_number=2)]
+        runs = [PipelineExecution.of(old, run_number=1), PipelineExecution.of(new, run_number=2)]
         found = report(runs, ReportRequest(pipeline_name="pipeline", stage_name="build", job_name="b"))
         assert [record.run_number for record in found.executions] == [2]
 
     def test_a_filter_that_nothing_passes_gives_an_empty_page(self):
         """The names are right, so it is no error."""
-        runs = [pipeline(build=["a"]).new_execution(run_number=1)]
+        runs = [PipelineExecution.of(pipeline(build=["a"]), run_number=1)]
         found = report(runs, ReportRequest(pipeline_name="pipeline", status=ExecutionStatus.FAILED))
         assert (found.executions, found.next_cursor) == ((), None)
 
 
 class TestNames:
-    RUNS = [pipeline("one", build=["a"], test=["b"]).new_execution(run_number=1)]  # noqa: RUF012
+    RUNS = [PipelineExecution.of(pipeline("one", build=["a"], test=["b"]), run_number=1)]  # noqa: RUF012
 
     @pytest.mark.parametrize(
         ("names", "pointer", "message"),
@@ -249,7 +284,7 @@ class TestCursor:
     @pytest.mark.parametrize("cursor", ["first", "é", "", "A" * 31, str(Cursor(1, UUID(int=1))) + "!"])
     def test_a_request_with_a_bad_cursor_is_refused(self, cursor):
         """Not taken for the first page."""
-        runs = [pipeline(build=["a"]).new_execution(run_number=1)]
+        runs = [PipelineExecution.of(pipeline(build=["a"]), run_number=1)]
         with pytest.raises(ContractError) as caught:
             report(runs, ReportRequest(pipeline_name="pipeline", cursor=cursor))
         [problem] = caught.value.problems

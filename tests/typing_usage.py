@@ -36,7 +36,9 @@ def reading_and_writing(data: bytes, view: memoryview, text: str) -> None:
 
 
 def constructing(execution_id: UUID, now: datetime) -> None:
-    update = JobStatusUpdate(job_execution_id=execution_id, sequence=1, status=ExecutionStatus.RUNNING, occurred_at=now)
+    update = JobStatusUpdate(
+        job_execution_id=execution_id, sequence=1, status=ExecutionStatus.RUNNING, occurred_at=now, worker="w"
+    )
     assert_type(update.sequence, int)
     assert_type(update.logs, str)
     assert_type(update.exit_code, int | None)
@@ -47,14 +49,14 @@ def constructing(execution_id: UUID, now: datetime) -> None:
 
 
 def moving(pipeline: Pipeline, update: JobStatusUpdate, now: datetime) -> None:
-    execution = pipeline.new_execution(run_number=1)
+    execution = PipelineExecution.of(pipeline, run_number=1)
     assert_type(execution, PipelineExecution)
-    assert_type(pipeline.plan(), Plan)
+    assert_type(Plan.of(pipeline), Plan)
     execution, outcome = execution.apply(update)
     assert_type(outcome, UpdateOutcome)
     execution, jobs = execution.hand_out(now)
     assert_type(jobs, tuple[JobExecution, ...])
-    assert_type(execution.stages[0].span.counts + StatusCounts(), StatusCounts)
+    assert_type(execution.stages[0].counts + StatusCounts(), StatusCounts)
     assert_type(execution.explain(), Explanation)
     assert_type(execution.start_time, datetime | None)
     assert_type(LogText.of([update]).gaps, tuple[range, ...])
@@ -64,7 +66,7 @@ def moving(pipeline: Pipeline, update: JobStatusUpdate, now: datetime) -> None:
 def reporting(pipeline: Pipeline, now: datetime) -> None:
     records = pipeline_to_records(pipeline, created_at=now, updated_at=now)
     assert_type(pipeline_from_records(records.pipeline, records.stages, records.jobs), Pipeline)
-    found = report([pipeline.new_execution(run_number=1)], ReportRequest(pipeline_name="p"))
+    found = report([PipelineExecution.of(pipeline, run_number=1)], ReportRequest(pipeline_name="p"))
     assert_type(found, PipelineReportResponse | StageReportResponse | JobReportResponse)
 
 

@@ -78,6 +78,7 @@ def _job(stage: int, place: int, each: int) -> Job:
 
 def _update() -> JobStatusUpdate:
     return JobStatusUpdate(
+        worker="worker-3f6d1a0c",
         job_execution_id=_id(),
         sequence=7,
         status=ExecutionStatus.RUNNING,
@@ -127,6 +128,7 @@ def _record(run: int) -> PipelineExecutionRecord:
     return PipelineExecutionRecord(
         execution_id=_id(),
         run_number=run,
+        branch="main",
         commit_hash=f"{_random.getrandbits(160):040x}",
         status=ExecutionStatus.SUCCESS,
         start_time=_time(start),

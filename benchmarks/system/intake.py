@@ -5,7 +5,7 @@
 The Backend is a process of its own, as are its clients, each with a connection that it keeps. Beside it stand, in the
 same rounds: the store alone, applying the same updates in a loop and from as many threads; and a route of Starlette
 that does nothing but answer the same bytes, in the event loop and by way of the thread pool. It prints Markdown
-tables. PostgreSQL is where the tests of the system find it; see ``tests/examples/settings.py``.
+tables. PostgreSQL is where the tests of the system find it; see ``tests/support/examples/settings.py``.
 """
 
 from __future__ import annotations
@@ -27,18 +27,17 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-
-from programs import Program, stop
-from settings import Setting, postgres_schema
-from system import System
-from waiting import until
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.store import ExecutionStore
+from tests.support.examples.programs import Program, stop
+from tests.support.examples.settings import Setting, postgres_schema
+from tests.support.examples.system import System
+from tests.support.examples.waiting import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LINE = "Collecting attrs>=24.1.0 from the index, 63 kB, in 0.02 s\n"

@@ -6,7 +6,7 @@ The jobs are those of ``examples/pipelines/two-hundred.yaml``, on a git reposito
 
 Beside it stand, measured in the same round: the same number of Celery tasks that do nothing, on the same broker with
 the same settings and one worker; and what the parts of a job cost by themselves. It prints Markdown tables. RabbitMQ,
-Redis and PostgreSQL are where the tests of the system find them; see ``tests/examples/settings.py``.
+Redis and PostgreSQL are where the tests of the system find them; see ``tests/support/examples/settings.py``.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from statistics import mean, median
 from time import perf_counter
 from uuid import uuid4
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import yaml
 from cicd_system.job_queue import JobQueue
 from cicd_system.worker.process import JobProcess
 from cicd_system.worker.workspace import working_copy
-from programs import Program, stop
-from settings import SETTINGS, Setting
-from system import System
-from waiting import until
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.model import Job, Pipeline, Stage
+from tests.support.examples.programs import Program, stop
+from tests.support.examples.settings import SETTINGS, Setting
+from tests.support.examples.system import System
+from tests.support.examples.waiting import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILE = EXAMPLES / "pipelines" / "two-hundred.yaml"
@@ -144,8 +144,9 @@ def time_of_tasks(setting: Setting, directory: Path) -> float:
 
 def send(queue: JobQueue, count: int) -> None:
     for _ in range(count):
-        ids = {name: uuid4() for name in ("job_execution_id", "stage_execution_id", "job_id")}
-        queue.put(JobExecutionRequest(**ids, job_name="no-op", repo="/", commands=("true",)))
+        ids = {name: uuid4() for name in ("job_execution_id", "stage_execution_id", "pipeline_execution_id", "job_id")}
+        names = {"job_name": "no-op", "stage_name": "s", "pipeline_name": "p", "branch": "main"}
+        queue.put(JobExecutionRequest(**ids, **names, run_number=1, repo="/", commands=("true",)))
 
 
 def each(do: Callable[[], None]) -> float:

@@ -1,15 +1,17 @@
 """What the Backend answers."""
 
-from datetime import datetime
 from uuid import UUID
 
 from attrs import frozen
 
-from .._fields import checked
-from .._rules import Name, Ordinal
-from ..enums import ExecutionStatus
+from ..enums import EndReason, ExecutionStatus
+from ..fields import Name, Ordinal, Time, checked
+from ..model.log import ExecutionLog
+from .request import Artifact
 
 __all__ = [
+    "ArtifactsResponse",
+    "ExecutionLogResponse",
     "JobExecutionRecord",
     "JobExecutionResponse",
     "JobReportResponse",
@@ -30,7 +32,7 @@ class PipelineExecutionResponse:
 
     Attributes:
         execution_id: The execution.
-        run_number: Its number among the runs of its pipeline, from 1.
+        run_number: Its number among the runs of pipelines of its name, from 1.
         status: How far it has come.
 
     Raises:
@@ -50,6 +52,9 @@ class JobExecutionResponse:
     Attributes:
         job_execution_id: The execution.
         status: How far it has come.
+        is_cancel_requested: Whether the Worker is to stop the job and to report how it ended; false by default.
+        is_superseded: Whether another attempt runs, or the job has ended without this one: the Worker is to stop the
+            job and to report nothing more. False by default.
 
     Raises:
         ContractError: A field is refused.
@@ -57,6 +62,42 @@ class JobExecutionResponse:
 
     job_execution_id: UUID
     status: ExecutionStatus
+    is_cancel_requested: bool = False
+    is_superseded: bool = False
+
+
+@frozen(kw_only=True)
+@checked
+class ArtifactsResponse:
+    """What a job left. The contents are asked for by their SHA-256.
+
+    Attributes:
+        job_execution_id: The execution.
+        artifacts: The files.
+
+    Raises:
+        ContractError: A field is refused.
+    """
+
+    job_execution_id: UUID
+    artifacts: tuple[Artifact, ...]
+
+
+@frozen(kw_only=True)
+@checked
+class ExecutionLogResponse:
+    """A page of what was logged about an execution.
+
+    Attributes:
+        logs: The logs, in order of time and sequence.
+        next_cursor: Where the next page starts; none if this is the last.
+
+    Raises:
+        ContractError: A field is refused.
+    """
+
+    logs: tuple[ExecutionLog, ...]
+    next_cursor: str | None = None
 
 
 @frozen(kw_only=True)
@@ -76,8 +117,8 @@ class StageReportSummary:
 
     stage_name: Name
     status: ExecutionStatus
-    start_time: datetime | None = None
-    completion_time: datetime | None = None
+    start_time: Time | None = None
+    completion_time: Time | None = None
 
 
 @frozen(kw_only=True)
@@ -87,7 +128,8 @@ class PipelineExecutionRecord:
 
     Attributes:
         execution_id: The pipeline execution.
-        run_number: Its number among the runs of its pipeline, from 1.
+        run_number: Its number among the runs of pipelines of its name, from 1.
+        branch: The branch it ran on.
         commit_hash: The commit it ran on, if it is known.
         status: How far it has come.
         start_time: When its first job started; none if none did.
@@ -100,10 +142,11 @@ class PipelineExecutionRecord:
 
     execution_id: UUID
     run_number: Ordinal
+    branch: Name
     commit_hash: str | None = None
     status: ExecutionStatus
-    start_time: datetime | None = None
-    completion_time: datetime | None = None
+    start_time: Time | None = None
+    completion_time: Time | None = None
     stages: tuple[StageReportSummary, ...]
 
 
@@ -132,8 +175,10 @@ class JobReportSummary:
     """A job in the report on its stage.
 
     Attributes:
+        job_execution_id: The execution of the job.
         job_name: The job.
         status: How far it has come.
+        reason: Why it ended; none if it has not, or if nobody said.
         allow_failure: Whether its failure leaves the stage in ``SUCCESS``.
         start_time: When it started; none if it did not.
         completion_time: When it ended; none if it has not, or if it never ran.
@@ -142,11 +187,13 @@ class JobReportSummary:
         ContractError: A field is refused.
     """
 
+    job_execution_id: UUID
     job_name: Name
     status: ExecutionStatus
+    reason: EndReason | None = None
     allow_failure: bool
-    start_time: datetime | None = None
-    completion_time: datetime | None = None
+    start_time: Time | None = None
+    completion_time: Time | None = None
 
 
 @frozen(kw_only=True)
@@ -169,8 +216,8 @@ class StageExecutionRecord:
     execution_id: UUID
     run_number: Ordinal
     status: ExecutionStatus
-    start_time: datetime | None = None
-    completion_time: datetime | None = None
+    start_time: Time | None = None
+    completion_time: Time | None = None
     jobs: tuple[JobReportSummary, ...]
 
 
@@ -204,11 +251,14 @@ class JobExecutionRecord:
         execution_id: The job execution.
         run_number: The number of the pipeline's run, from 1.
         status: How far it has come.
+        reason: Why it ended; none if it has not, or if nobody said.
         allow_failure: Whether its failure leaves the stage in ``SUCCESS``.
-        exit_code: What the job's process ended with, if it ended.
+        exit_code: The exit code of the job's process, if it ended.
         start_time: When it started; none if it did not.
         completion_time: When it ended; none if it has not, or if it never ran.
-        logs: Its output; empty by default.
+        logs: The end of its output; empty by default. A page holds at most 4 MiB of output, shared evenly among its
+            executions.
+        is_log_whole: Whether ``logs`` is the whole output; true by default.
 
     Raises:
         ContractError: A field is refused.
@@ -217,11 +267,13 @@ class JobExecutionRecord:
     execution_id: UUID
     run_number: Ordinal
     status: ExecutionStatus
+    reason: EndReason | None = None
     allow_failure: bool
     exit_code: int | None = None
-    start_time: datetime | None = None
-    completion_time: datetime | None = None
+    start_time: Time | None = None
+    completion_time: Time | None = None
     logs: str = ""
+    is_log_whole: bool = True
 
 
 @frozen(kw_only=True)

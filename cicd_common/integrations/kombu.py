@@ -1,14 +1,20 @@
 """Contract types as messages of kombu and as tasks of Celery. Needs the extra ``kombu``.
 
 The body of a message is the JSON of one instance, as `converter.dumps` writes it, and nothing else; its content type
-says of which class. Who consumes accepts the content types that it expects, and no other::
+says of which class. A consumer accepts the content types that it expects, and no others::
 
     request = register(JobExecutionRequest)
     producer.publish(instance, serializer=request.name)
     consumer = Consumer(channel, queues, accept=[request.content_type])
 
+A task of Celery names its serializer, and the app accepts it beside JSON, in which Celery writes results and the
+messages of its remote control::
+
     task = register_task(JobExecutionRequest)
-    app.conf.update(task_serializer=task.name, accept_content=[task.name])
+    app.conf.accept_content = ["json", task.name]
+
+    @app.task(serializer=task.name)
+    def run_job(request): ...
 
 What is wrong with a body ends in `kombu.exceptions.DecodeError`, caused by a `ContractError`. One thing kombu does not
 ask a serializer about: an empty body, which it hands on as it is.
@@ -40,7 +46,7 @@ class Serializer:
     """What a serializer is called.
 
     Attributes:
-        name: The name by which kombu and Celery know it: ``cicd.JobStatusUpdate``.
+        name: The name by which kombu and Celery know it: ``cicd-common.JobStatusUpdate``.
         content_type: The content type of its messages: ``application/vnd.cicd-common.job-status-update+json``.
     """
 
@@ -48,26 +54,31 @@ class Serializer:
     content_type: str
 
 
+_VENDOR = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _registered: dict[str, type] = {}
 
 
-def register(cls: type) -> Serializer:
+def register(cls: type, *, vendor: str = "cicd-common") -> Serializer:
     """Register a serializer for instances of a class with kombu. To do it again changes nothing.
+
+    Kombu has one reader for each content type in a process. Where two copies of this package meet in one process, the
+    second one registers its types under a ``vendor`` of its own, on both sides of the broker.
 
     Args:
         cls: A contract type, or an attrs class of one's own.
+        vendor: Whose content types these are: lower case letters, digits and hyphens.
 
     Returns:
         Its name and content type.
 
     Raises:
         TypeError: ``cls`` is no attrs class.
-        ValueError: Something else is registered under the name already.
+        ValueError: Something else is registered under the name already, or ``vendor`` is no such name.
     """
-    return _register(cls, "", lambda body: body, lambda instance: instance)
+    return _register(cls, vendor, "", lambda body: body, lambda instance: instance)
 
 
-def register_task(cls: type) -> Serializer:
+def register_task(cls: type, *, vendor: str = "cicd-common") -> Serializer:
     """Register a serializer for Celery tasks with one argument, an instance of a class. To do it again changes nothing.
 
     The task gets the instance as its only argument. It speaks version 2 of Celery's message protocol. What Celery
@@ -75,25 +86,33 @@ def register_task(cls: type) -> Serializer:
 
     Args:
         cls: A contract type, or an attrs class of one's own.
+        vendor: As for `register`.
 
     Returns:
         Its name and content type, which are other ones than those of `register`.
 
     Raises:
         TypeError: ``cls`` is no attrs class.
-        ValueError: Something else is registered under the name already.
+        ValueError: Something else is registered under the name already, or ``vendor`` is no such name.
     """
-    return _register(cls, ".task", _only_argument, lambda instance: ((instance,), {}, {}))
+    return _register(cls, vendor, ".task", _only_argument, lambda instance: ((instance,), {}, {}))
 
 
-def _register(cls: type, suffix: str, unwrap: Callable[[Any], Any], wrap: Callable[[Any], Any]) -> Serializer:
+def _register(
+    cls: type, vendor: str, suffix: str, unwrap: Callable[[Any], Any], wrap: Callable[[Any], Any]
+) -> Serializer:
     if not isinstance(cls, type) or not attrs.has(cls):
         raise TypeError("expected an attrs class")
-    serializer = Serializer(f"cicd.{cls.__name__}{suffix}", f"application/vnd.cicd-common.{_kebab(cls)}{suffix}+json")
+    if not _VENDOR.fullmatch(vendor):
+        raise ValueError("expected a vendor of lower case letters, digits and hyphens")
+    serializer = Serializer(f"{vendor}.{cls.__name__}{suffix}", f"application/vnd.{vendor}.{_kebab(cls)}{suffix}+json")
     if _registered.get(serializer.name) is cls:
         return serializer
     if serializer.name in registry.name_to_type or serializer.content_type in registry.type_to_name:
-        raise ValueError(f"something else is registered as {serializer.name} already")
+        raise ValueError(
+            f"something else is registered as {serializer.name} already; "
+            "another copy of this package needs a vendor of its own"
+        )
 
     def encode(body: Any) -> bytes:
         instance = unwrap(body)

@@ -14,6 +14,9 @@ __all__ = ["Delivery"]
 
 T = TypeVar("T")
 
+# In seconds: a Backend that is there again is not to be left waiting.
+_LONGEST_PAUSE = 5.0
+
 
 class Delivery(Generic[T]):
     """Hands items on in batches, in order, from one thread. It starts with the first item.
@@ -25,7 +28,7 @@ class Delivery(Generic[T]):
         batch_size: How many items a batch has at most.
         linger: How long a batch waits to become full, in seconds.
         attempts: How often a batch is tried before it is given up.
-        pause: How long to wait before the second attempt, in seconds; doubled before each further one.
+        pause: How long to wait before the second attempt, in seconds; doubled before each further one, up to 5.
 
     Attributes:
         lost: How many items were given up, or refused since the queue was full or closed.
@@ -166,7 +169,7 @@ class Delivery(Generic[T]):
 
     def _attempt(self, send: Callable[[], object], number: int) -> bool:
         if number:
-            threading.Event().wait(self._pause * 2 ** (number - 1))
+            threading.Event().wait(min(self._pause * 2 ** (number - 1), _LONGEST_PAUSE))
         try:
             send()
         except BaseException:  # Of a canceled task, too: this thread has nobody to tell, and must go on.

@@ -13,14 +13,19 @@ from .failures import mask_logging_errors
 from .formatters import LineFormatter, notice
 from .handler import LineHandler
 from .json_format import JsonFormatter
-from .masking import SecretMasker, process_masker
+from .masking import DIGITS_ALONE, SecretMasker, is_of_digits, process_masker
+from .masking_records import mask_all_records
+from .records import stamp_records
 
 __all__ = ["Format", "configure"]
 
 Format = Literal["auto", "json", "console"]
 
-# Marks our handlers on the root logger, those of an earlier call too.
-_NAME = f"{__name__}.handler"
+# Marks our handlers on the root logger, those of an earlier call and of another copy of this package, too.
+_NAME = "cicd_common.logging.handler"
+
+# The attribute of the root logger that lists the maskers of all copies.
+_MASKERS = "cicd_common.logging.maskers"
 
 
 def configure(
@@ -31,10 +36,12 @@ def configure(
     stream: TextIO | None = None,
     file: str | os.PathLike[str] | None = None,
     secrets: Iterable[str] = (),
+    mask_all_handlers: bool = False,
 ) -> SecretMasker:
     """Set up logging for the whole process: all loggers, those of other libraries too, and warnings.
 
     It can be called again: the set-up is then replaced, and no handler but its own is touched. Secrets stay known.
+    Another copy of this package in the process replaces it in the same way; all copies mask the secrets of each other.
 
     Args:
         service: The name of the program, on every line of JSON; none by default.
@@ -43,6 +50,7 @@ def configure(
         stream: Where to write; by default the standard error stream, or nowhere but the file if there is one.
         file: A file to append to, as well.
         secrets: What is never to be written. One that is too short to be masked is refused, which a warning tells.
+        mask_all_handlers: Mask the records themselves, for handlers of others too. It stays so when called again.
 
     Returns:
         The masker of the process, to add more secrets to.
@@ -54,24 +62,39 @@ def configure(
     if format not in ("auto", "json", "console"):
         raise ValueError("expected one of the formats auto, json and console")
     logging.Handler(level)  # It refuses what is not a level, before anything is changed.
-    refused = _add(secrets)
+    _meet()
+    told = _add(secrets)
     handlers = [_handler(None, file, service, format)] if file is not None else []
     if file is None or stream is not None:
         handlers.append(_handler(stream, None, service, format))
     _install(handlers, level)
-    for reason in refused:
-        logging.getLogger().handle(notice("a secret was refused: %s", reason))
+    if mask_all_handlers:
+        mask_all_records()
+    for text in told:
+        logging.getLogger().handle(notice(text))
     return process_masker
 
 
+def _meet() -> None:
+    """Share secrets with the other copies of this package in the process."""
+    maskers: list[Any] = vars(logging.getLogger()).setdefault(_MASKERS, [])
+    if process_masker not in maskers:
+        for other in maskers:
+            process_masker.join(other)
+        maskers.append(process_masker)
+
+
 def _add(secrets: Iterable[str]) -> list[str]:
-    refused = []
+    """Know secrets. What is to be told of them is told later, when there are handlers."""
+    told = []
     for secret in [secrets] if isinstance(secrets, str) else secrets:
         try:
-            process_masker.add(secret)
+            process_masker.learn(secret)
         except ValueError as error:
-            refused.append(str(error))
-    return refused
+            told.append(f"a secret was refused: {error}")
+        else:
+            told += [DIGITS_ALONE] if is_of_digits(secret) else []
+    return told
 
 
 def _handler(stream: TextIO | None, file: Any, service: str | None, format: Format) -> LineHandler:
@@ -111,3 +134,4 @@ def _install(handlers: list[LineHandler], level: int | str) -> None:
     root.setLevel(level)
     logging.captureWarnings(True)
     mask_logging_errors()
+    stamp_records()

@@ -56,7 +56,7 @@ class ExecutionLogHandler(logging.Handler):
         batch_size: How many values a batch has at most.
         linger: How long a batch waits to become full, in seconds.
         attempts: How often a batch is tried before it is given up.
-        pause: How long to wait before the second attempt, in seconds; doubled before each further one.
+        pause: How long to wait before the second attempt, in seconds; doubled before each further one, up to 5.
         timeout: How long `flush` and `close` wait at most, in seconds.
     """
 
@@ -68,7 +68,7 @@ class ExecutionLogHandler(logging.Handler):
         capacity: int = 10_000,
         batch_size: int = 500,
         linger: float = 0.5,
-        attempts: int = 5,
+        attempts: int = 12,
         pause: float = 0.1,
         timeout: float = 30.0,
     ) -> None:
@@ -97,7 +97,8 @@ class ExecutionLogHandler(logging.Handler):
 
     def renew(self) -> None:
         """Begin anew, in a child process."""
-        self._order = threading.Lock()
+        # Reentrant, since a signal handler may log while a record is put in the queue.
+        self._order = threading.RLock()
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Take a record, if no filter is against it.
@@ -149,7 +150,7 @@ class ExecutionLogHandler(logging.Handler):
 
     def _prepare(self, batch: list[_Entry]) -> Callable[[], object]:
         # Imported here, since only a program that sends logs needs them.
-        from datetime import UTC, datetime
+        from datetime import UTC, datetime, timedelta
 
         from ..model.log import ExecutionLog
 
@@ -159,7 +160,8 @@ class ExecutionLogHandler(logging.Handler):
                 stage_execution_id=ids[1],
                 job_execution_id=ids[2],
                 sequence=sequence,
-                timestamp=datetime.fromtimestamp(created, UTC),
+                # Not fromtimestamp, which on some systems refuses times before 1970.
+                timestamp=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=created),
                 # Once more: secrets may have been added while it waited.
                 log_text=scrub(self._masker.mask(text)),
             )

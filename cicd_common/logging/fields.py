@@ -9,10 +9,13 @@ from typing import Any
 
 from .values import dump
 
-__all__ = ["NO_FIELDS", "RECORD_ATTRIBUTES", "Fields", "written_name"]
+__all__ = ["NO_FIELDS", "RECORD_ATTRIBUTES", "STAMP", "Fields", "written_name"]
+
+# The attribute of a record of another class that holds the context in which it was made.
+STAMP = "_cicd_context"
 
 # What every record has by itself, with what formatters of the standard library add to it.
-RECORD_ATTRIBUTES = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+RECORD_ATTRIBUTES = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", STAMP})
 
 _LINE_KEYS = (
     "timestamp",

@@ -6,7 +6,7 @@ import logging
 
 from .fields import Fields
 from .masking import SecretMasker, process_masker
-from .records import CicdRecord
+from .records import CicdRecord, stamp_records
 
 __all__ = ["WITHHELD", "LineFormatter", "notice"]
 
@@ -23,6 +23,7 @@ def notice(message: str, /, *args: object, **fields: object) -> logging.LogRecor
     """
     record = CicdRecord(str(__package__), logging.WARNING, __file__, 0, message, args, None)
     record.fields = Fields.of(fields)
+    record.secrets = None
     vars(record).update(record.fields.values)
     return record
 
@@ -43,6 +44,8 @@ class LineFormatter(logging.Formatter):
 
     def __init__(self, *_: object, masker: SecretMasker | None = None) -> None:
         super().__init__()
+        # A line may be written in another thread than the one that logs, and must be of the context of that one.
+        stamp_records()
         self.masker = masker if masker is not None else process_masker
 
     def format(self, record: logging.LogRecord) -> str:

@@ -11,6 +11,7 @@ from typing import TextIO
 from .console_format import ConsoleFormatter
 from .formatters import LineFormatter, notice
 from .masking import SecretMasker, process_masker
+from .records import CicdRecord
 from .sinks import FileSink, Sink, StreamSink
 from .values import scrub
 
@@ -87,6 +88,9 @@ class LineHandler(logging.Handler):
         except Exception as error:
             self.lost += 1
             self._reason = type(error).__name__
+        if isinstance(record, CicdRecord):
+            # Others may keep the record for long. The secrets of a scope need be known no longer.
+            record.secrets = None
 
     def close(self) -> None:
         """Report what was lost, if that is possible now, and close a file."""

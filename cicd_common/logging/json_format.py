@@ -17,6 +17,10 @@ from .values import one_line, plain
 __all__ = ["JsonFormatter"]
 
 
+# No second of a time.
+_NEVER = -(1 << 62)
+
+
 class JsonFormatter(LineFormatter):
     """One flat JSON object a line, with the names of OpenTelemetry.
 
@@ -37,13 +41,13 @@ class JsonFormatter(LineFormatter):
         self._service = Fields({"service.name": service}) if service is not None else NO_FIELDS
         self._service_json = self._service.json
         # The last second that was written, since most lines come in the same one as the line before.
-        self._second = (-1, "")
+        self._second = (_NEVER, "")
 
     def _line(self, record: logging.LogRecord) -> str | None:
         line = self._render(record)
-        if self.masker.line_holds(line):
+        if self.masker.holds(line):
             line = self._render_masked(record)
-            return None if self.masker.line_holds(line) else line
+            return None if self.masker.holds(line) else line
         return line
 
     def _render(self, record: logging.LogRecord) -> str:
@@ -72,12 +76,12 @@ class JsonFormatter(LineFormatter):
 
     def _timestamp(self, created: float) -> str:
         """RFC 3339 in UTC with microseconds."""
-        second = int(created)
+        second = int(created // 1)  # Down, also before 1970.
         known, text = self._second
         if second != known:
             text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
             self._second = (second, text)
-        return "%s%06dZ" % (text, (created - second) * 1e6)  # noqa: UP031 - the fastest way to pad a number
+        return "%s%06dZ" % (text, min(999_999, (created - second) * 1e6))  # noqa: UP031 - the fastest way to pad a number
 
 
 @lru_cache(maxsize=512)

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 from .context import current_fields
 from .failures import report
 from .fields import NO_FIELDS, Fields
-from .records import CicdRecord
+from .masking import current_secrets
+from .records import CicdRecord, record_class
 from .values import text_of
 
 __all__ = ["CicdLogger", "get_logger"]
@@ -222,10 +223,10 @@ def _record(
     fields: Fields,
 ) -> logging.LogRecord:
     code = frame.f_code
-    factory = logging.getLogRecordFactory()
-    make: Any = CicdRecord if factory is logging.LogRecord else factory
+    make = record_class()
     record: Any = make(logger.name, level, code.co_filename, frame.f_lineno, msg, args, exc_info, code.co_name)
     if make is CicdRecord:
         record.fields = fields
+        record.secrets = current_secrets()
     record.__dict__.update(fields.values)
     return record  # type: ignore[no-any-return] # a factory may make what it likes

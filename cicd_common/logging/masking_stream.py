@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 from ._fork import renew_lock_in_child
-from ._needles import Needles, spans
-from .masking import SecretMasker, process_masker
+from .masking import ScopedSecrets, SecretMasker, current_secrets, process_masker, text_of_octets
 
 __all__ = ["MaskingStream"]
 
 Chunk = TypeVar("Chunk", str, bytes)
+
+# A large chunk is masked in pieces: few of them hold a secret, and only these are looked at closely.
+_BLOCK = 1 << 16
 
 
 class MaskingStream(Generic[Chunk]):
@@ -30,15 +32,19 @@ class MaskingStream(Generic[Chunk]):
         lock: Held while a chunk is masked and handed on.
     """
 
-    __slots__ = ("__weakref__", "_covered", "_held", "_masker", "_write", "lock")
+    __slots__ = ("__weakref__", "_covered", "_held", "_kept", "_kind", "_masker", "_secrets", "_write", "lock")
 
     def __init__(self, write: Callable[[Chunk], object], masker: SecretMasker | None = None) -> None:
         self.lock = threading.RLock()
         self._write: Callable[[Chunk], object] = write
         self._masker = masker if masker is not None else process_masker
-        self._held: Chunk | None = None
+        self._kind: type[Chunk] | None = None
+        self._held = b""
         # How much of what is held belongs to a secret that a mask was handed on for already; -1: no mask was the last.
         self._covered = -1
+        # To refer to them keeps them known: those of the scope it is made in, and those that what is held may hold.
+        self._secrets = current_secrets()
+        self._kept: list[ScopedSecrets] = []
         renew_lock_in_child(self)
         self._masker.watch(cast(Any, self))
 
@@ -61,52 +67,48 @@ class MaskingStream(Generic[Chunk]):
             Exception: Whatever ``write`` raises; what it was given then counts as handed on.
         """
         with self.lock:
-            self._hand_on(chunk if self._held is None else self._held + chunk, last=False)
+            self._kind = type(chunk)
+            data = chunk.encode("utf-8", "surrogatepass") if isinstance(chunk, str) else chunk
+            pieces = [self._masked(data[at : at + _BLOCK]) for at in range(0, len(data), _BLOCK)]
+            self._hand_on(pieces)
         return len(chunk)
 
     def close(self) -> None:
         """Hand on what was kept back. To be called at the end of the output; again does nothing."""
         with self.lock:
-            if self._held is not None:
-                self._hand_on(self._held, last=True)
+            self._hand_on([self._masked(b"", last=True)])
+            self._secrets = None
 
     def wait_for_writes(self) -> None:
         """Return once no other thread is handing on what was masked before this call."""
         self.lock.acquire()
         self.lock.release()
 
-    def _hand_on(self, data: Chunk, *, last: bool) -> None:
-        needles = self._masker.needles
-        if isinstance(data, str):
-            text, known = data, needles.texts
-        else:
-            text, known = data.decode("latin-1"), needles.octets
-        until = len(text) if last else _certain(text, known)
-        seen = self._masked(text, until, known, needles)
-        self._held = data[until:]
-        if seen:
-            self._write(cast(Any, seen if isinstance(data, str) else seen.encode("latin-1")))
+    def keep(self, secrets: ScopedSecrets) -> None:
+        """Refer to some secrets for as long as the end of a chunk is kept back, once what is under way is written."""
+        with self.lock:
+            if self._held:
+                self._kept.append(secrets)
 
-    def _masked(self, text: str, until: int, known: tuple[str, ...], needles: Needles) -> str:
-        """The masked text up to a place, where no secret begins before it that is not in the text as a whole."""
+    def _hand_on(self, pieces: list[bytes]) -> None:
+        if not self._held:
+            self._kept.clear()
+        if seen := b"".join(pieces):
+            self._write(cast(Any, text_of_octets(seen) if self._kind is str else seen))
+
+    def _masked(self, data: bytes, *, last: bool = False) -> bytes:
+        """Return the masked text that no later input can change; the rest is held."""
+        data = self._held + data
+        index = self._masker.index
+        found, until = (index.find(data), len(data)) if last else index.search(data)
         pieces, at, covered = [], max(self._covered, 0), self._covered
-        for start, end in spans(text, known):
+        for start, end in found:
             if start >= until:
                 break
             if start > covered:
-                pieces += [text[at:start], needles.mask]
+                pieces += [data[at:start], self._masker.mask_octets]
             covered = at = max(end, covered)
-        pieces.append(text[at:until])
+        pieces.append(data[at:until])
         self._covered = covered - until if covered >= until else -1
-        return "".join(pieces)
-
-
-def _certain(text: str, needles: tuple[str, ...]) -> int:
-    """The first place in a text where a needle may begin that the text ends before the end of; or its end."""
-    first = len(text)
-    for needle in needles:
-        start = text.find(needle[0], max(0, len(text) - len(needle) + 1), first)
-        while start >= 0 and not needle.startswith(text[start:]):
-            start = text.find(needle[0], start + 1, first)
-        first = start if start >= 0 else first
-    return first
+        self._held = data[until:]
+        return b"".join(pieces)

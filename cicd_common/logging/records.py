@@ -1,4 +1,4 @@
-"""What can be told from a log record, whoever made it. Nothing here raises."""
+"""What a log record tells, whichever library made it. Nothing here raises."""
 
 from __future__ import annotations
 
@@ -9,33 +9,86 @@ from collections.abc import Iterator
 from typing import Any
 
 from .context import current_fields
-from .fields import NO_FIELDS, RECORD_ATTRIBUTES, Fields
+from .fields import NO_FIELDS, RECORD_ATTRIBUTES, STAMP, Fields
+from .masking import ScopedSecrets, current_secrets
 from .values import text_of
 
-__all__ = ["CicdRecord", "details_of", "fields_of", "message_of", "severity_number", "trouble_of"]
+__all__ = [
+    "CicdRecord",
+    "details_of",
+    "fields_of",
+    "message_of",
+    "record_class",
+    "severity_number",
+    "stamp_records",
+    "trouble_of",
+]
 
 _OWN_ATTRIBUTES = len(vars(logging.makeLogRecord({})))
 
 
 class CicdRecord(logging.LogRecord):
-    """A record made by a `CicdLogger`: a standard one, whose message never raises, with its fields at hand.
+    """A standard record, whose message never raises, with the context in which it was made.
 
-    The fields are attributes of the record too, so that every handler and filter sees them.
+    The fields of one made by a `CicdLogger` are attributes of it too, so that every handler and filter sees them.
 
     Attributes:
         fields: The fields in force when it was made: of the context, of the logger, and of the call.
+        secrets: The secrets of the scopes in force when it was made, which this keeps known; none once it is written.
     """
 
     # A slot is not in vars(record), where telemetry agents look for what to send.
-    __slots__ = ("fields",)
+    __slots__ = ("fields", "secrets")
 
     fields: Fields
+    secrets: ScopedSecrets | None
+
+    def __copy__(self) -> CicdRecord:
+        # As queue handlers make them: the original may be written before the copy is.
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        copied.fields, copied.secrets = self.fields, current_secrets() or self.secrets
+        return copied
 
     def getMessage(self) -> str:  # noqa: N802 - the name in the standard library
         """The message with its arguments, put together as well as can be."""
         if self.args or type(self.msg) is not str:
             return _safe_message(self)
         return self.msg
+
+
+class _StandardRecord(CicdRecord):
+    """A record made by a standard logger. Its fields are no attributes of it, since they would clash with ``extra``."""
+
+    __slots__ = ()
+
+
+def stamp_records() -> None:
+    """Make all records of the process with the context in force then, wherever they are written later."""
+    before = logging.getLogRecordFactory()
+    if getattr(before, "is_stamp", False) and before.__module__ == __name__:
+        return
+
+    def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        if before is logging.LogRecord:
+            record = _StandardRecord(*args, **kwargs)
+            record.fields, record.secrets = current_fields(), current_secrets()
+            return record
+        other = before(*args, **kwargs)
+        vars(other)[STAMP] = current_fields(), current_secrets()
+        return other
+
+    make.is_stamp = True  # type: ignore[attr-defined]
+    make.makes = before  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(make)
+
+
+def record_class() -> Any:
+    """What makes the records of a `CicdLogger`: `CicdRecord`, unless the program has a factory of its own."""
+    factory: Any = logging.getLogRecordFactory()
+    if factory is logging.LogRecord or getattr(factory, "makes", None) is logging.LogRecord:
+        return CicdRecord
+    return factory
 
 
 def _safe_message(record: logging.LogRecord) -> str:
@@ -61,7 +114,7 @@ def message_of(record: logging.LogRecord) -> str:
 def fields_of(record: logging.LogRecord) -> Fields:
     """The fields of a record: those it was made with, and the extra attributes that it has or was given by filters.
 
-    A record that no `CicdLogger` made has those of the execution context in force.
+    A record that was made without its context has that in force now.
 
     Args:
         record: Any record.
@@ -70,8 +123,10 @@ def fields_of(record: logging.LogRecord) -> Fields:
         fields = record.fields
         if len(vars(record)) == _OWN_ATTRIBUTES + len(fields.values):
             return fields
+    elif isinstance(record, CicdRecord):
+        fields = record.fields
     else:
-        fields = current_fields()
+        fields = vars(record).get(STAMP, (None, None))[0] or current_fields()
     extra = {text_of(name): value for name, value in vars(record).items() if name not in RECORD_ATTRIBUTES}
     return fields.join(Fields.of(extra))
 

@@ -8,9 +8,14 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import Protocol, TextIO
 
 __all__ = ["FileSink", "Sink", "StreamSink"]
+
+# To ask where a file is takes as long as to write to it. Of many lines that follow each other within such a time, in
+# seconds, not each one asks.
+_INTERVAL, _MANY = 0.001, 32
 
 # How long to wait, in milliseconds, for room in a pipe that its owner made non-blocking.
 _PATIENCE = 1000
@@ -27,7 +32,7 @@ class Sink(Protocol):
 
 
 class FileSink:
-    """A file that is only appended to, by any number of processes.
+    """A file that is only appended to, by any number of processes. Opened anew once it was moved away or removed.
 
     Args:
         path: The file; it is created if there is none.
@@ -37,13 +42,20 @@ class FileSink:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        self._descriptor = _Descriptor(self._fd)
+        # Absolute, since a program may change its directory.
+        self._path = os.path.abspath(path)
+        self._fd = -1
+        self._lines, self._written, self._looked = 0, 0.0, 0.0
+        self._open()
 
     def write(self, line: str) -> None:
         """Append a line."""
         if self._fd < 0:
             raise ValueError("write to a closed file")
+        if self._is_elsewhere():
+            moved = self._fd
+            self._open()
+            os.close(moved)
         self._descriptor.write(line.encode())
 
     def close(self) -> None:
@@ -51,6 +63,28 @@ class FileSink:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        self._fd = os.open(self._path, flags, 0o666)
+        self._descriptor = _Descriptor(self._fd)
+        self._identity = _identity(os.fstat(self._fd))
+
+    def _is_elsewhere(self) -> bool:
+        now = monotonic()
+        self._lines = self._lines + 1 if now - self._written < _INTERVAL else 0
+        self._written = now
+        if self._lines > _MANY and now - self._looked < _INTERVAL:
+            return False
+        self._looked = now
+        try:
+            return _identity(os.stat(self._path)) != self._identity
+        except OSError:
+            return True
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 class StreamSink:

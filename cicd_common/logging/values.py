@@ -159,7 +159,11 @@ class _Plain:
         try:
             written = converter.unstructure(value)
         except Exception:
-            return self.text(value)
+            # One of a class of others, with fields that no reader would read back.
+            fields = getattr(value, "__attrs_attrs__", None)
+            if fields is None:
+                return self.text(value)
+            return {self._mask(field.name): self.convert(getattr(value, field.name)) for field in fields}
         return self.text(value) if written is value else self.convert(written)
 
     def dataclass(self, value: Any) -> Any:

@@ -1,13 +1,12 @@
-"""The execution logic: what is to run, how it runs, and what it says."""
+"""The execution logic: what is to run, how it runs, and what was logged about it."""
 
-from .definition import Job, Pipeline, Stage
-from .execution import PipelineExecution
+from .definition import Job, Pipeline, Stage, job_environment
+from .execution import PipelineExecution, StageExecution
 from .explanation import Explanation, Reason
+from .job_execution import JobExecution
 from .log import ExecutionLog
 from .log_text import LogText
-from .parts import JobExecution, StageExecution
 from .plan import Plan, PlannedStage
-from .span import Span
 from .status import StatusCounts
 from .update import UpdateOutcome
 
@@ -22,9 +21,9 @@ __all__ = [
     "Plan",
     "PlannedStage",
     "Reason",
-    "Span",
     "Stage",
     "StageExecution",
     "StatusCounts",
     "UpdateOutcome",
+    "job_environment",
 ]

@@ -2,30 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import cached_property
-from operator import is_
-from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from functools import cached_property, lru_cache
+from typing import Self, TypeVar
+from uuid import UUID, uuid4, uuid5
 
 from attrs import Factory, evolve, frozen
 
-from .._fields import checked, in_utc
-from .._rules import Ordinal, Refusal
+from ..api.request import JobStatusUpdate
 from ..enums import ExecutionStatus
 from ..errors import ContractError, Problem, UnknownJobError
-from .definition import Pipeline
+from ..fields import Name, Ordinal, Refusal, Time, checked, in_utc
+from ..values import Environment
+from .definition import Job, Pipeline
 from .explanation import Explanation, explain
-from .parts import JobExecution, StageExecution
-from .run import Run
-from .span import between
+from .job_execution import MAX_LOSSES, JobExecution, handed_out, is_ready, lost, skipped
+from .status import StatusCounts, duration_between, earliest, is_halting, latest, open_stage
 from .update import UpdateOutcome, join
 
-if TYPE_CHECKING:
-    from ..api.request import JobStatusUpdate
+__all__ = ["PipelineExecution", "StageExecution"]
 
-__all__ = ["PipelineExecution"]
+T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+@checked
+class StageExecution:
+    """A run of a stage. Its status and its times follow from its jobs.
+
+    Attributes:
+        id: Its id; a new one by default.
+        name: The name of the stage.
+        jobs: Its jobs, in the order of their definition.
+
+    Raises:
+        ContractError: A field is refused.
+    """
+
+    id: UUID = Factory(uuid4)
+    name: Name
+    jobs: tuple[JobExecution, ...]
+
+    @cached_property
+    def counts(self) -> StatusCounts:
+        """How many of its jobs count as which status."""
+        return StatusCounts.of(job.counted_status for job in self.jobs)
+
+    @property
+    def status(self) -> ExecutionStatus:
+        """How far it has come."""
+        return self.counts.status
+
+    @property
+    def start_time(self) -> datetime | None:
+        """When its first job started; none if none did."""
+        return earliest(*(job.start_time for job in self.jobs))
+
+    @property
+    def completion_time(self) -> datetime | None:
+        """When its last job ended; none if it has not, or if no job ran."""
+        return latest(*(job.completion_time for job in self.jobs)) if self.status.is_terminal else None
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From its start to its completion; none if either is not known, never negative."""
+        return duration_between(self.start_time, self.completion_time)
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        """The place of each job by its id, as the integer that hashes fast."""
+        return {job.id.int: place for place, job in enumerate(self.jobs)}
+
+    @cached_property
+    def _ids(self) -> frozenset[int]:
+        return frozenset(self._places)
+
+    @cached_property
+    def _definitions(self) -> tuple[Job, ...]:
+        return tuple([execution.job for execution in self.jobs])
+
+    def _with_jobs(self, changes: Mapping[int, JobExecution]) -> Self:
+        """This stage with other states of its jobs at some places, with what no move changes carried on."""
+        if not changes:
+            return self
+        jobs = list(self.jobs)
+        counts = self.counts
+        for place, job in changes.items():
+            counts = counts.moved(jobs[place].counted_status, job.counted_status)
+            jobs[place] = job
+        moved = evolve(self, jobs=tuple(jobs))
+        carried = {"counts": counts, "_places": self._places, "_ids": self._ids, "_definitions": self._definitions}
+        for name, value in carried.items():
+            object.__setattr__(moved, name, value)
+        return moved
 
 
 @frozen(kw_only=True)
@@ -33,13 +103,16 @@ __all__ = ["PipelineExecution"]
 class PipelineExecution:
     """A run of a pipeline. Its status and its times follow from its stages.
 
-    It is a value: what moves it returns another one, which shares with it whatever did not change.
+    It is a value: a move returns another execution, which shares the stages and jobs that did not change.
 
     Attributes:
         id: Its id; a new one by default.
         pipeline: The pipeline that runs.
-        run_number: Its number among the runs of the pipeline, from 1.
+        run_number: Its number among the runs of pipelines of this name, from 1.
+        branch: The branch it runs on.
         commit_hash: The commit it runs on, if it is known.
+        environment: Environment variables of the run, which overlay those of the pipeline and its jobs; empty by
+            default.
         is_local: Whether it is for the caller's own machine; false by default.
         canceled_at: When canceling was asked for; none if it was not.
         stages: Its stages with their jobs: those of the pipeline, in the same order.
@@ -52,58 +125,94 @@ class PipelineExecution:
     id: UUID = Factory(uuid4)
     pipeline: Pipeline
     run_number: Ordinal
+    branch: Name
     commit_hash: str | None = None
+    environment: Environment = Environment()
     is_local: bool = False
-    canceled_at: datetime | None = None
+    canceled_at: Time | None = None
     stages: tuple[StageExecution, ...]
 
     def __attrs_post_init__(self) -> None:
         if problems := [*_mismatches(self), *_shared_ids(self)]:
             raise ContractError(type(self), problems)
 
+    @classmethod
+    def of(
+        cls,
+        pipeline: Pipeline,
+        *,
+        run_number: int,
+        branch: str | None = None,
+        commit_hash: str | None = None,
+        environment: Environment = Environment(),
+        is_local: bool = False,
+        id: UUID | None = None,
+    ) -> Self:
+        """Make a run of a pipeline in which no job has started.
+
+        Args:
+            pipeline: The pipeline.
+            run_number: Its number among the runs of pipelines of this name, from 1.
+            branch: The branch it runs on; that of the pipeline by default.
+            commit_hash: The commit it runs on; by default that of the pipeline, if it runs on the pipeline's branch.
+            environment: Environment variables of the run; empty by default.
+            is_local: Whether it is for the caller's own machine.
+            id: Its id; a new one by default. Those of its stages and jobs follow from it: name-based UUIDs (RFC 9562,
+                version 5), of its id and their own names.
+
+        Raises:
+            ContractError: An argument is refused.
+        """
+        if commit_hash is None and branch in (None, pipeline.branch):
+            commit_hash = pipeline.commit_hash
+        run_id = uuid4() if id is None else id
+        return cls(
+            id=run_id,
+            pipeline=pipeline,
+            run_number=run_number,
+            branch=pipeline.branch if branch is None else branch,
+            commit_hash=commit_hash,
+            environment=environment,
+            is_local=is_local,
+            stages=tuple(
+                StageExecution(
+                    id=uuid5(run_id, f"stage {stage.name}"),
+                    name=stage.name,
+                    jobs=tuple(JobExecution(id=uuid5(run_id, f"job {job.name}"), job=job) for job in stage.jobs),
+                )
+                for stage in pipeline.stages
+            ),
+        )
+
     # --- what follows from the jobs -----------------------------------------------------------------------------
-
-    @cached_property
-    def _run(self) -> Run:
-        """All that follows from the jobs; looked at once, then kept up with by what moves the execution."""
-        return Run.of(self.pipeline._graph, self.stages, is_halted=self.canceled_at is not None)
-
-    @cached_property
-    def _origin(self) -> tuple[StageExecution, ...]:
-        """The stages of the execution that this one came from by moving."""
-        return self.stages
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            # A moved execution makes its stages when they are first asked for.
-            if name != "stages":
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-            stages = _stages_of(_SLOTS["_run"].__get__(self), _SLOTS["_origin"].__get__(self))
-            object.__setattr__(self, "stages", stages)
-            return stages
 
     @property
     def status(self) -> ExecutionStatus:
         """How far it has come."""
-        return self._run.whole.counts.status
+        return StatusCounts.of(stage.status for stage in self.stages).status
 
     @property
     def start_time(self) -> datetime | None:
         """When its first job started; none if none did."""
-        return self._run.whole.start
+        return earliest(*(stage.start_time for stage in self.stages))
 
     @property
     def completion_time(self) -> datetime | None:
         """When its last job ended, or when it was canceled, if no job ever ran; none if it has not ended."""
         if not self.status.is_terminal:
             return None
-        return self._run.whole.completion or self.canceled_at
+        return latest(*(stage.completion_time for stage in self.stages)) or self.canceled_at
 
     @property
     def duration(self) -> timedelta | None:
-        """From its start to its completion; none if either is not known."""
-        return between(self.start_time, self.completion_time)
+        """From its start to its completion; none if either is not known, never negative."""
+        return duration_between(self.start_time, self.completion_time)
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether no more jobs start: canceling was asked for, or a job halted it: see `is_halting`."""
+        is_canceled = self.canceled_at is not None
+        return is_canceled or any(stage.counts.failed or stage.counts.canceled for stage in self.stages)
 
     def job(self, job_execution_id: UUID) -> JobExecution:
         """One of its jobs.
@@ -112,39 +221,54 @@ class PipelineExecution:
             job_execution_id: The id of the job's execution.
 
         Raises:
-            UnknownJobError: It has no such job.
+            UnknownJobError: It has no job of this id.
         """
-        return self._run.jobs[self._place(job_execution_id)]
+        at, place = self._find(job_execution_id)
+        return self.stages[at].jobs[place]
 
-    def stage_execution_id(self, job_execution_id: UUID) -> UUID:
-        """The id of the stage execution that one of its jobs is part of.
+    def stage_of(self, job_execution_id: UUID) -> StageExecution:
+        """The stage that one of its jobs is part of.
 
         Args:
             job_execution_id: The id of the job's execution.
 
         Raises:
-            UnknownJobError: It has no such job.
+            UnknownJobError: It has no job of this id.
         """
-        return self._origin[self._run.graph.stage_of[self._place(job_execution_id)]].id
+        return self.stages[self._find(job_execution_id)[0]]
 
     def ready_jobs(self) -> tuple[JobExecution, ...]:
-        """What may start now, in the order of definition.
+        """The jobs that may start now, in the order of definition.
 
         A job is ready when it is ``PENDING`` and was not handed out yet, every earlier stage is in ``SUCCESS``, every
         dependency counts as ``SUCCESS``, and the run is not halted: no job failed that is not allowed to, none was
         canceled, and canceling was not asked for.
         """
-        run = self._run
-        return tuple(run.jobs[place] for place in run.ready())
+        at = self._open_stage()
+        return () if at is None else tuple(self.stages[at].jobs[place] for place in _ready_places(self.stages[at]))
 
     def explain(self) -> Explanation:
         """Why it is in its status: the rule that decided, and the jobs that this rests on."""
-        return explain(self)
+        return explain(self.status, [job for stage in self.stages for job in stage.jobs], self.canceled_at)
+
+    def _open_stage(self) -> int | None:
+        """The place of the first stage that is not in ``SUCCESS``; none if there is none, or if the run is halted."""
+        at = open_stage([stage.status for stage in self.stages])
+        return None if self.is_halted or at == len(self.stages) else at
+
+    def _find(self, job_execution_id: UUID) -> tuple[int, int]:
+        """The place of a job's stage, and the place of the job in the stage."""
+        for at, stage in enumerate(self.stages):
+            place = stage._places.get(job_execution_id.int)
+            if place is not None:
+                return at, place
+        message = f"expected a job of the pipeline execution {self.id}, which has no job execution {job_execution_id}"
+        raise UnknownJobError(type(self), [Problem("/job_execution_id", "value", message)])
 
     # --- what moves it ------------------------------------------------------------------------------------------
 
-    def apply(self, update: JobStatusUpdate) -> tuple[PipelineExecution, UpdateOutcome]:
-        """Join what an update tells with what is known.
+    def apply(self, update: JobStatusUpdate) -> tuple[Self, UpdateOutcome]:
+        """Join an update with what is known.
 
         When a job fails that is not allowed to, or is canceled, every job that was not handed out becomes ``CANCELED``.
 
@@ -157,13 +281,12 @@ class PipelineExecution:
         Raises:
             UnknownJobError: The update is about a job that is not in this execution.
         """
-        place = self._place(update.job_execution_id)
-        known = self._run.jobs[place]
-        job, outcome = join(known, update)
-        return (self if job is known else self._moved(self._run.with_job(place, job))), outcome
+        at, place = self._find(update.job_execution_id)
+        job, outcome = join(self.stages[at].jobs[place], update)
+        return self._with_job(at, place, job), outcome
 
-    def hand_out(self, at: datetime) -> tuple[PipelineExecution, tuple[JobExecution, ...]]:
-        """Hand all that is ready to Workers.
+    def hand_out(self, at: datetime) -> tuple[Self, tuple[JobExecution, ...]]:
+        """Hand all jobs that are ready to Workers.
 
         Args:
             at: The time, with an offset.
@@ -174,53 +297,101 @@ class PipelineExecution:
         Raises:
             ContractError: The time has no offset.
         """
-        places = tuple(self._run.ready())
-        if not places:
+        time = _utc(at)
+        open_stage = self._open_stage()
+        if open_stage is None:
             return self, ()
-        moved = self._moved(self._run.handed_out(_utc(at)))
-        return moved, tuple(moved._run.jobs[place] for place in places)
+        stage = self.stages[open_stage]
+        ready = _ready_places(stage)
+        if not ready:
+            return self, ()
+        changes = {place: handed_out(stage.jobs[place], time) for place in ready}
+        stages = _replaced(self.stages, open_stage, stage._with_jobs(changes))
+        return evolve(self, stages=stages), tuple(changes.values())
 
-    def cancel(self, at: datetime) -> tuple[PipelineExecution, tuple[JobExecution, ...]]:
-        """Cancel what was not handed out. Asked again, or too late, it changes nothing.
+    def cancel(self, at: datetime) -> tuple[Self, tuple[JobExecution, ...]]:
+        """Cancel the jobs that were not handed out. Asked again, or too late, it changes nothing.
 
-        Jobs that were handed out are never canceled behind their Worker's back: it is to be told to stop, and reports
+        Jobs that were handed out are never canceled behind their Worker's back: the Worker is told to stop, and reports
         how they ended.
 
         Args:
             at: The time, with an offset.
 
         Returns:
-            The execution after it, and the jobs of which the Workers are to be told to stop.
+            The execution after it, and the jobs whose Workers are to be told to stop.
 
         Raises:
             ContractError: The time has no offset.
         """
+        time = _utc(at)
         if self.status.is_terminal:
             return self, ()
         moved = self
         if self.canceled_at is None:
-            moved = self._moved(self._run.halted(), canceled_at=_utc(at))
-        return moved, tuple(job for job in moved._run.jobs if not job.status.is_terminal)
+            moved = evolve(self, canceled_at=time, stages=_without_waiting(self.stages))
+        return moved, tuple(job for stage in moved.stages for job in stage.jobs if not job.status.is_terminal)
 
-    def _place(self, job_execution_id: UUID) -> int:
-        place = self._run.places.get(job_execution_id)
-        if place is None:
-            message = (
-                f"expected a job of the pipeline execution {self.id}, which has no job execution {job_execution_id}"
-            )
-            raise UnknownJobError(type(self), [Problem("/job_execution_id", "value", message)])
-        return place
+    def lose(
+        self, job_execution_id: UUID, at: datetime, *, losses: int, max_losses: int = MAX_LOSSES
+    ) -> tuple[Self, JobExecution]:
+        """Move a job whose Worker was silent for a lease: hand it out again, or end it.
 
-    def _moved(self, run: Run, **changes: Any) -> PipelineExecution:
-        """This execution with other jobs. What is known to be right is not checked again, and its stages not made."""
-        moved = object.__new__(PipelineExecution)
-        for name in ("id", "pipeline", "run_number", "commit_hash", "is_local", "canceled_at", "_origin"):
-            object.__setattr__(moved, name, changes.get(name, getattr(self, name)))
-        object.__setattr__(moved, "_run", run)
-        return moved
+        A job that nobody claimed stays as it is, unless canceling was asked for: its request is sent again.
+
+        Args:
+            job_execution_id: The id of the job's execution. The job was handed out.
+            at: The time, with an offset.
+            losses: How often the job was lost, this time included, from 1.
+            max_losses: How often it may be lost before it ends as ``FAILED``, from 1; 3 by default.
+
+        Returns:
+            The execution after it, and the job. If the job has ended, or was not handed out, nothing changes.
+
+        Raises:
+            UnknownJobError: It has no job of this id.
+            ContractError: The time has no offset.
+        """
+        time = _utc(at)
+        stage, place = self._find(job_execution_id)
+        job = self.stages[stage].jobs[place]
+        if not job.status.is_terminal and not job.is_waiting:
+            is_canceled = self.canceled_at is not None
+            job = lost(job, time, losses=losses, is_canceled=is_canceled, max_losses=max_losses)
+        return self._with_job(stage, place, job), job
+
+    def _with_job(self, at: int, place: int, job: JobExecution) -> Self:
+        """This execution with another state of one job, and with what follows from it."""
+        stage = self.stages[at]
+        known = stage.jobs[place]
+        if job is known:
+            return self
+        stages = _replaced(self.stages, at, stage._with_jobs({place: job}))
+        if job.counted_status is not known.counted_status and is_halting(job.counted_status) and not self.is_halted:
+            stages = _without_waiting(stages)
+        return evolve(self, stages=stages)
 
 
-_SLOTS = vars(PipelineExecution)
+def _replaced(items: tuple[T, ...], place: int, item: T) -> tuple[T, ...]:
+    return (*items[:place], item, *items[place + 1 :])
+
+
+def _without_waiting(stages: tuple[StageExecution, ...]) -> tuple[StageExecution, ...]:
+    """The stages of a halted run: every job that was not handed out is canceled."""
+    return tuple(
+        stage._with_jobs({place: skipped(job) for place, job in enumerate(stage.jobs) if job.is_waiting})
+        for stage in stages
+    )
+
+
+def _ready_places(stage: StageExecution) -> list[int]:
+    """The places of the ready jobs of an open stage. Every dependency in an earlier stage counts as ``SUCCESS``."""
+    counted = {job.job.name: job.counted_status for job in stage.jobs}
+    return [
+        place
+        for place, job in enumerate(stage.jobs)
+        if is_ready(job, (counted[name] for name in job.job.dependencies if name in counted))
+    ]
 
 
 def _utc(at: datetime) -> datetime:
@@ -230,18 +401,7 @@ def _utc(at: datetime) -> datetime:
         raise ContractError(PipelineExecution, [refusal.problem("at")]) from None
 
 
-def _stages_of(run: Run, origin: tuple[StageExecution, ...]) -> tuple[StageExecution, ...]:
-    """Stages with the jobs of a run; those of which no job changed are the stages of the origin."""
-    jobs = tuple(run.jobs)
-    stages = []
-    for stage, start, end in zip(origin, run.graph.starts, run.graph.starts[1:], strict=False):
-        now = jobs[start:end]
-        is_same = all(map(is_, now, stage.jobs))
-        stages.append(stage if is_same else evolve(stage, jobs=now))
-    return tuple(stages)
-
-
-def _mismatches(execution: PipelineExecution) -> Iterable[Problem]:
+def _mismatches(execution: PipelineExecution) -> Iterator[Problem]:
     """Where the stages of a run are not those of its pipeline."""
     stages, runs = execution.pipeline.stages, execution.stages
     if len(stages) != len(runs):
@@ -250,20 +410,29 @@ def _mismatches(execution: PipelineExecution) -> Iterable[Problem]:
     for at, (stage, run) in enumerate(zip(stages, runs, strict=True)):
         if stage.name != run.name:
             yield Problem(f"/stages/{at}/name", "value", f"expected the name of the pipeline's stage, {stage.name}")
-        jobs = [execution.job for execution in run.jobs]
-        if len(jobs) != len(stage.jobs) or any(a is not b and a != b for a, b in zip(stage.jobs, jobs, strict=True)):
+        if stage.jobs != run._definitions:
             yield Problem(f"/stages/{at}/jobs", "value", f"expected the jobs of the pipeline's stage {stage.name}")
 
 
-def _shared_ids(execution: PipelineExecution) -> Iterable[Problem]:
-    stages: set[UUID] = set()
-    jobs: set[UUID] = set()
-    for at, stage in enumerate(execution.stages):
-        if stage.id in stages:
-            yield Problem(f"/stages/{at}/id", "value", "expected an id of its own, found that of another stage")
-        stages.add(stage.id)
+@lru_cache(maxsize=32)
+def _are_disjoint(*sets: frozenset[int]) -> bool:
+    """Tell whether no two sets share an item. Moves carry the sets of a run on, and those are not compared again."""
+    return len(frozenset().union(*sets)) == sum(map(len, sets))
+
+
+def _shared_ids(execution: PipelineExecution) -> Iterator[Problem]:
+    stages = execution.stages
+    each_once = all(len(stage._ids) == len(stage.jobs) for stage in stages)
+    if each_once and len({stage.id for stage in stages}) == len(stages) and _are_disjoint(*(s._ids for s in stages)):
+        return
+    seen_stages: set[UUID] = set()
+    seen_jobs: set[UUID] = set()
+    for at, stage in enumerate(stages):
+        if stage.id in seen_stages:
+            yield Problem(f"/stages/{at}/id", "value", "expected an id that no other stage has")
+        seen_stages.add(stage.id)
         for place, job in enumerate(stage.jobs):
-            if job.id in jobs:
-                message = "expected an id of its own, found that of another job execution"
+            if job.id in seen_jobs:
+                message = "expected an id that no other job execution has"
                 yield Problem(f"/stages/{at}/jobs/{place}/id", "value", message)
-            jobs.add(job.id)
+            seen_jobs.add(job.id)

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..enums import ExecutionStatus
-
-if TYPE_CHECKING:
-    from .execution import PipelineExecution
-    from .parts import JobExecution
+from ..enums import EndReason, ExecutionStatus
+from .job_execution import JobExecution
 
 __all__ = ["Explanation", "Reason", "explain"]
 
@@ -38,7 +34,7 @@ class Explanation:
         status: The status.
         reason: The rule that decided.
         jobs: The smallest set of jobs that it rests on: for a failure the job that failed first; for a success all.
-        canceled: How many jobs were canceled before they were handed to a Worker.
+        canceled: How many jobs were canceled and never ran.
         text: All of this in one sentence.
     """
 
@@ -52,72 +48,85 @@ class Explanation:
         return self.text
 
 
-def explain(execution: PipelineExecution) -> Explanation:
-    """Say why an execution is in its status.
+def explain(status: ExecutionStatus, jobs: Sequence[JobExecution], canceled_at: datetime | None) -> Explanation:
+    """Explain the status of a pipeline execution.
 
     Args:
-        execution: The execution.
+        status: The status, which follows from the jobs.
+        jobs: All its jobs, in the order of definition.
+        canceled_at: When canceling was asked for; none if it was not.
     """
-    jobs = [job for stage in execution.stages for job in stage.jobs]
-    reason, grounds, text = _EXPLAINERS[execution.status](execution, jobs)
+    reason, grounds, text = _EXPLAINERS[status](jobs, canceled_at)
     return Explanation(
-        status=execution.status,
+        status=status,
         reason=reason,
         jobs=tuple(grounds),
         canceled=len(_never_ran(jobs)),
-        text=f"{execution.status}: {text}",
+        text=f"{status}: {text}",
     )
 
 
-_Found = tuple[Reason, Sequence["JobExecution"], str]
+_AS_ASKED = (None, EndReason.SKIPPED, EndReason.STOPPED)
+"""How jobs end when canceling was asked for; any other reason is told."""
+
+_Found = tuple[Reason, Sequence[JobExecution], str]
 
 
-def _failed(execution: PipelineExecution, jobs: Sequence[JobExecution]) -> _Found:
+def _failed(jobs: Sequence[JobExecution], canceled_at: datetime | None) -> _Found:
     cause = _first(job for job in jobs if job.counted_status is ExecutionStatus.FAILED)
-    code = "" if cause.exit_code is None else f" with exit code {cause.exit_code}"
-    text = f"job {cause.job.name} failed{code}"
+    text = f"job {cause.job.name} failed{_because(cause)}"
     if canceled := _never_ran(jobs):
-        because = " because of it" if execution.canceled_at is None else ""
+        because = " because of it" if canceled_at is None else ""
         text += f"; {_were(len(canceled), 'canceled')}{because}"
     return Reason.JOB_FAILED, [cause], text
 
 
-def _canceled(execution: PipelineExecution, jobs: Sequence[JobExecution]) -> _Found:
+def _because(job: JobExecution) -> str:
+    """Why a job ended: its exit code if its process ended by itself, else its reason."""
+    if job.reason in (None, EndReason.EXITED):
+        return "" if job.exit_code is None else f" with exit code {job.exit_code}"
+    sentence = job.reason.description.rstrip(".")
+    return f" ({job.reason}: {sentence[0].lower()}{sentence[1:]})"
+
+
+def _canceled(jobs: Sequence[JobExecution], canceled_at: datetime | None) -> _Found:
     canceled = [job for job in jobs if job.status is ExecutionStatus.CANCELED]
-    if execution.canceled_at is not None:
-        text = f"canceling was asked for at {execution.canceled_at.isoformat()}; {_were(len(canceled), 'canceled')}"
+    if canceled_at is not None:
+        text = f"canceling was asked for at {canceled_at.isoformat()}; {_were(len(canceled), 'canceled')}"
+        text += "".join(f"; job {job.job.name}{_because(job)}" for job in canceled if job.reason not in _AS_ASKED)
         return Reason.CANCELING_ASKED, [], text
     cause = _first(canceled)
-    text = f"job {cause.job.name} was canceled by its Worker"
+    text = f"job {cause.job.name} was canceled by its Worker{_because(cause)}"
     if others := _never_ran(jobs):
         text += f"; {_were(len(others), 'canceled')} because of it"
     return Reason.JOB_CANCELED, [cause], text
 
 
-def _succeeded(_: PipelineExecution, jobs: Sequence[JobExecution]) -> _Found:
-    failed = [job.job.name for job in jobs if job.status is ExecutionStatus.FAILED]
+def _succeeded(jobs: Sequence[JobExecution], _: datetime | None) -> _Found:
+    failed = [f"{job.job.name}{_because(job)}" for job in jobs if job.status is ExecutionStatus.FAILED]
     if not failed:
         return Reason.ALL_SUCCEEDED, jobs, f"all jobs succeeded ({len(jobs)})"
     return Reason.ALL_SUCCEEDED, jobs, f"all other jobs succeeded; allowed to fail, and failed: {', '.join(failed)}"
 
 
-def _pending(_: PipelineExecution, jobs: Sequence[JobExecution]) -> _Found:
+def _pending(jobs: Sequence[JobExecution], _: datetime | None) -> _Found:
     handed_out = sum(job.queued_at is not None for job in jobs)
     text = "no job has started" + (f"; {_were(handed_out, 'handed to Workers')}" if handed_out else "")
     return Reason.NONE_STARTED, jobs, text
 
 
-def _running(_: PipelineExecution, jobs: Sequence[JobExecution]) -> _Found:
+def _running(jobs: Sequence[JobExecution], _: datetime | None) -> _Found:
     for job in jobs:
         if job.status is ExecutionStatus.RUNNING:
-            return Reason.JOB_RUNNING, [job], f"job {job.job.name} is running"
+            attempt = f", in attempt {job.attempt}" if job.attempt > 1 else ""
+            return Reason.JOB_RUNNING, [job], f"job {job.job.name} is running{attempt}"
     ended = _first(job for job in jobs if job.status.is_terminal)
     waiting = next(job for job in jobs if job.status is ExecutionStatus.PENDING)
     text = f"job {ended.job.name} ended in {ended.status}, job {waiting.job.name} has not started"
     return Reason.BETWEEN_JOBS, [ended, waiting], text
 
 
-_EXPLAINERS: dict[ExecutionStatus, Callable[[PipelineExecution, Sequence[JobExecution]], _Found]] = {
+_EXPLAINERS: dict[ExecutionStatus, Callable[[Sequence[JobExecution], datetime | None], _Found]] = {
     ExecutionStatus.FAILED: _failed,
     ExecutionStatus.CANCELED: _canceled,
     ExecutionStatus.SUCCESS: _succeeded,
@@ -129,12 +138,12 @@ _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def _first(jobs: Iterable[JobExecution]) -> JobExecution:
-    """The job that ended first, of those that never ran the first by definition."""
+    """The job that ended first; among jobs that never ran, the first by definition."""
     return min(jobs, key=lambda job: job.completion_time or _END_OF_TIME)
 
 
 def _never_ran(jobs: Sequence[JobExecution]) -> list[JobExecution]:
-    return [job for job in jobs if job.status is ExecutionStatus.CANCELED and job.queued_at is None]
+    return [job for job in jobs if job.status is ExecutionStatus.CANCELED and job.completion_time is None]
 
 
 def _were(count: int, what: str) -> str:

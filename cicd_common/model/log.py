@@ -1,12 +1,10 @@
 """What an execution has to say for itself."""
 
-from datetime import datetime
 from uuid import UUID, uuid4
 
 from attrs import Factory, frozen
 
-from .._fields import checked
-from .._rules import Count, refuse
+from ..fields import Count, Time, checked, refuse
 
 __all__ = ["ExecutionLog"]
 
@@ -34,7 +32,7 @@ class ExecutionLog:
     stage_execution_id: UUID | None = None
     job_execution_id: UUID | None = None
     sequence: Count
-    timestamp: datetime
+    timestamp: Time
     log_text: str
 
     def __attrs_post_init__(self) -> None:

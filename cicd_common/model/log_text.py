@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-if TYPE_CHECKING:
-    from ..api.request import JobStatusUpdate
+from ..api.request import JobStatusUpdate
 
 __all__ = ["LogText"]
 

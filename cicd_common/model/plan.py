@@ -1,17 +1,13 @@
-"""In which order a pipeline will run, shown before anything runs."""
+"""The order in which a pipeline will run, known before anything runs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrs import frozen
 
-from .graph import needs_inside, waves
+from .definition import Pipeline, needs_inside
+from .graph import waves
 
-if TYPE_CHECKING:
-    from .definition import Pipeline, Stage
-
-__all__ = ["Plan", "PlannedStage", "plan"]
+__all__ = ["Plan", "PlannedStage"]
 
 
 @frozen(kw_only=True)
@@ -38,22 +34,26 @@ class Plan:
 
     stages: tuple[PlannedStage, ...]
 
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> Plan:
+        """Lay out the order in which a pipeline will run, in linear time.
+
+        Args:
+            pipeline: The pipeline.
+        """
+        return cls(
+            stages=tuple(
+                PlannedStage(
+                    name=stage.name,
+                    waves=tuple(tuple(stage.jobs[place].name for place in wave) for wave in waves(needs_inside(stage))),
+                )
+                for stage in pipeline.stages
+            )
+        )
+
     def __str__(self) -> str:
         lines = []
         for stage in self.stages:
             lines.append(f"{stage.name}:")
             lines += [f"  {number}. {', '.join(wave)}" for number, wave in enumerate(stage.waves, 1)]
         return "\n".join(lines)
-
-
-def plan(pipeline: Pipeline) -> Plan:
-    """Lay out the order in which a pipeline will run, in linear time.
-
-    Args:
-        pipeline: The pipeline.
-    """
-    return Plan(stages=tuple(PlannedStage(name=stage.name, waves=_waves(stage)) for stage in pipeline.stages))
-
-
-def _waves(stage: Stage) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(stage.jobs[place].name for place in wave) for wave in waves(needs_inside(stage)))

@@ -1,14 +1,25 @@
-"""How the status of a parent follows from its children: the one roll-up rule."""
+"""The roll-up: how the status and the times of a parent follow from those of its children."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 
 from attrs import frozen
 
 from ..enums import ExecutionStatus
 
-__all__ = ["StatusCounts", "counted_status"]
+__all__ = [
+    "Span",
+    "StatusCounts",
+    "counted_status",
+    "duration_between",
+    "earliest",
+    "is_halting",
+    "latest",
+    "open_stage",
+    "shifted",
+]
 
 
 def counted_status(status: ExecutionStatus, allow_failure: bool) -> ExecutionStatus:
@@ -21,6 +32,27 @@ def counted_status(status: ExecutionStatus, allow_failure: bool) -> ExecutionSta
     if allow_failure and status is ExecutionStatus.FAILED:
         return ExecutionStatus.SUCCESS
     return status
+
+
+def is_halting(counted: ExecutionStatus) -> bool:
+    """Whether a job halts its run: no more jobs start after one that counts as ``FAILED`` or ``CANCELED``.
+
+    Args:
+        counted: What the job counts as in its stage.
+    """
+    return counted is ExecutionStatus.FAILED or counted is ExecutionStatus.CANCELED
+
+
+def open_stage(statuses: Sequence[ExecutionStatus]) -> int:
+    """The place of the stage whose jobs may start: the first one that is not in ``SUCCESS``.
+
+    Args:
+        statuses: The status of each stage of a run, in the order in which they run.
+
+    Returns:
+        The place, from 0; the number of stages if all are in ``SUCCESS``.
+    """
+    return next((at for at, status in enumerate(statuses) if status is not ExecutionStatus.SUCCESS), len(statuses))
 
 
 @frozen(kw_only=True)
@@ -100,3 +132,64 @@ def _move(was: ExecutionStatus, now: ExecutionStatus) -> StatusCounts:
 
 
 _MOVES = {(was, now): _move(was, now) for was in ExecutionStatus for now in ExecutionStatus if was is not now}
+
+
+@frozen
+class Span:
+    """The counts of a parent's children, and the times between which they ran.
+
+    Attributes:
+        counts: The children by status.
+        start: The earliest start among them.
+        end: The latest completion among them, whether all have ended or not.
+    """
+
+    counts: StatusCounts
+    start: datetime | None
+    end: datetime | None
+
+    @property
+    def completion(self) -> datetime | None:
+        """When the parent ended; none if it has not, or if nothing ever ran."""
+        return self.end if self.counts.status.is_terminal else None
+
+    def after(self, was: ExecutionStatus, now: ExecutionStatus, start: datetime | None, end: datetime | None) -> Span:
+        """The span after a child moved.
+
+        The times of a child are only ever filled in, or its start found to be earlier, so no other child is looked at.
+
+        Args:
+            was: What the child counted as.
+            now: What it counts as.
+            start: When it started, as far as that is known.
+            end: When it completed, as far as that is known.
+        """
+        return Span(self.counts.moved(was, now), earliest(self.start, start), latest(self.end, end))
+
+
+def earliest(*times: datetime | None) -> datetime | None:
+    """The earliest of the times that are known."""
+    return min((time for time in times if time is not None), default=None)
+
+
+def latest(*times: datetime | None) -> datetime | None:
+    """The latest of the times that are known."""
+    return max((time for time in times if time is not None), default=None)
+
+
+def shifted(time: datetime, by: timedelta) -> datetime:
+    """A time, moved. It stays within the years 1 to 9999.
+
+    Args:
+        time: The time, in UTC.
+        by: How far to move it; backwards if negative.
+    """
+    try:
+        return time + by
+    except OverflowError:
+        return (datetime.max if by > timedelta() else datetime.min).replace(tzinfo=UTC)
+
+
+def duration_between(start: datetime | None, end: datetime | None) -> timedelta | None:
+    """From a start to an end; none if either is not known, zero if a clock was set back between them."""
+    return None if start is None or end is None else max(end - start, timedelta())

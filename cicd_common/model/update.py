@@ -1,43 +1,18 @@
-"""How what an update tells is joined with what is known of a job."""
+"""How an update is joined with what is known of a job: the rules of order, and of who may tell."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from ..api.request import JobStatusUpdate
 from ..enums import ExecutionStatus
-from .span import earliest, latest
+from .job_execution import J, JobExecution, JobState, handed_out_again
+from .status import earliest, latest
 
-if TYPE_CHECKING:
-    from ..api.request import JobStatusUpdate
-    from .parts import JobExecution
-
-__all__ = ["JobState", "UpdateOutcome", "join"]
-
-
-@frozen
-class JobState:
-    """What updates move of a job execution: all that a database needs to have at hand.
-
-    Attributes:
-        status: Its status.
-        start_time: When it started.
-        completion_time: When it ended.
-        exit_code: The exit code of its process.
-        last_sequence: The sequence of the newest update; 0 for none.
-    """
-
-    status: ExecutionStatus
-    start_time: datetime | None
-    completion_time: datetime | None
-    exit_code: int | None
-    last_sequence: int
-
-
-J = TypeVar("J", "JobExecution", JobState)
+__all__ = ["UpdateOutcome", "is_superseded", "join"]
 
 
 class UpdateOutcome(Enum):
@@ -46,43 +21,69 @@ class UpdateOutcome(Enum):
     APPLIED = auto()
     """It was newer than all before it, and moved the job forward."""
     LATE = auto()
-    """A newer one had come before it; at the most it filled in what was not known yet."""
+    """A newer one had come before it; it only filled in what was not known yet."""
     CONFLICT = auto()
-    """It tells of another end than the one that is known. The first one stands."""
+    """It tells another end than the one that is known. The first one stands."""
+    SUPERSEDED = auto()
+    """It does not come from the Worker that has the job. Nothing changed."""
 
 
-def join(job: J, update: JobStatusUpdate) -> tuple[J, UpdateOutcome]:
-    """Join what an update tells of a job with what is known of it.
+def is_superseded(job: JobExecution | JobState, update: JobStatusUpdate) -> bool:
+    """Whether an update does not come from the Worker that has the job.
 
-    For a true history (sequences rising by one, ranks never falling, one end) any order of arrival, with any repeats,
-    ends in the same job.
+    That is an update of another attempt than the one that was handed out last, one of another Worker than the one
+    that claimed the attempt, and one about a job that ended while nobody had claimed it.
 
     Args:
         job: What is known.
-        update: What is told, of this job.
+        update: The update, of this job.
+    """
+    if update.attempt != job.attempt:
+        return True
+    if job.worker is None:
+        return job.status.is_terminal
+    return update.worker != job.worker
+
+
+def join(job: J, update: JobStatusUpdate) -> tuple[J, UpdateOutcome]:
+    """Join an update with what is known of its job.
+
+    The first update of an attempt claims it for its Worker. A release hands the job out again. For the true history of
+    an attempt (one Worker, sequences rising by one, ranks never falling, one end) any order of arrival, with any
+    repeats, ends in the same job.
+
+    Args:
+        job: What is known.
+        update: The update, of this job.
 
     Returns:
         What is known now, and what became of the update. If nothing changed, the job is the one that was given.
     """
+    if is_superseded(job, update):
+        return job, UpdateOutcome.SUPERSEDED
     known, told = job.status, update.status
     if known.is_terminal and told.is_terminal and known is not told:
         return job, UpdateOutcome.CONFLICT
-    if update.sequence <= job.last_sequence or told.can_become(known):
-        changes: dict[str, Any] = {}
-        outcome = UpdateOutcome.LATE
-    else:
-        changes = {"status": told, "last_sequence": update.sequence}
-        outcome = UpdateOutcome.APPLIED
-    changes |= _filled_in(job, update, changes.get("status", known))
-    return evolve(job, **changes) if changes else job, outcome
+    changes: dict[str, Any] = {"worker": update.worker}
+    is_late = update.sequence <= job.last_sequence or told.can_become(known)
+    if not is_late:
+        changes |= {"status": told, "last_sequence": update.sequence}
+    changes |= _facts(job, update, known if is_late else told)
+    changes = {name: value for name, value in changes.items() if value != getattr(job, name)}
+    joined = evolve(job, **changes) if changes else job
+    if is_late:
+        return joined, UpdateOutcome.LATE
+    return handed_out_again(joined) if update.is_released else joined, UpdateOutcome.APPLIED
 
 
-def _filled_in(job: JobExecution | JobState, update: JobStatusUpdate, status: ExecutionStatus) -> dict[str, Any]:
-    """What an update tells of the times and the exit code that was not known, joined so that no order matters."""
-    told: dict[str, Any] = {}
+def _facts(job: JobExecution | JobState, update: JobStatusUpdate, status: ExecutionStatus) -> dict[str, Any]:
+    """The times, the exit code and the reason that an update tells, joined so that the order does not matter."""
     if update.status is ExecutionStatus.RUNNING and status is not ExecutionStatus.PENDING:
-        told["start_time"] = earliest(job.start_time, update.occurred_at)
+        return {"start_time": earliest(job.start_time, update.occurred_at)}
     if update.status is status and status.is_terminal:
-        told["completion_time"] = latest(job.completion_time, update.occurred_at)
-        told["exit_code"] = update.exit_code if job.exit_code is None else job.exit_code
-    return {name: value for name, value in told.items() if value != getattr(job, name)}
+        return {
+            "completion_time": latest(job.completion_time, update.occurred_at),
+            "exit_code": update.exit_code if job.exit_code is None else job.exit_code,
+            "reason": update.reason if job.reason is None else job.reason,
+        }
+    return {}

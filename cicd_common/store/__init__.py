@@ -1,6 +1,7 @@
 """Executions, logs and artifacts in a database: SQLite or PostgreSQL. Needs the extra ``store``, and ``postgres``."""
 
 from . import _extra  # noqa: F401 - says what is missing, before anything else fails for it
+from .apply import Applied
 from .errors import (
     BusyError,
     DefinitionError,
@@ -14,8 +15,8 @@ from .errors import (
     UnknownReportNameError,
     UrlError,
 )
-from .moving import Applied
-from .starting import Started
+from .leases import TakenOver
+from .start import Started
 from .store import ExecutionStore
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "SchemaError",
     "Started",
     "StoreError",
+    "TakenOver",
     "UnavailableError",
     "UnknownExecutionError",
     "UnknownJobExecutionError",

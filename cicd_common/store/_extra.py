@@ -1,9 +1,10 @@
 """Say what is missing, once and clearly, before anything of the store is imported."""
 
 try:
+    import alembic as alembic
     import sqlalchemy as sqlalchemy
 except ModuleNotFoundError:
     raise ImportError(
-        "cicd_common.store needs SQLAlchemy, which is not installed; the extra 'store' brings it: "
+        "cicd_common.store needs SQLAlchemy and Alembic, which are not both installed; the extra 'store' brings them: "
         "pip install 'cicd-common[store]'"
     ) from None

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from attrs import frozen
 
-from .._fields import checked
-from .._rules import Count, Name, PageSize
+from ..fields import Between, Count, Name, Ordinal, PageSize, Rule, checked
+from ..values import Environment
 
 __all__ = ["Arguments"]
+
+_MAX_SECONDS = 100 * 365 * 24 * 60 * 60
+Seconds = Annotated[
+    int,
+    Rule(
+        f"a number of seconds from 1 to {_MAX_SECONDS}",
+        Between(1, _MAX_SECONDS),
+        {"minimum": 1, "maximum": _MAX_SECONDS},
+    ),
+]
 
 
 @frozen(kw_only=True)
@@ -22,15 +33,24 @@ class Arguments:
         after: The id that was the last of the page before.
         after_sequence: The sequence that was the last of the page before.
         at: The time.
+        branch: The branch to run on.
         commit_hash: The commit to run on.
+        count: A number of things.
+        cursor: Where a page starts.
+        environment: Environment variables.
         execution_id: A pipeline execution.
         is_local: Whether a run is for the caller's own machine.
         job_execution_id: A job execution.
+        lease_seconds: How many seconds a lease lasts.
         limit: How much a page holds at most.
+        max_bytes: How many bytes are returned at most.
+        max_losses: How often a job may be lost.
         name: The name of a pipeline.
         path: The path that was the last of the page before.
         pipeline_id: A pipeline.
         request_id: An idempotency key.
+        resend_seconds: After how many seconds a request is sent again.
+        upgrade: Whether to upgrade tables.
 
     Raises:
         ContractError: An argument is refused.
@@ -39,12 +59,21 @@ class Arguments:
     after: UUID | None = None
     after_sequence: Count = 0
     at: datetime | None = None
+    branch: Name | None = None
     commit_hash: str | None = None
+    count: Count = 0
+    cursor: str | None = None
+    environment: Environment = Environment()
     execution_id: UUID | None = None
     is_local: bool = False
     job_execution_id: UUID | None = None
+    lease_seconds: Seconds = 60
     limit: PageSize = 1000
+    max_bytes: Ordinal = 65_536
+    max_losses: Ordinal = 3
     name: Name | None = None
     path: str | None = None
     pipeline_id: UUID | None = None
     request_id: UUID | None = None
+    resend_seconds: Seconds = 300
+    upgrade: bool = False

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Enum, LargeBinary
+from sqlalchemy import BigInteger, Enum, LargeBinary, Text
 from sqlalchemy.types import TypeDecorator
 
-from ..enums import ExecutionStatus
+from ..enums import EndReason, ExecutionStatus
+from ..values import JsonObject
 
-__all__ = ["FreeText", "Status", "Time"]
+__all__ = ["FreeText", "JsonText", "Reason", "Status", "Time"]
 
-# A type of its own where there are such; else a text that is checked.
+# A type of the database where it has such types, else a text that is checked.
 Status = Enum(ExecutionStatus, create_constraint=True, name="execution_status", length=8)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,7 +22,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Time(TypeDecorator[datetime]):
-    """A time as microseconds since 1970 in UTC: exact, in order, and free of any session's time zone."""
+    """A time as microseconds since 1970 in UTC: exact, in order, and independent of the time zone of a session."""
 
     impl = BigInteger
     cache_ok = True
@@ -56,3 +58,44 @@ class FreeText(TypeDecorator[str]):
     def process_result_value(self, value: bytes | None, dialect: Any) -> str | None:  # noqa: ARG002 - as overridden
         """From the database."""
         return None if value is None else bytes(value).decode()
+
+
+_REASONS = {reason.value: reason for reason in EndReason}
+
+
+class Reason(TypeDecorator[EndReason]):
+    """Why a job ended, as its value. A reason that a newer version has stored is read as ``OTHER``."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: EndReason | None, dialect: Any) -> str | None:  # noqa: ARG002 - as overridden
+        """To the database."""
+        return None if value is None else value.value
+
+    def process_result_value(self, value: str | None, dialect: Any) -> EndReason | None:  # noqa: ARG002 - as overridden
+        """From the database."""
+        return None if value is None else _REASONS.get(value, EndReason.OTHER)
+
+
+class JsonText(TypeDecorator[JsonObject]):
+    """A `JsonObject`, or a class derived from it, as its canonical text.
+
+    Args:
+        cls: The class.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, cls: type[JsonObject] = JsonObject) -> None:
+        super().__init__()
+        self.cls = cls
+
+    def process_bind_param(self, value: JsonObject | None, dialect: Any) -> str | None:  # noqa: ARG002 - as overridden
+        """To the database."""
+        return None if value is None else value.text
+
+    def process_result_value(self, value: str | None, dialect: Any) -> JsonObject | None:  # noqa: ARG002 - as overridden
+        """From the database."""
+        return None if value is None else self.cls(json.loads(value))

@@ -89,7 +89,7 @@ def load_pipeline(connection: Connection, pipeline_id: UUID) -> Pipeline:
 
 
 def _job(row: Any, needs: defaultdict[UUID, list[UUID]]) -> JobDTO:
-    texts = {"script": tuple(row["script"]), "artifacts": tuple(row["artifacts"])}
+    texts = {name: tuple(row[name]) for name in ("secrets", "script", "artifacts")}
     return JobDTO(**{**row, **texts}, dependencies=tuple(needs[row["id"]]))
 
 
@@ -105,11 +105,11 @@ def save_pipeline(connection: Connection, pipeline: Pipeline, at: datetime) -> N
         DefinitionError: It, or one of its stages or jobs, has the id of something else.
     """
     records = pipeline_to_records(pipeline, created_at=at, updated_at=at)
-    is_new = insert_new(connection, pipelines, row_of(pipelines, records.pipeline, last_run_number=0))
+    is_new = insert_new(connection, pipelines, row_of(pipelines, records.pipeline))
     if is_new:
         _insert_parts(connection, records)
     elif load_pipeline(connection, pipeline.id) != pipeline:
-        message = f"expected the definition that is stored under the id {pipeline.id}, or an id of its own"
+        message = f"expected the definition that is stored under the id {pipeline.id}, or another id"
         raise DefinitionError(Pipeline, [Problem("/id", "value", message)])
 
 
@@ -133,5 +133,5 @@ def _insert_parts(connection: Connection, records: PipelineRecords) -> None:
             if values:
                 connection.execute(insert(table), values)
     except IntegrityError:
-        message = "expected stages and jobs with ids of their own, found those of another pipeline"
+        message = "expected stages and jobs with other ids, found those of another pipeline"
         raise DefinitionError(Pipeline, [Problem("/stages", "value", message)]) from None

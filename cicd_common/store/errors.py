@@ -1,14 +1,16 @@
-"""The errors of the store. Whatever it raises is a `StoreError`, and then nothing was written.
+"""The errors of the store. After a `StoreError` nothing was written, but for an `UnavailableError` in the last moment.
 
 StoreError
     UnavailableError
-        The database does not answer: it is gone, cannot be opened, broke off, or the store was closed.
+        The database does not answer: it is gone, cannot be opened, broke off, or the store was closed. If the
+        connection was lost while a transaction ended, it is not known whether it was written: repeat the call.
     BusyError
         Others held what was needed for longer than the store waits. Trying again may help.
     FullError
         The database has no room left.
     SchemaError
-        The database has tables of another version, or tables of others under the same names.
+        The database has tables of another version, tables of others under the same names, or rows that cannot be
+        upgraded.
     What was asked for is wrong; each is a ContractError too, and its problem says what and where:
         UrlError
             What was to be the URL of a database is none that the store works with.
@@ -28,6 +30,7 @@ No text of theirs holds a URL, which may carry a password, or a value that was s
 
 from __future__ import annotations
 
+from typing import ClassVar
 from uuid import UUID
 
 from ..errors import ContractError, Problem, UnknownJobError, UnknownNameError
@@ -52,7 +55,13 @@ __all__ = [
 
 
 class StoreError(Exception):
-    """The store could not do what it was asked to. The root of all its errors."""
+    """The store could not do what it was asked to. The root of all its errors.
+
+    Attributes:
+        status: The status of HTTP that an answer about such an error has.
+    """
+
+    status: ClassVar[int] = 503
 
 
 class UnavailableError(StoreError):
@@ -68,50 +77,57 @@ class FullError(StoreError):
 
 
 class SchemaError(StoreError):
-    """The database has tables of another version, or tables of others under the same names."""
+    """The database has tables of another version, tables of others under the same names, or rows not to be upgraded."""
 
 
 class UrlError(StoreError, ContractError):
     """What was to be the URL of a database is none that the store works with."""
 
+    status = 422
+
 
 class DefinitionError(StoreError, ContractError):
     """A pipeline has an id under which the store has something else."""
+
+    status = 409
 
 
 class UnknownPipelineError(StoreError, ContractError):
     """There is no pipeline of this id."""
 
+    status = 404
+
 
 class UnknownExecutionError(StoreError, ContractError):
     """There is no pipeline execution of this id."""
+
+    status = 404
 
 
 class UnknownJobExecutionError(StoreError, UnknownJobError):
     """There is no job execution of this id."""
 
+    status = 404
+
 
 class UnknownReportNameError(StoreError, UnknownNameError):
     """There is no pipeline, stage or job of this name."""
 
-
-def store_closed() -> UnavailableError:
-    """The error for a store that was closed."""
-    return UnavailableError("expected a store that is open, it was closed")
+    status = 404
 
 
 def unknown_pipeline(pipeline_id: UUID) -> UnknownPipelineError:
-    """The error for a pipeline that there is none of."""
+    """The error for the id of a pipeline that is not stored."""
     return UnknownPipelineError(Pipeline, [_unknown("pipeline_id", "pipeline", pipeline_id)])
 
 
 def unknown_execution(execution_id: UUID) -> UnknownExecutionError:
-    """The error for a pipeline execution that there is none of."""
+    """The error for the id of a pipeline execution that is not stored."""
     return UnknownExecutionError(PipelineExecution, [_unknown("execution_id", "pipeline execution", execution_id)])
 
 
 def unknown_job(job_execution_id: UUID) -> UnknownJobExecutionError:
-    """The error for a job execution that there is none of."""
+    """The error for the id of a job execution that is not stored."""
     return UnknownJobExecutionError(JobExecution, [_unknown("job_execution_id", "job execution", job_execution_id)])
 
 

@@ -1,17 +1,15 @@
-"""What goes wrong in a database, as errors of the store."""
+"""Failures of a database, as errors of the store."""
 
 from __future__ import annotations
 
 import sqlite3
-from types import TracebackType
 
-from attrs import frozen
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from .errors import BusyError, FullError, StoreError, UnavailableError
 
-__all__ = ["Translated", "failure"]
+__all__ = ["failure", "is_gone"]
 
 _MESSAGES = {
     UnavailableError: "expected a database that answers",
@@ -34,41 +32,40 @@ _OF_SQLITE = {
 # SQLSTATEs of PostgreSQL, or their first two characters, which are their class.
 _OF_POSTGRESQL = {
     "08": UnavailableError,  # connection exception
+    "25006": UnavailableError,  # read-only transaction: the server has become a standby
+    "25P03": UnavailableError,  # idle in a transaction for longer than the server allows
+    "25P04": UnavailableError,  # in a transaction for longer than the server allows
     "28": UnavailableError,  # invalid authorization
-    "3D": UnavailableError,  # no such database
+    "3D": UnavailableError,  # no database of this name
     "40": BusyError,  # rolled back: deadlock, serialization failure
     "53": UnavailableError,  # insufficient resources, but for:
     "53100": FullError,  # disk full
     "55P03": BusyError,  # lock not available
     "57": UnavailableError,  # operator intervention: shut down, starting up, but for:
     "57014": BusyError,  # query canceled: a statement_timeout of the server
+    "58": UnavailableError,  # error of the system, such as of a disk
+    "XX001": UnavailableError,  # data corrupted
+    "XX002": UnavailableError,  # index corrupted
 }
+# After these a connection is of no use, though the driver does not say so.
+_GONE = ("25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P04", "57P05")
 
 
-@frozen
-class Translated:
-    """A context in which failures of the database are raised as errors of the store.
+def is_gone(error: BaseException) -> bool:
+    """Whether the connection that an error of a driver came from will not work again.
 
-    The error that caused one is not attached: its text may hold values that were stored, and those carry secrets.
-
-    Attributes:
-        driver_error: What the driver raises, of which SQLAlchemy does not always know.
+    Args:
+        error: The error of the driver.
     """
-
-    driver_error: type[Exception]
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, (SQLAlchemyError, self.driver_error)):
-            raise failure(error) from None
+    return getattr(error, "sqlstate", None) in _GONE
 
 
 def failure(error: Exception) -> StoreError:
-    """The error of the store for one of SQLAlchemy or of a driver."""
+    """The error of the store for one of SQLAlchemy.
+
+    Args:
+        error: The error of SQLAlchemy.
+    """
     kind, name = _kind(error)
     return kind(f"{_MESSAGES[kind]} ({name})")
 
@@ -83,5 +80,5 @@ def _kind(error: Exception) -> tuple[type[StoreError], str]:
         kind = _OF_POSTGRESQL.get(state) or _OF_POSTGRESQL.get(state[:2], StoreError)
         return kind, f"{type(cause).__name__}, {state}"
     # The drivers have no code for a connection that never was, or that broke off.
-    is_gone = type(cause).__name__ == "OperationalError" or getattr(error, "connection_invalidated", False)
-    return UnavailableError if is_gone else StoreError, type(cause).__name__
+    is_lost = type(cause).__name__ == "OperationalError" or getattr(error, "connection_invalidated", False)
+    return UnavailableError if is_lost else StoreError, type(cause).__name__

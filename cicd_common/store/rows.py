@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from attrs import fields
 from sqlalchemy import Column, Connection, Table, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["columns_for", "insert", "insert_new", "put", "row_of"]
+__all__ = ["columns_for", "execute_all", "insert_all_new", "insert_new", "put", "row_of"]
 
 _INSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
@@ -35,14 +36,17 @@ def row_of(table: Table, record: Any, **more: Any) -> dict[str, Any]:
     return {column.name: getattr(record, column.name) for column in table.c if hasattr(record, column.name)} | more
 
 
-def insert(dialect: str, table: Table) -> Any:
-    """The statement that inserts into a table, and knows what to do about rows that are there.
+# To make a statement takes longer than to run it, so each is made once.
+@cache
+def _insert_new(dialect: str, table: Table) -> Any:
+    return _INSERTS[dialect](table).on_conflict_do_nothing()
 
-    Args:
-        dialect: The name of the database's dialect.
-        table: The table.
-    """
-    return _INSERTS[dialect](table)
+
+@cache
+def _put(dialect: str, table: Table) -> Any:
+    statement = _INSERTS[dialect](table)
+    changes = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
@@ -56,8 +60,32 @@ def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> 
     Returns:
         Whether there was none.
     """
-    statement = insert(connection.dialect.name, table).on_conflict_do_nothing().returning(literal_column("1"))
+    statement = _insert_new(connection.dialect.name, table).returning(literal_column("1"))
     return connection.execute(statement, row).first() is not None
+
+
+def execute_all(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement for each of some rows.
+
+    Args:
+        connection: In a transaction that writes.
+        statement: The statement.
+        rows: The rows. There may be none.
+    """
+    if rows:
+        # psycopg begins and ends a pipeline for many rows, which takes longer than the statement for one.
+        connection.execute(statement, rows if len(rows) > 1 else rows[0])
+
+
+def insert_all_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows; those that are there under the same keys stay as they are.
+
+    Args:
+        connection: In a transaction that writes.
+        table: The table.
+        rows: The rows.
+    """
+    execute_all(connection, _insert_new(connection.dialect.name, table), rows)
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -68,6 +96,4 @@ def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]])
         table: The table.
         rows: The rows.
     """
-    statement = insert(connection.dialect.name, table)
-    changes = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes), rows)
+    connection.execute(_put(connection.dialect.name, table), rows)

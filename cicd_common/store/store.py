@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self, overload
+from typing import Any, Self, overload
 from uuid import UUID
 
 from ..api.request import (
     Artifact,
     ArtifactUploadRequest,
-    JobExecutionRequest,
+    ExecutionLogUpload,
     JobStatusUpdate,
     PipelineExecutionRequest,
     ReportRequest,
 )
 from ..api.response import (
+    ExecutionLogResponse,
     JobExecutionResponse,
     JobReportResponse,
     PipelineExecutionResponse,
@@ -23,12 +25,21 @@ from ..api.response import (
     StageReportResponse,
 )
 from ..dto import JobExecutionDTO, PipelineDTO
+from ..errors import ContractError, Problem
 from ..model import LogText, Pipeline, PipelineExecution
-from . import definitions, halting, handing_out, moving, outputs, reading, reporting, starting
+from ..values import Environment
+from . import definitions, executions, reports, retention
+from .apply import Applied, apply_all
 from .arguments import Arguments
-from .moving import Applied
-from .opening import open_database
-from .starting import Order, Started
+from .artifacts import artifacts_of, put_artifacts
+from .cancel import cancel
+from .dispatch import LeaseRules
+from .errors import UnknownJobExecutionError
+from .group_commit import GroupCommit
+from .leases import TakenOver, take_over
+from .logs import add_execution_logs, ends_of, execution_logs_of, log_of
+from .schema import open_database
+from .start import Order, Started, start
 
 __all__ = ["ExecutionStore"]
 
@@ -37,26 +48,54 @@ class ExecutionStore:
     """Executions, logs and artifacts in a database.
 
     It may be used by any number of threads and processes at once. Every write is one transaction: when a method
-    returns, what it wrote is there to stay; when it raises, nothing was written. Writes may be repeated, as after a
-    failure of which it is not known whether the write came through: `start` by its request's id, all others anyway.
+    returns, what it wrote is stored for good; when it raises, nothing was written. After an `UnavailableError` alone it
+    is not known: the connection may have been lost while the transaction ended. Writes may be repeated: `start` by its
+    request's id, all others anyway.
 
     As a context manager, it is closed in the end.
 
     Args:
         url: The URL of SQLAlchemy for the database: ``sqlite:///runs.db`` for a file, ``sqlite://`` for one in memory
             that ends with the store, ``postgresql://user@host/name`` for PostgreSQL. Tables are made if there are none.
-        timeout: For how many seconds to wait for others that hold what is needed; 30 by default.
+        timeout: How many seconds to wait for others that hold what is needed, 0 to 86,400; 30 by default.
+        lease_seconds: After how many seconds without an update a claimed job counts as lost, from 1; 60 by default.
+            Every request says it to the Worker.
+        max_losses: How often a job may be lost before it ends as ``FAILED``, from 1; 3 by default.
+        resend_seconds: After how many seconds a request that nobody claimed is sent again, twice as long after each
+            time, from 1; 300 by default.
+        upgrade: Whether to upgrade tables of an older version; false by default. Nothing else may use the database
+            meanwhile; of several processes that ask for it, one does it.
 
     Raises:
-        UrlError: The URL is none that the store works with.
-        SchemaError: The database has tables of another version, or those of others.
+        UrlError: The URL is none that the store works with, or the timeout is out of range.
+        ContractError: Another argument is refused.
+        SchemaError: The database has tables of a newer version, of an older one that is not to be upgraded, or those of
+            others.
         ImportError: The driver of the database is not installed.
         StoreError: The database cannot be opened. As from every method, when the database fails: `UnavailableError`,
             `BusyError` or `FullError`.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30) -> None:
-        self._database = open_database(url, timeout)
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 30,
+        lease_seconds: int = 60,
+        max_losses: int = 3,
+        resend_seconds: int = 300,
+        upgrade: bool = False,
+    ) -> None:
+        given = Arguments(
+            lease_seconds=lease_seconds, max_losses=max_losses, resend_seconds=resend_seconds, upgrade=upgrade
+        )
+        self._rules = LeaseRules(
+            lease=timedelta(seconds=given.lease_seconds),
+            max_losses=given.max_losses,
+            resend_after=timedelta(seconds=given.resend_seconds),
+        )
+        self._database = open_database(url, timeout, upgrade=given.upgrade)
+        self._group = GroupCommit(self._apply_now)
 
     def close(self) -> None:
         """Close all connections. Using the store afterwards raises an `UnavailableError`; closing it again does not."""
@@ -81,7 +120,9 @@ class ExecutionStore:
         what: Pipeline,
         *,
         request_id: UUID | None = None,
+        branch: str | None = None,
         commit_hash: str | None = None,
+        environment: Environment = Environment(),
         is_local: bool = False,
         at: datetime | None = None,
     ) -> Started: ...
@@ -91,7 +132,9 @@ class ExecutionStore:
         what: PipelineExecutionRequest | Pipeline,
         *,
         request_id: UUID | None = None,
+        branch: str | None = None,
         commit_hash: str | None = None,
+        environment: Environment = Environment(),
         is_local: bool = False,
         at: datetime | None = None,
     ) -> Started:
@@ -99,79 +142,177 @@ class ExecutionStore:
 
         Args:
             what: A request with a definition or the id of one that is stored, or a definition.
-            request_id: The idempotency key: the same one never starts a second run. That of a request, if there is one.
+            request_id: The idempotency key: the same one never starts a second run. A request has its own.
+            branch: The branch to run on; that of the request, or else of the definition, by default.
             commit_hash: The commit to run on; that of the request, or else of the definition, by default.
-            is_local: Whether the run is for the caller's own machine. Ignored if a request says it.
+            environment: Environment variables of the run; empty by default. A request has its own.
+            is_local: Whether the run is for the caller's own machine. A request says it itself.
             at: The time, with an offset; now by default.
 
         Returns:
-            The run and the jobs that are ready at once. If the request has started it before: the run as it is now, and
-            no jobs, for they were handed out then.
+            The run and the requests of the jobs that are ready at once. If the request has started it before: the run
+            as it is now, and no requests, for they were handed out then.
 
         Raises:
-            DefinitionError: The definition has the id of something else.
+            DefinitionError: The definition has the id of something else, or the request names another repository than
+                the definition.
             UnknownPipelineError: There is no definition of the id, or the request has neither of the two.
         """
-        given = Arguments(request_id=request_id, commit_hash=commit_hash, is_local=is_local, at=at)
+        given = Arguments(
+            request_id=request_id,
+            branch=branch,
+            commit_hash=commit_hash,
+            environment=environment,
+            is_local=is_local,
+            at=at,
+        )
         if isinstance(what, PipelineExecutionRequest):
             order = Order.of(what)
         else:
+            pipeline = _expect(what, Pipeline)
             order = Order(
-                pipeline=what,
-                pipeline_id=what.id,
+                pipeline=pipeline,
+                pipeline_id=pipeline.id,
+                repo=None,
                 request_id=given.request_id,
+                branch=given.branch,
                 commit_hash=given.commit_hash,
+                environment=given.environment,
                 is_local=given.is_local,
             )
         with self._database.write() as connection:
-            return starting.start(connection, order, given.at or _now())
+            return start(connection, order, given.at or _now(), self._rules)
 
     def apply(self, update: JobStatusUpdate, *, at: datetime | None = None) -> Applied:
         """Join an update with what is known, and do what follows from it: in its job, its stage and its pipeline.
 
+        Calls from many threads share transactions.
+
         Args:
             update: The update, in any order with others, and any number of times.
-            at: When the jobs that become ready are handed out, with an offset; now by default.
+            at: When it came, and when the jobs that become ready are handed out, with an offset; now by default. A
+                call that says it has a transaction of its own.
 
         Returns:
-            What became of it, and the jobs that became ready.
+            What became of it, what its Worker is answered, and the requests of the jobs that became ready.
 
         Raises:
-            UnknownJobExecutionError: There is no such job.
+            UnknownJobExecutionError: There is no job execution of its id.
+        """
+        _expect(update, JobStatusUpdate)
+        if at is None:
+            return self._group.apply(update)
+        [applied] = self.apply_all([update], at=at)
+        if isinstance(applied, UnknownJobExecutionError):
+            raise applied
+        return applied
+
+    def apply_all(
+        self, updates: Iterable[JobStatusUpdate], *, at: datetime | None = None
+    ) -> tuple[Applied | UnknownJobExecutionError, ...]:
+        """Apply many updates in one transaction, with the results of applying them one after the other.
+
+        Args:
+            updates: The updates.
+            at: When they came, and when the jobs that become ready are handed out, with an offset; now by default.
+
+        Returns:
+            For each update, in order, what became of it, or the error if its job does not exist.
         """
         given = Arguments(at=at)
-        with self._database.session() as session:
-            return moving.apply(session, update, given.at or _now())
+        checked = [_expect(update, JobStatusUpdate) for update in _expect(updates, Iterable)]
+        with self._database.write() as connection:
+            return apply_all(connection, checked, given.at or _now(), self._rules)
+
+    def _apply_now(self, take: Callable[[], Sequence[JobStatusUpdate]]) -> Sequence[Applied | UnknownJobExecutionError]:
+        with self._database.write() as connection:
+            return apply_all(connection, take(), _now(), self._rules)
 
     def cancel(self, execution_id: UUID, at: datetime | None = None) -> tuple[JobExecutionResponse, ...]:
-        """Cancel what was not handed out. Asked again, or too late, it changes nothing.
+        """Cancel the jobs that were not handed out. Asked again, or too late, it changes nothing.
 
         Args:
             execution_id: The pipeline execution.
             at: The time, with an offset; now by default.
 
         Returns:
-            The jobs of which the Workers are to be told to stop, in the order of definition.
+            The jobs whose Workers are to be told to stop, in the order of definition.
 
         Raises:
-            UnknownExecutionError: There is no such execution.
+            UnknownExecutionError: There is no pipeline execution of this id.
         """
         given = Arguments(execution_id=execution_id, at=at)
-        with self._database.session() as session:
-            return halting.cancel(session, execution_id, given.at or _now())
+        with self._database.write() as connection:
+            return cancel(connection, execution_id, given.at or _now(), self._rules)
+
+    def take_over(self, at: datetime | None = None) -> TakenOver:
+        """Take over the jobs whose Workers were silent for a lease. Any number of processes call it every few seconds.
+
+        A claimed job that was not heard of for a lease is handed out again with its next attempt, and ends when it was
+        lost too often. A request that nobody claimed is sent again. Of a canceled run both end. Each is taken over by
+        one call alone.
+
+        A lease counts only while somebody asks: after a break of more than a third of a lease every lease starts anew.
+        So it does when the time lies more than a lease before that of an earlier call, whose clock was wrong then. The
+        clocks of processes that ask must therefore agree to within a lease.
+
+        Args:
+            at: The time, with an offset; now by default.
+
+        Returns:
+            The requests to send, and the jobs that were ended.
+        """
+        given = Arguments(at=at)
+        with self._database.write() as connection:
+            return take_over(connection, given.at or _now(), self._rules)
 
     def add_artifacts(self, request: ArtifactUploadRequest) -> None:
-        """Store what a job left. Of two files of one path, the later one stays.
+        """Store the records of what a job left. Of two files of one path, the later one stays.
 
         Args:
             request: The files.
 
         Raises:
-            UnknownJobExecutionError: There is no such job.
+            UnknownJobExecutionError: There is no job execution of its id.
         """
+        _expect(request, ArtifactUploadRequest)
         with self._database.write() as connection:
-            reading.job_status(connection, request.job_execution_id)
-            outputs.put_artifacts(connection, request)
+            put_artifacts(connection, request)
+
+    def add_logs(self, upload: ExecutionLogUpload) -> None:
+        """Store what was logged about executions. A log that is stored already, by its id, changes nothing.
+
+        Args:
+            upload: The logs.
+
+        Raises:
+            UnknownExecutionError: There is no pipeline or stage execution of an id that a log names.
+            UnknownJobExecutionError: There is no job execution of an id that a log names.
+        """
+        _expect(upload, ExecutionLogUpload)
+        with self._database.write() as connection:
+            add_execution_logs(connection, upload)
+
+    def forget(self, *, before: datetime, keep_last: int = 0) -> int:
+        """Delete runs that ended long ago, with all that hangs on them, in steps that hold no lock for long.
+
+        The request ids of the runs are forgotten, too: a request that comes again would start another run.
+
+        Args:
+            before: Only runs that completed before this time, with an offset.
+            keep_last: How many of the last runs of each pipeline's name stay, from 0; 0 by default.
+
+        Returns:
+            How many runs were deleted.
+        """
+        given = Arguments(at=_expect(before, datetime), count=keep_last)
+        total = 0
+        while True:
+            with self._database.write() as connection:
+                count = retention.forget_some(connection, given.at or _now(), given.count)
+            if count is None:
+                return total
+            total += count
 
     # --- reads --------------------------------------------------------------------------------------------------
 
@@ -182,11 +323,11 @@ class ExecutionStore:
             execution_id: The pipeline execution.
 
         Raises:
-            UnknownExecutionError: There is no such execution.
+            UnknownExecutionError: There is no pipeline execution of this id.
         """
         Arguments(execution_id=execution_id)
-        with self._database.look() as connection:
-            return reading.status(connection, execution_id)
+        with self._database.read() as connection:
+            return executions.status(connection, execution_id)
 
     def job_status(self, job_execution_id: UUID) -> JobExecutionResponse:
         """How a job execution is doing.
@@ -195,11 +336,11 @@ class ExecutionStore:
             job_execution_id: The job execution.
 
         Raises:
-            UnknownJobExecutionError: There is no such job.
+            UnknownJobExecutionError: There is no job execution of this id.
         """
         Arguments(job_execution_id=job_execution_id)
-        with self._database.look() as connection:
-            return reading.job_status(connection, job_execution_id)
+        with self._database.read() as connection:
+            return executions.job_status(connection, job_execution_id)
 
     def job_execution(self, job_execution_id: UUID) -> JobExecutionDTO:
         """The record of a job execution, without its output and its definition.
@@ -208,24 +349,11 @@ class ExecutionStore:
             job_execution_id: The job execution.
 
         Raises:
-            UnknownJobExecutionError: There is no such job.
+            UnknownJobExecutionError: There is no job execution of this id.
         """
         Arguments(job_execution_id=job_execution_id)
-        with self._database.look() as connection:
-            return reading.job_execution(connection, job_execution_id)
-
-    def asked_to_stop(self, job_execution_id: UUID) -> bool:
-        """Whether the Worker of a job is to be told to stop: its run was canceled, and the job is not at its end.
-
-        Args:
-            job_execution_id: The job execution.
-
-        Raises:
-            UnknownJobExecutionError: There is no such job.
-        """
-        Arguments(job_execution_id=job_execution_id)
-        with self._database.look() as connection:
-            return reading.asked_to_stop(connection, job_execution_id)
+        with self._database.read() as connection:
+            return executions.job_execution(connection, job_execution_id)
 
     def execution(self, execution_id: UUID) -> PipelineExecution:
         """A pipeline execution with its definition and all its jobs.
@@ -234,14 +362,14 @@ class ExecutionStore:
             execution_id: The pipeline execution.
 
         Raises:
-            UnknownExecutionError: There is no such execution.
+            UnknownExecutionError: There is no pipeline execution of this id.
         """
         Arguments(execution_id=execution_id)
         with self._database.read() as connection:
-            return reading.load_execution(connection, execution_id)
+            return executions.load_execution(connection, execution_id)
 
     def report(self, request: ReportRequest) -> PipelineReportResponse | StageReportResponse | JobReportResponse:
-        """Report on past executions: what `cicd_common.reports.report` says of all that are stored.
+        """Report on past executions, as `cicd_common.reports.report` does from all that are stored.
 
         Args:
             request: What is asked for.
@@ -253,8 +381,9 @@ class ExecutionStore:
             UnknownReportNameError: There is no pipeline, stage or job of the name.
             ContractError: The cursor is none.
         """
+        _expect(request, ReportRequest)
         with self._database.read() as connection:
-            return reporting.report(connection, request)
+            return reports.report(connection, request)
 
     def logs(self, job_execution_id: UUID, *, after: int = 0, limit: int = 1000) -> LogText:
         """A page of a job's output, chunk by chunk: as many as are asked for, but none behind the first 4 MiB.
@@ -270,17 +399,17 @@ class ExecutionStore:
             The chunks, with their gaps. The page before is continued by ``before.join(page.chunks)``.
 
         Raises:
-            UnknownJobExecutionError: There is no such job.
+            UnknownJobExecutionError: There is no job execution of this id.
         """
         Arguments(job_execution_id=job_execution_id, after_sequence=after, limit=limit)
         with self._database.read() as connection:
-            text = outputs.log_of(connection, job_execution_id, after, limit)
+            text = log_of(connection, job_execution_id, after, limit)
             if not text.chunks:
-                reading.job_status(connection, job_execution_id)
+                executions.job_status(connection, job_execution_id)
             return text
 
     def artifacts(self, job_execution_id: UUID, *, after: str | None = None, limit: int = 1000) -> tuple[Artifact, ...]:
-        """A page of the files that a job left, in an order of no meaning that stays.
+        """A page of the files that a job left, in an order that has no meaning and does not change.
 
         Args:
             job_execution_id: The job execution.
@@ -288,27 +417,67 @@ class ExecutionStore:
             limit: How many to return at most, 1 to 1000; 1000 by default.
 
         Raises:
-            UnknownJobExecutionError: There is no such job.
+            UnknownJobExecutionError: There is no job execution of this id.
         """
         Arguments(job_execution_id=job_execution_id, path=after, limit=limit)
         with self._database.read() as connection:
-            files = outputs.artifacts_of(connection, job_execution_id, after, limit)
+            files = artifacts_of(connection, job_execution_id, after, limit)
             if not files:
-                reading.job_status(connection, job_execution_id)
+                executions.job_status(connection, job_execution_id)
             return files
 
-    def handed_out(self, *, after: UUID | None = None, limit: int = 1000) -> tuple[JobExecutionRequest, ...]:
-        """A page of the jobs that were handed out and never heard of, those that were handed out first in front.
-
-        After a crash it is not known whether these reached their Workers; they are to be sent again.
+    def log_tail(self, job_execution_id: UUID, *, max_bytes: int = 65_536) -> str:
+        """The end of a job's output, read without the rest of it.
 
         Args:
-            after: The job execution that was the last of the page before; none means the first page.
-            limit: How many to return at most, 1 to 1000; 1000 by default.
+            job_execution_id: The job execution.
+            max_bytes: How many bytes of UTF-8 to return at most, from 1; 65,536 by default.
+
+        Raises:
+            UnknownJobExecutionError: There is no job execution of this id.
         """
-        Arguments(after=after, limit=limit)
-        with self._database.look() as connection:
-            return handing_out.unheard(connection, after, limit)
+        given = Arguments(job_execution_id=job_execution_id, max_bytes=max_bytes)
+        with self._database.read() as connection:
+            executions.job_status(connection, job_execution_id)
+            end, _ = ends_of(connection, [job_execution_id], given.max_bytes).get(job_execution_id, ("", True))
+            return end
+
+    def execution_logs(
+        self,
+        *,
+        pipeline_execution_id: UUID | None = None,
+        stage_execution_id: UUID | None = None,
+        job_execution_id: UUID | None = None,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> ExecutionLogResponse:
+        """A page of what was logged about an execution, in the order of time and sequence.
+
+        The logs of a pipeline execution include those of its stages and jobs, and those of a stage those of its jobs.
+
+        Args:
+            pipeline_execution_id: The pipeline execution. One of this and the next two is given.
+            stage_execution_id: The stage execution.
+            job_execution_id: The job execution.
+            after: ``next_cursor`` of the page before; none means the first page.
+            limit: How many to return at most, 1 to 1000; 1000 by default.
+
+        Raises:
+            ContractError: Not exactly one execution is given, or the cursor is not one.
+        """
+        Arguments(cursor=after, limit=limit)
+        owners = {
+            "pipeline_execution_id": pipeline_execution_id,
+            "stage_execution_id": stage_execution_id,
+            "job_execution_id": job_execution_id,
+        }
+        given = {name: _expect(value, UUID) for name, value in owners.items() if value is not None}
+        if len(given) != 1:
+            message = "expected one of pipeline_execution_id, stage_execution_id and job_execution_id"
+            raise ContractError(ExecutionLogResponse, [Problem("", "value", message)])
+        [(owner, owner_id)] = given.items()
+        with self._database.read() as connection:
+            return execution_logs_of(connection, owner, owner_id, after, limit)
 
     def pipeline(self, pipeline_id: UUID) -> Pipeline:
         """A definition.
@@ -317,7 +486,7 @@ class ExecutionStore:
             pipeline_id: The pipeline.
 
         Raises:
-            UnknownPipelineError: There is no such pipeline.
+            UnknownPipelineError: There is no pipeline of this id.
         """
         Arguments(pipeline_id=pipeline_id)
         with self._database.read() as connection:
@@ -334,9 +503,15 @@ class ExecutionStore:
             limit: How many to return at most, 1 to 1000; 1000 by default.
         """
         Arguments(name=name, after=after, limit=limit)
-        with self._database.look() as connection:
+        with self._database.read() as connection:
             return definitions.list_pipelines(connection, name, after, limit)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _expect(value: Any, type: Any) -> Any:
+    if not isinstance(value, type):
+        raise ContractError(type, [Problem("", "type", f"expected a {type.__name__}")])
+    return value

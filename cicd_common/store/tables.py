@@ -5,6 +5,8 @@ times, so that a change costs the rows that it changes and a look at a parent co
 
 Indexes that a filter of reads or writes rests on name its condition with literals, since no database takes a partial
 index for a condition whose values it learns later.
+
+A change here needs a script in `migrations`, which makes the same change in the databases that exist.
 """
 
 from __future__ import annotations
@@ -30,30 +32,30 @@ from sqlalchemy import (
     or_,
 )
 
-from .columns import FreeText, Status, Time
+from ..values import Environment
+from .columns import FreeText, JsonText, Reason, Status, Time
 
 __all__ = [
+    "IS_CLAIMED",
     "IS_GOING",
-    "IS_OPEN",
-    "IS_UNHEARD",
+    "IS_UNCLAIMED",
     "IS_WAITING",
-    "SCHEMA_VERSION",
     "artifacts",
     "dependencies",
+    "execution_logs",
     "job_executions",
     "jobs",
     "logs",
     "metadata",
     "name_key",
     "pipeline_executions",
+    "pipeline_names",
     "pipelines",
     "requests",
-    "schema",
     "stage_executions",
     "stages",
+    "watch",
 ]
-
-SCHEMA_VERSION = 2
 
 metadata = MetaData()
 # A word of the definition, as a JSON string: it may hold a NUL, which a text of PostgreSQL cannot.
@@ -104,8 +106,6 @@ def _made() -> list[Column[Any]]:
 
 # --- definitions -----------------------------------------------------------------------------------------------
 
-schema = _table("cicd_common_schema", Column("version", Integer, primary_key=True, autoincrement=False))
-
 pipelines = _table(
     "pipelines",
     _id(),
@@ -113,9 +113,17 @@ pipelines = _table(
     _needed("repo_url", Word),
     _needed("branch", Name),
     Column("commit_hash", Word),
+    _needed("kind", Text),
+    _needed("parameters", JsonText()),
+    _needed("environment", JsonText(Environment)),
     *_made(),
-    _needed("last_run_number", BigInteger),
     Index("pipelines_by_name", "name", "id"),
+)
+# All pipelines of one name share their run numbers.
+pipeline_names = _table(
+    "pipeline_names",
+    Column("name_key", Uuid, primary_key=True),
+    _needed("last_run_number", BigInteger),
 )
 stages = _table(
     "stages",
@@ -134,10 +142,16 @@ jobs = _table(
     _needed("stage_id", Uuid, ForeignKey("stages.id")),
     _needed("name", Name),
     _needed("place", Integer),  # in the order of definition
+    _needed("kind", Text),
+    _needed("parameters", JsonText()),
+    _needed("environment", JsonText(Environment)),
+    _needed("secrets", JSON),
     _needed("script", JSON),
     Column("docker_image", Word),
     Column("working_dir", Word),
     _needed("allow_failure", Boolean),
+    Column("timeout_seconds", BigInteger),
+    _needed("retries", Integer),
     _needed("artifacts", JSON),
     *_made(),
     _needed("name_key", Uuid),
@@ -159,15 +173,17 @@ pipeline_executions = _table(
     _id(),
     _needed("pipeline_id", Uuid, ForeignKey("pipelines.id")),
     _needed("run_number", BigInteger),
+    _needed("branch", Name),
     Column("commit_hash", Word),
+    _needed("environment", JsonText(Environment)),
     _needed("is_local", Boolean),
     Column("canceled_at", Time),
     *_progress(),
     *_span(),
     _needed("name_key", Uuid),
-    UniqueConstraint("pipeline_id", "run_number"),
-    Index("pipeline_executions_by_name", "name_key", "run_number", "id"),
+    UniqueConstraint("name_key", "run_number"),
     Index("pipeline_executions_by_status", "name_key", "status", "run_number", "id"),
+    Index("pipeline_executions_by_end", "completion_time"),
 )
 stage_executions = _table(
     "stage_executions",
@@ -189,15 +205,22 @@ job_executions = _table(
     _needed("stage_execution_id", Uuid, ForeignKey("stage_executions.id")),
     _needed("job_id", Uuid, ForeignKey("jobs.id")),
     *_progress(),
+    Column("reason", Reason),
     _needed("allow_failure", Boolean),
     Column("exit_code", BigInteger),
     Column("queued_at", Time),
     _needed("last_sequence", BigInteger),
-    _needed("waits", Integer),  # for how many other jobs of its stage it still waits: earlier stages are done by then
+    _needed("attempt", BigInteger),
+    Column("worker", Name),
+    Column("heard_at", Time),
+    _needed("losses", Integer),
+    _needed("sendings", Integer),  # how often the request of this attempt was sent
+    Column("send_at", Time),  # when it is to be sent again, if nobody claims it
     _needed("name_key", Uuid),
     _needed("run_number", BigInteger),
     _needed("pipeline_execution_id", Uuid, ForeignKey("pipeline_executions.id")),
     UniqueConstraint("stage_execution_id", "job_id"),
+    Index("job_executions_by_job", "pipeline_execution_id", "job_id"),
     Index("job_executions_by_name", "name_key", "run_number", "pipeline_execution_id"),
     Index("job_executions_by_status", "name_key", "status", "run_number", "pipeline_execution_id"),
 )
@@ -215,11 +238,35 @@ artifacts = _table(
     _needed("size", BigInteger),
     _needed("sha256", Text),
 )
+execution_logs = _table(
+    "execution_logs",
+    _id(),
+    Column("pipeline_execution_id", Uuid),
+    Column("stage_execution_id", Uuid),
+    Column("job_execution_id", Uuid),
+    _needed("sequence", BigInteger),
+    _needed("timestamp", Time),
+    _needed("log_text", FreeText),
+    # The run and the stage that the log is about, whether it names them or only something in them.
+    _needed("run_id", Uuid, ForeignKey("pipeline_executions.id")),
+    Column("stage_id", Uuid, ForeignKey("stage_executions.id")),
+    Index("execution_logs_of_run", "run_id", "timestamp", "sequence", "id"),
+    Index("execution_logs_of_stage", "stage_id", "timestamp", "sequence", "id"),
+    Index("execution_logs_of_job", "job_execution_id", "timestamp", "sequence", "id"),
+)
 # A request is the first thing that is written, so that of two of one id the second waits for the first.
 requests = _table(
     "requests",
     _id(),
     _needed("pipeline_execution_id", Uuid, ForeignKey("pipeline_executions.id", deferrable=True, initially="DEFERRED")),
+    Index("requests_of_run", "pipeline_execution_id"),
+)
+# One row: when the store was last asked for lost jobs, and since when it has been asked without a break.
+watch = _table(
+    "watch",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    _needed("asked_at", Time),
+    _needed("since", Time),
 )
 
 # --- conditions, each with its index ---------------------------------------------------------------------------
@@ -227,26 +274,23 @@ requests = _table(
 _PENDING = job_executions.c.status == literal_column("'PENDING'", Status)
 
 IS_GOING = or_(_PENDING, job_executions.c.status == literal_column("'RUNNING'", Status))
-"""It is not at its end."""
-
-IS_OPEN = stage_executions.c.status != literal_column("'SUCCESS'", Status)
-"""The first such stage of a run is the one whose jobs may start."""
+"""The job has not ended."""
 
 IS_WAITING = and_(_PENDING, job_executions.c.queued_at.is_(None))
-"""It has not started, and was not handed out."""
+"""The job has not started, and was not handed out."""
 
-_IS_QUEUED = and_(_PENDING, job_executions.c.queued_at.is_not(None))
+IS_CLAIMED = and_(IS_GOING, job_executions.c.worker.is_not(None))
+"""A Worker has the job."""
 
-IS_UNHEARD = and_(_IS_QUEUED, job_executions.c.last_sequence == literal_column("0"))
-"""It was handed out, and never heard of."""
+IS_UNCLAIMED = and_(IS_GOING, job_executions.c.queued_at.is_not(None), job_executions.c.worker.is_(None))
+"""The job was handed out, and no Worker has claimed the attempt."""
 
 
 def _partial(name: str, condition: Any, *columns: Any) -> None:
     Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
-_partial("stage_executions_open", IS_OPEN, stage_executions.c.pipeline_execution_id, stage_executions.c.execution_order)
-_partial("job_executions_waiting", IS_WAITING, job_executions.c.stage_execution_id, job_executions.c.waits)
-# Its condition leaves out the sequence: PostgreSQL writes an entry to every index of a row in which a column changes
-# that any index speaks of, and more output changes nothing but the sequence.
-_partial("job_executions_unheard", _IS_QUEUED, job_executions.c.queued_at, job_executions.c.id)
+_partial("job_executions_waiting", IS_WAITING, job_executions.c.pipeline_execution_id, job_executions.c.id)
+# When the Worker was heard of is in no index: PostgreSQL then need not write to the indexes when more output comes.
+_partial("job_executions_claimed", IS_CLAIMED, job_executions.c.id)
+_partial("job_executions_unclaimed", IS_UNCLAIMED, job_executions.c.send_at, job_executions.c.id)

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -89,14 +90,15 @@ class _Part:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
 @click.option("--postgres", help="The URL of a PostgreSQL database for the store; SQLite by default.")
 @click.option("--broker", help="The URL of a broker, RabbitMQ or Redis; a directory by default.")
-def main(file: Path | None, postgres: str | None, broker: str | None) -> None:
+@click.option("--stay", is_flag=True, help="Go on until Ctrl-C, so that the pages can be looked at.")
+def main(file: Path | None, postgres: str | None, broker: str | None, stay: bool) -> None:
     """Run a pipeline, by default this project's own, on a system that is started for it and leaves nothing behind."""
     file = (file or _ROOT / "examples" / "pipelines" / "cicd-common.yaml").absolute()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     with TemporaryDirectory(prefix="cicd-demo-") as directory:
         try:
-            code = _show(file, Path(directory), postgres, broker)
+            code = _show(file, Path(directory), postgres, broker, stay=stay)
         except StartError as error:
             click.echo(error, err=True)
             code = 1
@@ -109,14 +111,16 @@ def _leave(number: int, _: object) -> None:
     sys.exit(128 + number)  # All that was started is ended on the way.
 
 
-def _show(file: Path, directory: Path, postgres: str | None, broker: str | None) -> int:
+def _show(file: Path, directory: Path, postgres: str | None, broker: str | None, *, stay: bool) -> int:
     environment = _environment(directory, postgres, broker)
     try:
         pipeline = read_definition(file, completed(file))
     except DefinitionFileError as error:
         click.echo(visible(str(error)), err=True)
         return 2
+    click.echo(visible(_introduction(file, pipeline, postgres, broker)))
     with _system(directory, environment) as url:
+        click.echo(f"Its pages are at {url} for as long as it runs.")
         cicd = _Cli(environment | {"CICD_BACKEND": url})
         code = cicd("run", str(file))
         if code in (0, 1):  # It has come to an end.
@@ -124,7 +128,29 @@ def _show(file: Path, directory: Path, postgres: str | None, broker: str | None)
             for stage in pipeline.stages:
                 cicd("report", pipeline.name, "--stage", stage.name)
             _show_artifacts(pipeline, environment["CICD_STORE"])
+            if stay:
+                _stay(url, environment["CICD_TOKEN"])
         return code
+
+
+def _stay(url: str, token: str) -> None:
+    click.echo(f"\nThe pages are at {url}\nThe token to sign in: {token}\nCtrl-C ends all.")
+    with contextlib.suppress(KeyboardInterrupt):
+        Event().wait()
+
+
+def _introduction(file: Path, pipeline: Pipeline, postgres: str | None, broker: str | None) -> str:
+    """Say what is started and what is going to be shown."""
+    jobs = sum(len(stage.jobs) for stage in pipeline.stages)
+    store = "PostgreSQL" if postgres else "SQLite"
+    queue = "the given broker" if broker else "a directory as the broker"
+    return (
+        f"This starts a CI/CD system: a Backend and {_WORKERS} Workers, on {store} and {queue}.\n"
+        f"They run the pipeline {pipeline.name} (stages: {len(pipeline.stages)}, jobs: {jobs}) from\n"
+        f"{file}.\n"
+        "The run is shown while it lasts, then the reports on it and its artifacts.\n"
+        "In the end all is stopped, and nothing is left behind."
+    )
 
 
 def _show_artifacts(pipeline: Pipeline, store_url: str) -> None:
@@ -176,6 +202,7 @@ def _environment(directory: Path, postgres: str | None, broker: str | None) -> d
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "CICD_TOKEN": token_urlsafe(),
         "CICD_STORE": postgres or f"sqlite:///{directory}/cicd.db",
+        "CICD_ARTIFACTS": f"{directory}/artifacts",
         "CICD_BROKER": broker or f"spool://{directory}/spool",
         "CICD_QUEUE": f"cicd-demo-{uuid4().hex[:12]}",
         "CICD_JOB_TIMEOUT": "600",

@@ -2,10 +2,10 @@
 
 import attrs
 import pytest
-from golden_files import full
 
 from cicd_common import ContractError
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
+from tests.support.golden_files import full
 
 
 class TestPipelineExecutionRequest:

@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if find_spec("celery") is None:
     collect_ignore_glob = ["test_*.py"]  # The extra `examples` is not installed.
 else:
-    from system_fixtures import (  # noqa: F401 - fixtures
+    from tests.support.examples.system_fixtures import (  # noqa: F401 - fixtures
         kind,
         new_system,
         remember_failure,

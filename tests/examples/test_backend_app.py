@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+from datetime import UTC, datetime
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 import pytest
-from backend_in_process import JSON, OCCURRED, TOKEN, Backend, order, problem, simple, update
-from settings import postgres_schema
-from system_checks import rows_of
 
 from cicd_common import ExecutionStatus, converter
-from cicd_common.api.request import Artifact, ArtifactUploadRequest
+from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload
 from cicd_common.api.response import (
+    ArtifactsResponse,
+    ExecutionLogResponse,
     JobExecutionResponse,
     JobReportResponse,
     PipelineExecutionResponse,
@@ -23,8 +25,11 @@ from cicd_common.api.response import (
 )
 from cicd_common.dto import JobExecutionDTO
 from cicd_common.logging import capture_logs
-from cicd_common.model import Job, Pipeline, Stage
+from cicd_common.model import ExecutionLog, Job, Pipeline, Stage
 from cicd_common.store import BusyError, ExecutionStore, FullError, StoreError, UnavailableError
+from tests.support.examples.backend_in_process import JSON, OCCURRED, TOKEN, Backend, order, problem, simple, update
+from tests.support.examples.settings import postgres_schema
+from tests.support.examples.system_checks import rows_of
 
 EXECUTE, UPDATE, UPLOAD = "/api/pipeline/execute", "/api/job/status", "/api/job/artifact/upload"
 POSTS = (EXECUTE, UPDATE, UPLOAD)
@@ -108,44 +113,55 @@ class TestRuns:
         for _ in range(2):
             path = f"/api/pipeline/cancel/{run.execution_id}"
             assert any_backend.read(PipelineExecutionResponse, "POST", path).status is ExecutionStatus.RUNNING
-        assert job_says(any_backend, job) is ExecutionStatus.CANCELED
+        assert job_says(any_backend, job).is_cancel_requested
         answer = any_backend.report(job, 2, "RUNNING", logs="still here\n")
-        assert converter.loads(answer.content, JobExecutionResponse).status is ExecutionStatus.CANCELED
+        assert converter.loads(answer.content, JobExecutionResponse).is_cancel_requested
         any_backend.report(job, 3, "SUCCESS", exit_code=0)
-        assert job_says(any_backend, job) is ExecutionStatus.SUCCESS
+        said = job_says(any_backend, job)
+        assert (said.status, said.is_cancel_requested) == (ExecutionStatus.SUCCESS, False)
         path = f"/api/pipeline/status/{run.execution_id}"
         assert any_backend.read(PipelineExecutionResponse, "GET", path).status is ExecutionStatus.CANCELED
 
 
 def job_says(backend, job):
-    return backend.read(JobExecutionResponse, "GET", f"/api/job/status/{job}").status
+    return backend.read(JobExecutionResponse, "GET", f"/api/job/status/{job}")
 
 
 class TestJobs:
     """What a Worker asks for."""
 
     def test_update(self, any_backend):
-        """What became of it stands in headers; the jobs that became ready are sent."""
+        """The answer says whether the job is another's; the jobs that became ready are sent."""
         job = any_backend.start(simple("x", "a", "b"))
         asked = [
-            (1, "RUNNING", ""),
-            (2, "SUCCESS", "out"),
-            (2, "SUCCESS", "out"),
-            (3, "FAILED", ""),
-            (1, "RUNNING", "!"),
+            (1, "RUNNING", {}),
+            (2, "SUCCESS", {}),
+            (2, "SUCCESS", {}),
+            (3, "FAILED", {}),
+            (2, "SUCCESS", {"worker": "another"}),
         ]
-        answers = [any_backend.report(job, number, status, logs=text) for number, status, text in asked]
-        said = [(each.headers["update-outcome"], each.headers["update-clash"]) for each in answers]
-        assert said == [
-            ("APPLIED", "false"),
-            ("APPLIED", "false"),
-            ("LATE", "false"),
-            ("CONFLICT", "false"),
-            ("LATE", "true"),
-        ]
-        statuses = [converter.loads(each.content, JobExecutionResponse, strict=True).status for each in answers]
-        assert [each.name for each in statuses] == ["RUNNING", *["SUCCESS"] * 4]
+        answers = [any_backend.report(job, number, status, **fields) for number, status, fields in asked]
+        said = [converter.loads(each.content, JobExecutionResponse, strict=True) for each in answers]
+        assert [each.status.name for each in said] == ["RUNNING", *["SUCCESS"] * 4]
+        assert [each.is_superseded for each in said] == [False, False, False, True, True]
         assert any_backend.queue.names == ["a", "b"]
+
+    def test_release(self, any_backend):
+        """A job that its Worker gives back is sent again."""
+        job = any_backend.start(simple())
+        any_backend.report(job, 1, "RUNNING")
+        any_backend.report(job, 2, "RUNNING", is_released=True)
+        assert [each.attempt for each in any_backend.queue.jobs] == [1, 2]
+
+    def test_logs_of_executions(self, any_backend):
+        """They are stored once, and come with the run that they are about."""
+        job = any_backend.start(simple())
+        run = any_backend.queue.jobs[0].pipeline_execution_id
+        log = ExecutionLog(job_execution_id=job, sequence=0, timestamp=datetime.now(UTC), log_text="checked out")
+        for _ in range(2):
+            assert any_backend.post("/api/execution/logs", ExecutionLogUpload(logs=(log,))).status_code == 204
+        found = any_backend.read(ExecutionLogResponse, "GET", f"/api/execution/logs/{run}?limit=1")
+        assert (found.logs, found.next_cursor) == ((log,), None)
 
     def test_artifacts(self, any_backend):
         """They are stored, and the answer says how the job stands."""
@@ -155,7 +171,8 @@ class TestJobs:
         answer = any_backend.post(UPLOAD, ArtifactUploadRequest(job_execution_id=job, artifacts=files))
         assert answer.status_code == 200
         assert converter.loads(answer.content, JobExecutionResponse).status is ExecutionStatus.RUNNING
-        assert any_backend.store.artifacts(job) == files
+        found = any_backend.read(ArtifactsResponse, "GET", f"/api/job/artifacts/{job}")
+        assert found.artifacts == any_backend.store.artifacts(job) == files
 
     def test_logs_by_page(self, any_backend):
         """A page ends before the first gap, and the next one starts where it ended."""
@@ -179,7 +196,7 @@ def page(backend, job, query=""):
     return found.logs, found.last_sequence
 
 
-NAMES = ["app", "a/b", "100%", "what?", "a%2Fb", "stage", "\u65e5\u672c \U0001f680", "..", "a+b", "#;&=", "\u200b"]
+NAMES = ["app", "a/b", "100%", "what?", "a%2Fb", "stage", "\u65e5\u672c \U0001f680", "..", "a+b", "#;&="]
 
 
 class TestReports:
@@ -296,7 +313,14 @@ class TestQueries:
 
 
 def plain_update(**changes):
-    fields = {"job_execution_id": "JOB", "sequence": 5, "status": "RUNNING", "occurred_at": OCCURRED, **changes}
+    fields = {
+        "job_execution_id": "JOB",
+        "sequence": 5,
+        "status": "RUNNING",
+        "occurred_at": OCCURRED,
+        "worker": "w",
+        **changes,
+    }
     return as_json({name: value for name, value in fields.items() if value is not ...})
 
 
@@ -443,16 +467,17 @@ class TestAccess:
 
     @pytest.mark.parametrize(("method", "path"), EVERYTHING)
     def test_everything_is_guarded(self, untouched, method, path):
-        """What is not there, too: so nobody learns what is."""
-        problem(ask_with(untouched, method, path, []), 401)
+        """What is not there, too: so nobody learns what is. Who looks for a page is led to where one signs in."""
+        is_led(ask_with(untouched, method, path, []), method, path)
 
     def test_every_route_is_guarded(self, untouched):
         """Whatever is added later, too."""
         paths = [route.path.replace("}", "").replace("{", "") for route in untouched.app.routes]
-        paths.remove("/health")
-        assert len(paths) == 8
+        for path in ("/health", "/sign-in", "/style.css"):
+            paths.remove(path)
+        assert len(paths) == 18
         for path in paths:
-            problem(ask_with(untouched, "GET", path, []), 401)
+            is_led(ask_with(untouched, "GET", path, []), "GET", path)
 
     def test_but_health(self, untouched):
         """It tells nothing."""
@@ -486,10 +511,18 @@ def ask_with(backend, method, path, headers):
     return backend.send(httpx.Request(method, f"http://localhost{path}", headers=headers))
 
 
+def is_led(answer, method, path):
+    """Somebody without a token is refused, or led to where one signs in."""
+    if method == "GET" and not path.startswith("/api/"):
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    else:
+        problem(answer, 401)
+
+
 class TestRoutes:
     """What there is, and what there is not."""
 
-    @pytest.mark.parametrize("path", ["/", "/api", "/api/job/status/", "/api/pipeline/execute/", "/health/x", "/docs"])
+    @pytest.mark.parametrize("path", ["/api", "/api/job/status/", "/api/pipeline/execute/", "/health/x", "/docs"])
     def test_not_there(self, untouched, path):
         """Nor are there redirections."""
         problem(untouched.ask("GET", path), 404)
@@ -593,6 +626,35 @@ class TestStoreFails:
         assert (line["level"], line["status"]) == ("ERROR", 500)
         assert "hunter2" in line["exception.stacktrace"]
 
+    def test_health_does_not_queue_behind_others(self):
+        """It is answered while every thread of the pool waits for the database."""
+        held = threading.Event()
+
+        class Held(Failing):
+            def job_status(self, _):
+                held.wait(30)
+                raise BusyError("x")
+
+            def pipelines(self, **_):
+                return ()
+
+        backend = Backend(Held(BusyError("x")))
+
+        async def ask_all():
+            transport = httpx.ASGITransport(backend.app)
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+                waiting = [asyncio.create_task(client.get(f"/api/job/status/{uuid4()}")) for _ in range(60)]
+                health = await client.get("/health")
+                assert not any(task.done() for task in waiting)
+                held.set()
+                return health, await asyncio.gather(*waiting)
+
+        health, others = asyncio.run(ask_all())
+        backend.close()
+        assert health.status_code == 200
+        assert {answer.status_code for answer in others} == {503}
+
 
 class TestLog:
     """One line for each request, which tells no secret."""
@@ -631,11 +693,11 @@ def test_two_backends_on_one_store(url):
         asked = order(simple("x", "a", "b"))
         assert [each.post(EXECUTE, asked).status_code for each in (first, second)] == [201, 200]
         job = first.queue.jobs[0].job_execution_id
-        assert second.report(job, 1, "RUNNING").headers["update-outcome"] == "APPLIED"
-        assert [each.report(job, 2, "SUCCESS").headers["update-outcome"] for each in (second, first)] == [
-            "APPLIED",
-            "LATE",
+        assert second.report(job, 1, "RUNNING").status_code == 200
+        said = [
+            converter.loads(each.report(job, 2, "SUCCESS").content, JobExecutionResponse) for each in (second, first)
         ]
+        assert [each.status for each in said] == [ExecutionStatus.SUCCESS] * 2
         assert (first.queue.names, second.queue.names) == (["a"], ["b"])
         first.close()
         second.close()

@@ -2,104 +2,17 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from backend_in_process import Kept, order, simple, update
 from cicd_system.backend import Dispatcher
-from cicd_system.backend.dispatch import Sendings
 from cicd_system.job_queue import QueueError
-from waiting import until
 
 from cicd_common.logging import capture_logs
 from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.store import ExecutionStore, UnavailableError
-
-A, B, C = (UUID(int=number) for number in (1, 2, 3))
-
-
-def times(sendings, job, begin, end):
-    """When a job that nobody hears of is sent, if it is looked at each second."""
-    found = []
-    for now in range(begin, end):
-        if sendings.due([job], now, now):
-            sendings.sent(job, now)
-            found.append(now)
-    return found
-
-
-@pytest.fixture
-def started():
-    """What has looked once, and knows nothing."""
-    sendings = Sendings()
-    assert sendings.due([], 0, 0) == []
-    return sendings
-
-
-class TestSendings:
-    """The schedule."""
-
-    def test_doubles(self, started):
-        """After 60 seconds, and 120, 240, 480 later."""
-        started.sent(A, 0)
-        assert times(started, A, 0, 1000) == [60, 180, 420, 900]
-
-    def test_begins_with_all(self):
-        """Whoever starts cannot know what was sent before."""
-        sendings = Sendings()
-        assert sendings.due([A, B], 0, 0) == [A, B]
-
-    def test_begins_at_once_and_doubles(self):
-        """From then on it knows."""
-        assert times(Sendings(), A, 0, 1000) == [0, 60, 180, 420, 900]
-
-    def test_another_backends(self, started):
-        """What another Backend has handed out counts as sent when it is first seen."""
-        assert times(started, A, 5, 1000) == [65, 125, 245, 485, 965]
-
-    def test_seen_before_it_is_sent(self, started):
-        """The look at the store may see a job just before the request that handed it out has sent it."""
-        assert started.due([A], 5, 5) == []
-        started.sent(A, 6)
-        assert times(started, A, 7, 1000) == [66, 186, 426, 906]
-
-    def test_sent_while_the_store_is_asked(self, started):
-        """It is not in what the store has told, and is no job that is over."""
-        started.sent(A, 10)
-        assert started.due([], 9, 11) == []
-        assert times(started, A, 12, 200) == [70, 190]
-
-    def test_heard_of(self, started):
-        """A job that is not unheard of any more is forgotten."""
-        started.sent(A, 0)
-        assert started.due([], 1, 1) == []
-        assert times(started, A, 2, 100) == [62]
-
-    def test_not_taken(self, started):
-        """At every look, until it is taken; from then on as if it were the first time."""
-        started.not_sent(A, 0, tried=True)
-        for now in (1, 2, 3):
-            assert started.due([A], now, now) == [A]
-            started.not_sent(A, now, tried=True)
-        started.sent(A, 4)
-        assert times(started, A, 4, 1000) == [64, 184, 424, 904]
-
-    def test_not_taken_again(self, started):
-        """A pause that was reached stays."""
-        started.sent(A, 0)
-        assert started.due([A], 60, 60) == [A]
-        started.not_sent(A, 60, tried=True)
-        assert started.due([A], 61, 61) == [A]
-        started.sent(A, 61)
-        assert times(started, A, 62, 1000) == [181, 421, 901]
-
-    def test_who_failed_less_often_is_first(self, started):
-        """So that one that is never taken stands in nobody's way."""
-        for job, failures in ((A, 2), (B, 0), (C, 1)):
-            started.not_sent(job, 0, tried=False)
-            for _ in range(failures):
-                started.not_sent(job, 0, tried=True)
-        assert started.due([A, B, C], 1, 1) == [B, C, A]
+from tests.support.examples.backend_in_process import Kept, update
+from tests.support.examples.waiting import until
 
 
 @pytest.fixture
@@ -116,30 +29,27 @@ def many(*names):
 class TestDispatcher:
     """With a store, and a queue that may refuse."""
 
-    def test_begins_with_what_is_stored(self, store):
-        """All of it, page by page; a Backend that crashed may not have sent it."""
-        names = [f"job {number}" for number in range(1001)]
-        store.start(many(*names))
-        queue = Kept()
-        with Dispatcher(store, queue, interval=0.01):
-            until(lambda: len(queue.jobs) >= len(names), "all jobs")
-        assert sorted(queue.names) == sorted(names)
+    def test_a_job_that_nobody_claims_is_sent_again(self, tmp_path):
+        """A Backend that crashed may not have sent it."""
+        with ExecutionStore(f"sqlite:///{tmp_path}/resends.db", resend_seconds=1) as store:
+            store.start(many("a", "b"), at=datetime.now(UTC) - timedelta(seconds=2))
+            queue = Kept()
+            with Dispatcher(store, queue, interval=0.01):
+                until(lambda: len(queue.jobs) >= 2, "all jobs")
+            assert sorted(queue.names) == ["a", "b"]
 
-    def test_not_what_was_heard_of(self, store):
-        """A job that a Worker has reported on needs nobody."""
-        started = store.start(many("a", "b"))
-        store.apply(update(started.jobs[0].job_execution_id, 1, "RUNNING"))
-        queue = Kept()
-        Dispatcher(store, queue).look()
-        assert queue.names == ["b"]
-
-    def test_canceled_jobs_too(self, store):
-        """A Worker that gets one says how it ended; nobody else can."""
-        started = store.start(order(simple()))
-        store.cancel(started.execution.execution_id)
-        queue = Kept()
-        Dispatcher(store, queue).look()
-        assert queue.names == ["one"]
+    def test_a_lost_job_is_sent_with_its_next_attempt(self, tmp_path):
+        """Its Worker was silent for a lease; a job that ends for it is logged."""
+        with ExecutionStore(f"sqlite:///{tmp_path}/leases.db", lease_seconds=1, max_losses=2) as store:
+            request = store.start(many("a")).jobs[0]
+            queue = Kept()
+            with capture_logs() as lines, Dispatcher(store, queue, interval=0.01):
+                store.apply(update(request.job_execution_id, 1, "RUNNING"))
+                until(lambda: queue.jobs, "the next attempt")
+                assert queue.jobs[0].attempt == 2
+                store.apply(update(request.job_execution_id, 2, "RUNNING", attempt=2))
+                until(lambda: store.job_status(request.job_execution_id).status.is_terminal, "its end")
+                until(lambda: any("brought" in line["message"] for line in lines), "the line in the log")
 
     def test_broker_refuses(self, store):
         """Nobody waits for it a second time; all is sent once it takes jobs again, each job once."""
@@ -205,7 +115,7 @@ class TestDispatcher:
         looks = []
 
         class Broken:
-            def handed_out(self, **_):
+            def take_over(self):
                 looks.append(1)
                 raise error
 
@@ -214,25 +124,3 @@ class TestDispatcher:
         ours = [line["level"] for line in lines if line["logger"].startswith("cicd_system")]
         assert set(ours) == {level}
         assert (len(ours) == 1) == (level == "WARNING")
-
-    def test_forgets(self, store):
-        """It remembers no job that is over: it would grow for ever."""
-        dispatcher = Dispatcher(store, Kept())
-        jobs = store.start(many("a", "b")).jobs
-        dispatcher.send(jobs)
-        for job in jobs:
-            store.apply(update(job.job_execution_id, 1, "SUCCESS"))
-        dispatcher.look()
-        assert dispatcher._sendings._known == {}
-
-
-def test_unknown_jobs_are_independent():
-    """What becomes of one job is nothing to another."""
-    sendings = Sendings()
-    jobs = [uuid4() for _ in range(3)]
-    assert sendings.due(jobs, 0, 0) == jobs
-    sendings.sent(jobs[0], 0)
-    sendings.sent(jobs[1], 30)
-    sendings.sent(jobs[2], 100)
-    assert sendings.due(jobs, 61, 61) == jobs[:1]
-    assert sendings.due(jobs, 91, 91) == jobs[:2]

@@ -7,14 +7,14 @@ import string
 from urllib.parse import quote
 
 import pytest
-from backend_in_process import JSON, Backend, order, simple, update
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import of
 
 from cicd_common import converter
 from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate, PipelineExecutionRequest
 from cicd_common.store import ExecutionStore
+from cicd_common.testing.strategies import from_type
+from tests.support.examples.backend_in_process import JSON, Backend, order, simple, update
 
 POSTS = {
     "/api/pipeline/execute": PipelineExecutionRequest,
@@ -41,13 +41,17 @@ def is_sound(answer):
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["status"] == answer.status_code
     else:
-        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-type"] in (
+            "application/json",
+            "text/html; charset=utf-8",
+            "text/css; charset=utf-8",
+        )
 
 
 @st.composite
 def spoilt(draw, type_):
     """A document of a type in which some bytes were changed, left out or put in."""
-    data = bytearray(converter.dumps(draw(of(type_))))
+    data = bytearray(converter.dumps(draw(from_type(type_))))
     for _ in range(draw(st.integers(0, 4))):
         place = draw(st.integers(0, len(data)))
         data[place : place + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
@@ -76,7 +80,7 @@ def test_any_body(backend, path, data):
 
 
 @FEW
-@given(of(PipelineExecutionRequest))
+@given(from_type(PipelineExecutionRequest))
 def test_any_request(backend, request_):
     """Everything that keeps the contract is stored, or refused for what is stored already."""
     answer = backend.post("/api/pipeline/execute", request_)
@@ -85,13 +89,12 @@ def test_any_request(backend, request_):
 
 
 @FEW
-@given(of(JobStatusUpdate), st.integers(1, 2**63 - 1))
+@given(from_type(JobStatusUpdate), st.integers(1, 2**63 - 1))
 def test_any_update(backend, some, sequence):
     """Every update of a job that there is, is taken."""
     changed = converter.unstructure(some) | {"job_execution_id": str(backend.job), "sequence": sequence}
     answer = backend.post("/api/job/status", converter.structure(changed, JobStatusUpdate))
     assert answer.status_code == 200, answer.text
-    assert answer.headers["update-outcome"] in {"APPLIED", "LATE", "CONFLICT"}
 
 
 @pytest.mark.parametrize("path", ["/api/job/status/", "/api/job/logs/", "/api/pipeline/status/", "/api/report/", "/"])
@@ -113,7 +116,7 @@ def test_any_type(backend, value):
 
 
 @FEW
-@given(of(PipelineExecutionRequest))
+@given(from_type(PipelineExecutionRequest))
 def test_answer_is_the_runs(backend, request_):
     """A repeat is answered with the same bytes."""
     first, again = (backend.post("/api/pipeline/execute", request_) for _ in range(2))

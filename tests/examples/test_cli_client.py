@@ -13,10 +13,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from waiting import DEADLINE
 
 from cicd_common import converter
 from cicd_common.api.request import PipelineExecutionRequest
+from tests.support.examples.waiting import DEADLINE
 
 
 class Server(ThreadingHTTPServer):

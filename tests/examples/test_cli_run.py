@@ -15,11 +15,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from settings import SETTINGS
-from system import System
-from waiting import DEADLINE, until
 
 from cicd_common import ExecutionStatus
+from tests.support.examples.settings import SETTINGS
+from tests.support.examples.system import System
+from tests.support.examples.waiting import DEADLINE, until
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -97,6 +97,13 @@ class TestWhatIsRun:
         assert (done.returncode, done.stderr) == (0, "")
         assert f"the word is {word}\n" in log_of(own_system, name)
 
+    def test_detached_head(self, own_system, repository):
+        """Where a commit is checked out and no branch, that commit is run, and not the head of the default branch."""
+        git(repository, "checkout", "--quiet", "--detach", "main~1")
+        done = own_system.cli("run", str(write(repository, "detached")))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "the word is first\n" in log_of(own_system, "detached")
+
     def test_repository(self, own_system, repository, tmp_path):
         """One that is named on the command line is the one that jobs get, relative to where one is."""
         elsewhere = tmp_path / "elsewhere"
@@ -141,13 +148,47 @@ class TestWhatIsRun:
         assert said in done.stderr
         assert "hunter2" not in done.stderr
 
+    def test_variables(self, own_system, repository):
+        """Those of the command line reach every job."""
+        file = write(repository, "variables", script="echo the word is $WORD")
+        assert own_system.cli("run", str(file), "--env", "WORD=a=b").returncode == 0
+        assert "the word is a=b\n" in log_of(own_system, "variables")
+        wrong = own_system.cli("run", str(file), "--env", "WORD")
+        assert (wrong.returncode, "expected NAME=VALUE" in wrong.stderr) == (2, True)
+
+    def test_once_more(self, own_system, repository):
+        """`rerun` runs the commit and the variables of the run, whatever was committed meanwhile."""
+        file = write(repository, "again", script='cat word; echo "for $WHOM"')
+        first = own_system.cli("run", str(file), "--env", "WHOM=all", "--detach")
+        (run,) = RUN_ID.findall(first.stdout)
+        commit(repository, "third")
+        done = own_system.cli("rerun", run)
+        assert (done.returncode, done.stdout.startswith("run 2 of again: ")) == (0, True)
+        log = log_of(own_system, "again")
+        assert "the word is second\n" in log
+        assert "for all\n" in log
+
+    def test_what_a_run_left(self, own_system, repository):
+        """Output by the name of a job, and the list of artifacts."""
+        file = write(repository, "left", "one", "two")
+        file.write_text(file.read_text() + "        artifacts: [word]\n")
+        (run,) = RUN_ID.findall(own_system.cli("run", str(file)).stdout)
+        shown = own_system.cli("logs", run, "two", "--follow")
+        assert (shown.returncode, "the word is second\n" in shown.stdout) == (0, True)
+        job, size, _, path = own_system.cli("artifacts", run).stdout.rstrip("\n").split("\t")
+        assert (job, size, path) == ("two", "19", "word")
+        wrong = own_system.cli("logs", run, "three")
+        assert (wrong.returncode, "has no job three; it has one, two" in wrong.stderr) == (2, True)
+        assert own_system.cli("logs", run, "--events").returncode == 0
+
     def test_same_name(self, own_system, repository):
-        """A definition that has changed has numbers of its own, and its runs are told from those of the old one."""
+        """A definition that has changed goes on with the numbers of the old one, and its runs are told apart."""
         first = own_system.cli("run", str(write(repository, "same", "one", "two", script="true")))
         second = own_system.cli("run", str(write(repository, "same", "two", script="echo of the second; exit 4")))
         third = own_system.cli("run", str(write(repository, "same", "three", script="true")))
         assert [done.returncode for done in (first, second, third)] == [0, 1, 0]
-        assert all(done.stdout.startswith("run 1 of same: ") for done in (first, second, third))
+        for number, done in enumerate((first, second, third), 1):
+            assert done.stdout.startswith(f"run {number} of same: ")
         assert "of the second" in second.stdout
         assert ("one" in second.stdout, "stage / three: SUCCESS" in third.stdout) == (False, True)
 
@@ -250,7 +291,15 @@ class TestRefused:
     def test_unknown(self, own_system):
         """What there is not."""
         nothing = "00000000-0000-0000-0000-000000000000"
-        for command in (["report", "nothing"], ["status", nothing], ["cancel", nothing], ["logs", nothing]):
+        for command in (
+            ["report", "nothing"],
+            ["status", nothing],
+            ["cancel", nothing],
+            ["logs", nothing],
+            ["logs", nothing, "job"],
+            ["artifacts", nothing],
+            ["rerun", nothing],
+        ):
             done = own_system.cli(*command)
             assert (done.returncode, done.stdout) == (3, "")
             assert done.stderr.startswith("the Backend answers 404: ")
@@ -284,9 +333,11 @@ class TestRefused:
         assert own_system.cli("plan", str(file)).stdout == "stage:\n  1. a, b\n"
         file.write_text("name: fine\n")
         done = own_system.cli("check", str(file))
-        assert (done.returncode, done.stderr) == (2, f"{file}:1:1: /stages: missing, expected a list\n")
+        assert (done.returncode, done.stderr) == (2, f"{file}:1:1: /stages: missing: expected a list\n")
 
-    @pytest.mark.parametrize("command", ["", "run", "check", "plan", "status", "logs", "report", "cancel"])
+    @pytest.mark.parametrize(
+        "command", ["", "run", "rerun", "check", "plan", "status", "logs", "artifacts", "report", "cancel"]
+    )
     def test_help(self, own_system, command):
         """Every command says what it is for."""
         done = own_system.cli(*command.split(), "--help")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,11 +11,14 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
-from programs import marked_processes
-from settings import REDIS_URL, SETTINGS
-from system_checks import rows_of
-from waiting import DEADLINE, until
+
+from tests.support.examples.programs import marked_processes
+from tests.support.examples.settings import SETTINGS
+from tests.support.examples.system_checks import rows_of
+from tests.support.examples.waiting import DEADLINE, until
+from tests.support.servers import REDIS
 
 DEFINITION = """\
 name: shown
@@ -67,6 +71,29 @@ def test_success(tmp_path):
     assert "artifact of works: made.txt, 5 bytes, sha256 " in said
 
 
+def test_introduction(tmp_path):
+    """Before anything is started, the demo says what it starts and what it shows."""
+    _, said = Demo(tmp_path, "true").end()
+    introduction, _, _ = said.partition("\n$ python -m cicd_system.cli run ")
+    assert introduction.startswith("This starts a CI/CD system: a Backend and 2 Workers, on SQLite and a directory")
+    assert "They run the pipeline shown (stages: 1, jobs: 1) from" in introduction
+
+
+def test_stay(tmp_path):
+    """It shows its pages until it is interrupted, and leaves nothing behind all the same."""
+    demo = Demo(tmp_path, "true", "--stay")
+    told = ""
+    while "Ctrl-C ends all." not in told:
+        told += demo.process.stdout.readline()
+    url = re.search(r"The pages are at (\S+)", told)[1]
+    token = re.search(r"The token to sign in: (\S+)", told)[1]
+    page = httpx.get(url, cookies={"cicd_token": token})
+    assert (page.status_code, "<h2>shown</h2>" in page.text) == (200, True)
+    os.killpg(demo.process.pid, signal.SIGINT)
+    code, _ = demo.end()
+    assert code == 0
+
+
 def test_failure(tmp_path):
     """Its exit code is that of the run."""
     code, said = Demo(tmp_path, "echo why; exit 4").end()
@@ -91,7 +118,7 @@ def names_on(kind: str) -> set[str]:
     if kind == "redis":
         from redis import Redis
 
-        with Redis.from_url(REDIS_URL) as client:
+        with Redis.from_url(REDIS.url) as client:
             return {key.decode() for key in client.scan_iter("*")}
     if shutil.which("rabbitmqctl") is None:
         return set()

@@ -16,25 +16,32 @@ from uuid import uuid4
 import kombu
 import pytest
 from cicd_system.job_queue import SERIALIZER, TASK, JobQueue, QueueError
-from proxy import TcpProxy
 from redis import Redis
-from settings import answering_rabbitmq, answering_redis, delete_from_rabbitmq, delete_from_redis
-from waiting import until
 
 from cicd_common import converter
 from cicd_common.api.request import JobExecutionRequest
+from tests.support.examples import queue_worker
+from tests.support.examples.proxy import TcpProxy
+from tests.support.examples.settings import delete_from_rabbitmq, delete_from_redis
+from tests.support.examples.waiting import until
+from tests.support.servers import RABBITMQ, REDIS
 
 SECRET = "correct horse battery"
-SCRIPT = Path(__file__).with_name("queue_worker.py")
+SCRIPT = Path(queue_worker.__file__)
 
 
 def job(name: str = "build") -> JobExecutionRequest:
     return JobExecutionRequest(
         job_execution_id=uuid4(),
         stage_execution_id=uuid4(),
+        pipeline_execution_id=uuid4(),
         job_id=uuid4(),
         job_name=name,
+        stage_name="stage",
+        pipeline_name="pipeline",
+        run_number=1,
         repo="https://example.org/repo.git",
+        branch="main",
         commands=(f"echo {SECRET}",),
     )
 
@@ -46,14 +53,14 @@ def spool(directory):
 
 @contextmanager
 def rabbitmq(_directory):
-    url, queue = answering_rabbitmq(), f"cicd-test-{uuid4().hex}"
+    url, queue = RABBITMQ.answering(), f"cicd-test-{uuid4().hex}"
     yield url, queue
     delete_from_rabbitmq(url, queue)
 
 
 @contextmanager
 def redis(_directory):
-    url, queue = answering_redis(), f"cicd-test-{uuid4().hex}"
+    url, queue = REDIS.answering(), f"cicd-test-{uuid4().hex}"
     yield url, queue
     delete_from_redis(url, queue)
 

@@ -12,9 +12,11 @@ import kombu
 import pytest
 from cicd_system import spool
 from cicd_system.spool_queue import SpoolQueue
-from waiting import until
 
-SCRIPT = Path(__file__).with_name("spool_processes.py")
+from tests.support.examples import spool_processes
+from tests.support.examples.waiting import until
+
+SCRIPT = Path(spool_processes.__file__)
 SECRET = "correct horse battery"
 
 spool.register()

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
-from proxy import Fault, HttpProxy
-from settings import SETTINGS
-from system_checks import checked_entry, rows_of
-from system_jobs import attempts, pipeline
-from waiting import DEADLINE, until
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.response import JobReportResponse, PipelineExecutionResponse, PipelineReportResponse
+from tests.support.examples.proxy import Fault, HttpProxy
+from tests.support.examples.settings import SETTINGS
+from tests.support.examples.system_checks import checked_entry, rows_of
+from tests.support.examples.system_jobs import attempts, pipeline
+from tests.support.examples.waiting import DEADLINE, until
 
 PIPELINES = Path(__file__).parents[2] / "examples" / "pipelines"
 SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED

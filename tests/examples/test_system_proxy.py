@@ -8,7 +8,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from proxy import Fault, HttpProxy, TcpProxy, once
+
+from tests.support.examples.proxy import Fault, HttpProxy, TcpProxy, once
 
 
 class Handler(BaseHTTPRequestHandler):

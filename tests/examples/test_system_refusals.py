@@ -6,12 +6,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from system_checks import rows_of
-from system_jobs import pipeline
 
 from cicd_common import converter
 from cicd_common.api.request import ArtifactUploadRequest, PipelineExecutionRequest
 from cicd_common.model import Job
+from tests.support.examples.system_checks import rows_of
+from tests.support.examples.system_jobs import pipeline
 
 EXECUTE, UPLOAD = "/api/pipeline/execute", "/api/job/artifact/upload"
 JSON = {"Content-Type": "application/json"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from kombu import Connection
-from servers import PrivateRabbitMQ, PrivateRedis, accepts
-from settings import SETTINGS
+
+from tests.support.examples.private_servers import PrivateRabbitMQ, PrivateRedis, accepts
+from tests.support.examples.settings import SETTINGS
 
 
 @pytest.mark.parametrize("kind", [PrivateRedis, PrivateRabbitMQ])

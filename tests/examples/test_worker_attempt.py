@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
+import subprocess
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import inf
 from secrets import token_hex
-from types import NoneType
 
 import pytest
-from attempts import bench_in
 from attrs import evolve
-from cicd_system.worker.backend_client import GivenUpError
-from programs import is_alive
-from proxy import Fault, once
-from waiting import DEADLINE, until
+from cicd_system.worker.attempt import run_job
+from cicd_system.worker.backend_client import DeniedError, GivenUpError
+from cicd_system.worker.settings import Settings
+from cicd_system.worker.time_limit import TimeLimit
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
+from cicd_common.enums import EndReason
 from cicd_common.logging.masking import process_masker
+from cicd_common.values import Environment, JsonObject
+from tests.support.examples.attempts import bench_in
+from tests.support.examples.programs import is_alive
+from tests.support.examples.proxy import Fault, once
+from tests.support.examples.waiting import DEADLINE, until
 
 SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
 RUNNING, PENDING = ExecutionStatus.RUNNING, ExecutionStatus.PENDING
 
-CLAIM = r"\[cicd\] running on w1, attempt [0-9a-f]{8}\n"
-AGAIN = r"\[cicd\] running on w1, attempt [0-9a-f]{8}, delivered again\n"
+CLAIM = r"\[cicd\] running on w1, attempt 1\n"
+AGAIN = r"\[cicd\] running on w1, attempt 2\n"
 
 
 @pytest.fixture
@@ -33,6 +40,56 @@ def bench(tmp_path):
     with bench_in(tmp_path) as bench:
         yield bench
         assert list(bench.work.iterdir()) == []
+
+
+class Turned:
+    """A clock that the test turns, and the time limit that goes by it.
+
+    Attributes:
+        limit: The limit of the job that runs.
+    """
+
+    def __init__(self):
+        self.limit = None
+        self._now = 0.0
+        self._looks = 0
+
+    def __call__(self):
+        self._looks += 1
+        return self._now
+
+    def limit_of(self, seconds):
+        self.limit = TimeLimit(seconds, self)
+        return self.limit
+
+    def turn(self, seconds):
+        """Turn it, and wait until somebody has looked, or nobody does."""
+        self._now += seconds
+        looks = self._looks
+        until(lambda: self._looks > looks + 1 or self.limit.left == inf, "a look at the clock")
+
+
+@pytest.fixture
+def turned(monkeypatch):
+    turned = Turned()
+    monkeypatch.setattr("cicd_system.worker.watch.TimeLimit", turned.limit_of)
+    return turned
+
+
+@pytest.fixture
+def immutable(tmp_path):
+    """Removes a directory with immutable files; skips where there are none."""
+
+    def remove(directory):
+        for path in directory.iterdir():
+            subprocess.run(["chattr", "-R", "-i", str(path)], check=True)
+            shutil.rmtree(path)
+
+    (tmp_path / "probe").touch()
+    if not shutil.which("chattr") or subprocess.run(["chattr", "+i", tmp_path / "probe"], check=False).returncode:
+        pytest.skip("needs the right to make files immutable")
+    subprocess.run(["chattr", "-i", tmp_path / "probe"], check=True)
+    return remove
 
 
 def matches(pattern, text):
@@ -48,6 +105,8 @@ def ended(job, sequence, status):
         status=status,
         occurred_at=datetime.now(UTC),
         logs="of the other\n",
+        attempt=job.attempt,
+        worker="another",
     )
 
 
@@ -77,10 +136,10 @@ class TestCourse:
         assert bench.end(job) == (FAILED, 137)
 
     def test_few_requests(self, bench):
-        """A job that says little costs three requests: how it stands, the claim, the end."""
+        """A job that says little costs two requests: the claim, the end."""
         bench.attempt(bench.job("true"), poll_interval=100)
         starts = [exchange.request.start for exchange in bench.proxy.exchanges]
-        assert [start.split()[0] for start in starts] == ["GET", "POST", "POST"]
+        assert [start.split()[0] for start in starts] == ["POST", "POST"]
 
     def test_output_comes_while_it_runs(self, bench):
         job = bench.job("echo first", bench.gate("go"), "echo last")
@@ -134,6 +193,30 @@ class TestCourse:
         bench.attempt(cut)
         assert bench.log(cut).endswith("\n***\n")
 
+    def test_secret_in_the_name_of_an_artifact(self, bench):
+        """The file is left out, and the log says so without the secret; so it is for patterns that match nothing."""
+        secret = token_hex(12)
+        process_masker.add(secret)
+        bench.environment["KEY"] = secret
+        job = bench.job(": > out-$KEY.txt; : > out.txt", artifacts=("*.txt", f"{secret}/*"))
+        bench.attempt(job)
+        assert bench.end(job) == (SUCCESS, 0)
+        assert [artifact.path for artifact in bench.store.artifacts(job.job_execution_id)] == ["out.txt"]
+        assert secret not in bench.log(job)
+        assert bench.log(job).endswith(
+            "\n[cicd] no file matches the artifact pattern '***/*'\n"
+            "[cicd] artifact left out, its name holds a secret: 'out-***.txt'\n"
+        )
+
+    def test_secret_in_the_name_of_the_worker(self, bench):
+        """Whatever the Worker says of a job is masked at one place."""
+        secret = token_hex(12)
+        process_masker.add(secret)
+        job = bench.job("true", retries=1)
+        bench.attempt(job, name=secret)
+        assert secret not in bench.log(job)
+        assert secret not in str(bench.store.job_execution(job.job_execution_id).worker)
+
 
 class TestCannotRun:
     @pytest.mark.parametrize(
@@ -183,11 +266,27 @@ class TestCannotRun:
         assert bench.end(job) == (FAILED, None)
         assert bench.log(job).endswith("[cicd] the Worker cannot run it: ZeroDivisionError\n")
 
-    def test_artifacts_are_strange(self, bench):
-        """Files and patterns that cannot be told of do not change how a job ends; thousands of files are no trouble."""
-        job = bench.job("for i in $(seq 2001); do : > f$i; done; : > 'a\\b'", artifacts=("*", "**x", "../*"))
+    def test_what_cannot_be_removed(self, bench, immutable, caplog):
+        """It stays, and changes nothing of how the job ended; all else is removed."""
+        job = bench.job("mkdir -p a/b c; : > a/b/f; : > c/f; chattr +i a/b/f", "printf last", artifacts=("a/b/f",))
         bench.attempt(job)
         assert bench.end(job) == (SUCCESS, 0)
+        assert bench.log(job).endswith("$ printf last\nlast")
+        left = [path.name for path in bench.work.rglob("*")]
+        assert left[1:] == ["copy", "a", "b", "f"]
+        assert "a directory cannot be removed wholly" in caplog.text
+        immutable(bench.work)
+
+    def test_artifacts_are_strange(self, bench):
+        """Files and patterns that cannot be told of do not change how a job ends; thousands of files are no trouble."""
+        job = bench.job("for i in $(seq 2001); do : > f$i; done; printf x > 'a\\b'", artifacts=("*", "**x", "../*"))
+        bench.attempt(job)
+        assert bench.end(job) == (SUCCESS, 0)
+        assert bench.log(job).endswith(
+            "\n[cicd] no file matches the artifact pattern '**x'\n"
+            "[cicd] no file matches the artifact pattern '../*'\n"
+            r"[cicd] artifact left out, its name cannot be told: 'a\\b'" + "\n"
+        )
         first = bench.store.artifacts(job.job_execution_id, limit=1000)
         second = bench.store.artifacts(job.job_execution_id, limit=1000, after=first[-1].path)
         third = bench.store.artifacts(job.job_execution_id, limit=1000, after=second[-1].path)
@@ -239,6 +338,47 @@ class TestStop:
         assert bench.end(job) == (FAILED, 143)
         assert bench.log(job).endswith("no end of line\n[cicd] stopped: it ran for longer than 0.3 seconds\n")
 
+    def test_time_in_which_the_backend_is_waited_for(self, bench, turned):
+        """When the script is over, the time until the Backend has heard of it does not count."""
+        job = bench.job(bench.note("pid"), "echo first", bench.gate("go"), "echo second; sleep 0.6")
+        attempt = bench.begin(job, job_timeout=10)
+        pid = bench.pid("pid")
+        until(lambda: "first" in bench.log(job), "the first output")
+        bench.proxy.cut()
+        bench.let_go("go")
+        until(lambda: not is_alive(pid), "the end of the script")
+        turned.turn(1000)
+        bench.proxy.mend()
+        attempt.result()
+        assert bench.end(job) == (SUCCESS, 0)
+
+    def test_time_in_which_the_backend_takes_no_output(self, bench, turned):
+        """While a job waits for its output to be taken, no time counts; before and afterwards it does."""
+        job = bench.job(bench.note("pid"), bench.gate("go"), "seq 1000000", bench.gate("end"))
+        attempt = bench.begin(job, job_timeout=10)
+        bench.pid("pid")
+        bench.proxy.cut()
+        bench.let_go("go")
+        until(lambda: turned.limit.left == inf, "the job to be held up")
+        turned.turn(1000)
+        bench.proxy.mend()
+        until(lambda: "\n$ until" in bench.store.log_tail(job.job_execution_id), "all its output")
+        assert turned.limit.left == 10
+        turned.turn(11)
+        attempt.result()
+        assert bench.end(job) == (FAILED, 143)
+
+    def test_time_of_artifacts_counts(self, bench, turned):
+        """To look for artifacts is a part of the job."""
+        job = bench.job("truncate -s 60G huge", bench.note("pid"), artifacts=("huge",))
+        attempt = bench.begin(job, job_timeout=10)
+        pid = bench.pid("pid")
+        until(lambda: not is_alive(pid), "the end of the script")
+        until(lambda: turned.limit.left == 10, "the artifacts to be looked for")
+        turned.turn(11)
+        attempt.result()
+        assert bench.end(job) == (FAILED, 0)
+
     def test_time_is_up_while_the_backend_is_away(self, bench):
         job = bench.job(bench.note("pid"), "while :; do echo busy; sleep 0.01; done")
         attempt = bench.begin(job, job_timeout=1)
@@ -250,6 +390,28 @@ class TestStop:
         attempt.result()
         assert bench.end(job)[0] is FAILED
         assert bench.log(job).endswith("longer than 1 seconds\n")
+
+    @pytest.mark.parametrize("reason", ["canceled", "time is up", "Worker ends"])
+    @pytest.mark.parametrize(
+        ("script", "pattern"),
+        [
+            ("truncate -s 60G huge", "huge"),
+            ("mkdir -p $(printf 'd/%.0s' $(seq 60))", "**/d/**/d/**/d/**/d/**/d/**/f"),
+        ],
+    )
+    def test_while_artifacts_are_looked_for(self, bench, script, pattern, reason):
+        """What comes after the script ends with the job, and keeps the script's exit code and its output."""
+        job = bench.job(script, "printf last", bench.note("over"), artifacts=(pattern,))
+        attempt = bench.begin(job, job_timeout=1 if reason == "time is up" else 1000)
+        bench.pid("over")
+        if reason == "canceled":
+            bench.cancel(job)
+        elif reason == "Worker ends":
+            bench.ending.set()
+        assert attempt.exception(timeout=DEADLINE) is None
+        assert "\n$ printf last\nlast$ " in bench.log(job)
+        ends = {"canceled": (CANCELED, 0), "time is up": (FAILED, 0), "Worker ends": (RUNNING, None)}
+        assert bench.end(job) == ends[reason]
 
     @pytest.mark.parametrize("reason", ["canceled", "time is up", "Worker ends"])
     def test_while_git_waits(self, bench, reason):
@@ -268,21 +430,10 @@ class TestStop:
                 git.settimeout(DEADLINE)
                 while git.recv(1000):
                     pass
-        assert isinstance(error, GivenUpError if reason == "Worker ends" else NoneType)
+        assert error is None
         status = {"canceled": CANCELED, "time is up": FAILED, "Worker ends": RUNNING}[reason]
         assert bench.end(job) == (status, None)
         assert not (bench.side / "ran").exists()
-
-    def test_worker_ends(self, bench):
-        """The job is stopped; nothing more is told, so that it can be delivered again."""
-        job = bench.job(bench.note("pid"), "sleep 1000")
-        attempt = bench.begin(job)
-        pid = bench.pid("pid")
-        bench.ending.set()
-        with pytest.raises(GivenUpError):
-            attempt.result()
-        assert not is_alive(pid)
-        assert bench.end(job) == (RUNNING, None)
 
 
 class TestDelivered:
@@ -307,78 +458,49 @@ class TestDelivered:
         assert (bench.side / "count").read_text() == "ran\n"
         assert bench.log(job).count("attempt") == 1
 
-    @pytest.mark.parametrize("redelivered", [False, True])
-    def test_when_it_has_ended(self, bench, redelivered):
-        """Nothing is changed, whether or not it is the first time."""
+    def test_when_it_has_ended(self, bench):
+        """A message that comes once more changes nothing."""
         job = bench.job("echo once")
         bench.attempt(job)
         before = bench.log(job)
-        bench.attempt(job, redelivered=redelivered)
+        bench.attempt(job)
         assert (bench.end(job), bench.log(job)) == ((SUCCESS, 0), before)
 
-    @pytest.mark.parametrize("end", [SUCCESS, FAILED])
-    def test_again_just_when_it_ends(self, bench, end):
-        """What has ended between the question and the claim is not run again, nor said to be canceled."""
-        job = bench.job(bench.note("ran"))
+    def test_while_another_worker_has_it(self, bench):
+        """The Worker that did not claim it first runs nothing and tells nothing."""
+        job = bench.job(f"echo ran >> {bench.side}/count", bench.gate("go"))
+        first = bench.begin(job)
+        until((bench.side / "count").exists, "the first")
+        bench.attempt(job, name="second")
+        bench.let_go("go")
+        first.result()
+        assert (bench.side / "count").read_text() == "ran\n"
+        assert "running on second" not in bench.log(job)
 
-        def plan(request):
-            if request.method == "POST":
-                bench.store.apply(ended(job, 1, end))
-            return Fault.NONE
-
-        bench.proxy.plan = plan
-        bench.attempt(job, redelivered=True)
-        assert bench.end(job)[0] is end
-        assert matches("of the other\n" + AGAIN, bench.log(job))
-        assert not (bench.side / "ran").exists()
-
-    def test_ended_by_another_while_it_runs(self, bench):
-        """An attempt that has missed being superseded stops at the other's end, and says nothing of it."""
-        job = bench.job(bench.note("pid"), "sleep 1000")
-        attempt = bench.begin(job)
-        pid = bench.pid("pid")
-        until(lambda: bench.log(job).endswith("$ sleep 1000\n"), "all that it ever prints")
-        bench.store.apply(ended(job, 1000, SUCCESS))
-        attempt.result(timeout=DEADLINE)
-        assert not is_alive(pid)
-        assert bench.end(job)[0] is SUCCESS
-        assert "canceled" not in bench.store.logs(job.job_execution_id).text
-
-    def test_again_before_anybody_had_it(self, bench):
-        """A message that got lost on its way to a Worker makes one run."""
-        job = bench.job("echo once")
-        bench.attempt(job, redelivered=True)
-        assert matches(AGAIN + re.escape("$ echo once\nonce\n"), bench.log(job))
-
-    def test_again_takes_over(self, bench):
-        """The attempt before is seen in the log; if it lives, it stops and tells nothing more."""
-        job = bench.job("while [ ! -e go ]; do echo $$; sleep 0.02; done", bench.gate("go"), "echo last")
+    def test_the_next_attempt_takes_over(self, bench):
+        """The Worker that was lost, and still lives, stops the job and tells nothing more."""
+        job = bench.job("while true; do echo $$; sleep 0.02; done")
         first = bench.begin(job)
         until(lambda: bench.log(job).count("\n") > 5, "its output")
         pid = int(bench.log(job).splitlines()[2])
-        second = bench.begin(job, redelivered=True)
+        second = bench.begin(bench.next_attempt(job))
         first.result()
         assert not is_alive(pid)
-        (bench.repository / "go").touch()
-        bench.let_go("go")
-        until(lambda: "delivered again" in bench.log(job), "the second claim")
+        until(lambda: "attempt 2" in bench.log(job), "the second claim")
         bench.cancel(job)
         second.result()
         before, after = re.split(AGAIN, bench.log(job))
         assert re.match(CLAIM, before)
-        assert before.count("attempt") == 1
-        numbers = set(re.findall(r"^\d+$", after, re.MULTILINE))
-        assert str(pid) not in numbers
+        assert str(pid) not in set(re.findall(r"^\d+$", after, re.MULTILINE))
         assert bench.end(job)[0] is CANCELED
 
-    def test_again_takes_over_in_silence(self, bench):
-        """A job that prints nothing is stopped, too, when another attempt has taken it over."""
-        job = bench.job(bench.note("pid"), "sleep 1000")
+    def test_the_next_attempt_takes_over_in_silence(self, bench):
+        """A job that prints nothing is stopped by the answer to a heartbeat."""
+        job = evolve(bench.job(bench.note("pid"), "sleep 1000"), lease_seconds=1)
         first = bench.begin(job)
         pid = bench.pid("pid")
-        until(lambda: bench.log(job).endswith("$ sleep 1000\n"), "all that it ever prints")
         (bench.side / "pid").unlink()
-        second = bench.begin(job, redelivered=True)
+        second = bench.begin(bench.next_attempt(job))
         first.result(timeout=DEADLINE)
         assert not is_alive(pid)
         assert is_alive(bench.pid("pid"))
@@ -386,59 +508,158 @@ class TestDelivered:
         second.result()
         assert bench.end(job)[0] is CANCELED
 
-    def test_another_reports_on_it(self, bench):
-        """A job on which somebody else reports is given up, at the latest when there is something to tell."""
-        job = bench.job(bench.note("pid"), bench.gate("go"), "echo mine", "sleep 1000")
-        attempt = bench.begin(job, poll_interval=1000)
-        pid = bench.pid("pid")
-        last = until(lambda: bench.store.job_execution(job.job_execution_id).last_sequence, "the claim")
-        at = bench.store.job_status(job.job_execution_id)
-        assert at.status is RUNNING
-        for sequence in range(last + 1, last + 4):
-            bench.store.apply(
-                JobStatusUpdate(
-                    job_execution_id=job.job_execution_id,
-                    sequence=sequence,
-                    status=RUNNING,
-                    occurred_at=datetime.now(UTC),
-                    logs=f"other {sequence}\n",
-                )
-            )
-        bench.let_go("go")
-        attempt.result()
-        assert not is_alive(pid)
-        assert "mine" not in bench.log(job).partition("other")[2]
-        assert bench.end(job) == (RUNNING, None)
-
-    def test_another_ended_it(self, bench):
-        """Of two ends the first stands."""
+    def test_ended_by_another_while_it_runs(self, bench):
+        """An attempt that learns that the job has ended stops it, and says nothing of it."""
         job = bench.job(bench.note("pid"), "sleep 1000")
         attempt = bench.begin(job)
-        bench.pid("pid")
-        end = JobStatusUpdate(
-            job_execution_id=job.job_execution_id,
-            sequence=1000,
-            status=SUCCESS,
-            occurred_at=datetime.now(UTC),
-            exit_code=0,
-        )
-        bench.store.apply(end)
+        pid = bench.pid("pid")
+        again = bench.next_attempt(job)
+        bench.store.apply(ended(again, 1000, SUCCESS))
+        attempt.result(timeout=DEADLINE)
+        assert not is_alive(pid)
+        assert bench.end(job)[0] is SUCCESS
+        assert "canceled" not in bench.log(job)
+
+    def test_a_silent_job_keeps_its_lease(self, bench):
+        """Heartbeats let the Backend hear of the Worker, and store nothing."""
+        job = evolve(bench.job("sleep 1000"), lease_seconds=1)
+        attempt = bench.begin(job)
+        until(lambda: bench.end(job)[0] is RUNNING, "the claim")
+        heard_at = bench.store.job_execution(job.job_execution_id).heard_at
+        until(lambda: bench.store.job_execution(job.job_execution_id).heard_at > heard_at, "a heartbeat")
+        chunks = bench.store.logs(job.job_execution_id).chunks
+        assert [sequence for sequence, _ in chunks] == list(range(1, len(chunks) + 1))
+        bench.cancel(job)
         attempt.result()
+        assert bench.store.job_execution(job.job_execution_id).reason is EndReason.STOPPED
+
+
+class TestRequest:
+    def test_what_the_job_runs_for_is_in_its_environment(self, bench):
+        """Its own variables, and the names and numbers of what it is part of."""
+        job = bench.job(
+            'echo "$CICD_PIPELINE/$CICD_STAGE/$CICD_JOB/$CICD_RUN_NUMBER/$CICD_BRANCH/$MINE"',
+            environment=Environment({"MINE": "yes"}),
+        )
+        bench.attempt(job)
+        assert "\nrun/one/job/1/main/yes\n" in bench.log(job)
+
+    def test_only_secrets_that_a_job_names_are_in_its_environment(self, bench):
+        """Others stay with the Worker."""
+        job = bench.job('echo "[$KEY][$OTHER]"', secrets=("KEY",))
+        bench.attempt(job, secrets={"KEY": "k", "OTHER": "o"})
+        assert "\n[k][]\n" in bench.log(job)
+
+    def test_a_secret_that_the_worker_does_not_hold_is_told(self, bench):
+        """The job cannot run."""
+        job = bench.job("true", secrets=("KEY",))
+        bench.attempt(job)
+        record = bench.store.job_execution(job.job_execution_id)
+        assert (record.status, record.reason) == (FAILED, EndReason.NOT_RUNNABLE)
+        assert "does not hold the secrets KEY" in bench.log(job)
+
+    def test_a_kind_that_the_worker_does_not_know_is_not_runnable(self, bench):
+        """It comes to its end all the same."""
+        job = bench.job(kind="acme.http-check", parameters=JsonObject({"url": "https://example.org"}))
+        bench.attempt(job)
+        assert bench.store.job_execution(job.job_execution_id).reason is EndReason.NOT_RUNNABLE
+
+    @pytest.mark.parametrize("parameters", [{"shell": "fish"}, {"other": 1}])
+    def test_parameters_that_the_kind_does_not_have_are_not_runnable(self, bench, parameters):
+        """The log says which there are."""
+        job = bench.job("true", parameters=JsonObject(parameters))
+        bench.attempt(job)
+        assert bench.store.job_execution(job.job_execution_id).reason is EndReason.NOT_RUNNABLE
+        assert "expected no parameter but shell" in bench.log(job)
+
+    def test_bash_by_the_parameter_shell(self, bench):
+        """Arrays are none of sh."""
+        job = bench.job('words=(a b); echo "${words[1]}${BASH_VERSION:+!}"', parameters=JsonObject({"shell": "bash"}))
+        bench.attempt(job)
+        assert "\nb!\n" in bench.log(job)
+
+    def test_a_time_limit_of_its_own_ends_a_job(self, bench):
+        """It says why."""
+        job = bench.job("sleep 1000", timeout_seconds=1)
+        bench.attempt(job)
+        record = bench.store.job_execution(job.job_execution_id)
+        assert (record.status, record.reason) == (FAILED, EndReason.TIMED_OUT)
+        assert "ran for longer than 1 seconds" in bench.log(job)
+
+    def test_a_job_that_fails_is_run_again_as_often_as_it_may(self, bench):
+        """In a fresh working copy, within the same attempt, with one end."""
+        count = f"{bench.side}/count"
+        job = bench.job(f"[ ! -e made ]; touch made; echo x >> {count}", f"[ $(wc -l < {count}) -ge 3 ]", retries=5)
+        bench.attempt(job)
         assert bench.end(job) == (SUCCESS, 0)
+        assert re.findall(r"\[cicd\] try .*", bench.log(job)) == ["[cicd] try 2 of 6", "[cicd] try 3 of 6"]
+
+    def test_retries_are_used_up(self, bench):
+        """The last try decides."""
+        job = bench.job("exit 3", retries=1)
+        bench.attempt(job)
+        assert bench.end(job) == (FAILED, 3)
+        assert bench.log(job).count("$ exit 3\n") == 2
+
+    def test_a_canceled_job_is_not_tried_again(self, bench):
+        """Canceling ends all tries."""
+        job = bench.job(bench.note("pid"), "sleep 1000", retries=5)
+        attempt = bench.begin(job)
+        bench.pid("pid")
+        bench.cancel(job)
+        attempt.result()
+        assert bench.end(job)[0] is CANCELED
+        assert "try 2" not in bench.log(job)
+
+    def test_a_worker_that_ends_gives_its_job_back(self, bench):
+        """The job is stopped, and its next attempt goes on behind what was told."""
+        job = bench.job(bench.note("pid"), "sleep 1000")
+        attempt = bench.begin(job)
+        pid = bench.pid("pid")
+        bench.ending.set()
+        attempt.result()
+        assert not is_alive(pid)
+        record = bench.store.job_execution(job.job_execution_id)
+        assert (record.status, record.attempt, record.worker) == (RUNNING, 2, None)
+        assert bench.log(job).endswith("[cicd] given back: the Worker ends\n")
+
+    def test_a_worker_that_ends_without_a_backend_leaves_its_job(self, bench):
+        """The job is taken over when its lease ends."""
+        job = bench.job(bench.note("pid"), "sleep 1000")
+        attempt = bench.begin(job)
+        pid = bench.pid("pid")
+        bench.proxy.cut()
+        bench.ending.set()
+        with pytest.raises(GivenUpError):
+            attempt.result()
+        assert not is_alive(pid)
+        assert bench.end(job) == (RUNNING, None)
+
+    def test_a_worker_that_is_not_let_in_runs_nothing(self, bench):
+        """Its token is wrong for every job."""
+        job = bench.job(bench.note("ran"))
+
+        class Closed:
+            def report(self, update, *, patient=True):  # noqa: ARG002 - as any Backend
+                raise DeniedError("401")
+
+        settings = Settings(name="w", directory=bench.work)
+        with pytest.raises(DeniedError):
+            run_job(job, Closed(), settings, ending=bench.ending)
+        assert not (bench.side / "ran").exists()
 
 
 class TestNetwork:
     @pytest.mark.parametrize(
         "fault", [Fault.CUT, Fault.TRUNCATED, Fault.LOST, Fault.REPEATED, Fault.REPLAYED, Fault.DELAYED]
     )
-    @pytest.mark.parametrize("redelivered", [False, True])
-    def test_fails_at_each_request(self, bench, fault, redelivered):
+    def test_fails_at_each_request(self, bench, fault):
         """The job runs once, and its log is whole, whatever happens to each request the first time."""
         bench.proxy.plan = once(fault)
         bench.proxy.delay = 0.05
         lines = "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo line $i; sleep 0.01; done"
         job = bench.job(f"echo ran >> {bench.side}/count", lines, ": > file", artifacts=("file",))
-        bench.attempt(job, redelivered=redelivered)
+        bench.attempt(job)
         assert bench.end(job) == (SUCCESS, 0)
         assert (bench.side / "count").read_text() == "ran\n"
         assert bench.proxy.faults[fault] >= 4
@@ -467,4 +688,4 @@ class TestNetwork:
         job = evolve(bench.job(bench.note("ran")), job_execution_id=bench.job("true").job_id)
         bench.attempt(job)
         assert not (bench.side / "ran").exists()
-        assert [record.levelname for record in caplog.records if "does not take" in record.message] == ["ERROR"]
+        assert [record.levelname for record in caplog.records if "refuses what is told" in record.message] == ["ERROR"]

@@ -11,17 +11,18 @@ from threading import Event
 from uuid import UUID
 
 import pytest
-from cicd_system.worker.backend_client import Answer, BackendClient, GivenUpError, RefusedError
-from http_messages import read_message
+from cicd_system.worker.backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
 from cicd_common.api.response import JobExecutionResponse
-from cicd_common.dto import JobExecutionDTO
+from tests.support.examples.http_messages import read_message
 
 JOB = UUID(int=7)
 RUNNING, CANCELED = ExecutionStatus.RUNNING, ExecutionStatus.CANCELED
-UPDATE = JobStatusUpdate(job_execution_id=JOB, sequence=3, status=RUNNING, occurred_at=datetime.now(UTC), logs="x\n")
+UPDATE = JobStatusUpdate(
+    job_execution_id=JOB, sequence=3, status=RUNNING, occurred_at=datetime.now(UTC), logs="x\n", worker="w"
+)
 
 
 def answer(body=b"", status=200, **headers):
@@ -30,15 +31,8 @@ def answer(body=b"", status=200, **headers):
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def job(status=RUNNING, **headers):
-    return answer(converter.dumps(JobExecutionResponse(job_execution_id=JOB, status=status)), **headers)
-
-
-def page(last):
-    found = JobExecutionDTO(
-        id=JOB, stage_execution_id=UUID(int=1), job_id=UUID(int=2), status=RUNNING, last_sequence=last
-    )
-    return answer(converter.dumps(found))
+def job(status=RUNNING, **fields):
+    return answer(converter.dumps(JobExecutionResponse(job_execution_id=JOB, status=status, **fields)))
 
 
 class Server:
@@ -102,10 +96,11 @@ def client_of(ending):
 
 
 class TestAnswers:
-    @pytest.mark.parametrize(("header", "clashes"), [("true", True), ("false", False)])
-    def test_report(self, client_of, header, clashes):
-        client, server = client_of(job(CANCELED, Update_Outcome="LATE", Update_Clash=header), token="t0ken")
-        assert client.report(UPDATE) == Answer(status=CANCELED, clashes=clashes)
+    def test_report(self, client_of):
+        """The Backend answers how the job is doing, and what its Worker is to do."""
+        client, server = client_of(job(CANCELED, is_superseded=True), token="t0ken")
+        answered = client.report(UPDATE)
+        assert (answered.status, answered.is_superseded, answered.is_cancel_requested) == (CANCELED, True, False)
         (request,) = server.requests
         assert request.start == "POST /api/job/status HTTP/1.1"
         assert converter.loads(request.body, JobStatusUpdate) == UPDATE
@@ -120,20 +115,10 @@ class TestAnswers:
         client.upload(files)
         assert converter.loads(server.requests[0].body, ArtifactUploadRequest) == files
 
-    def test_last_sequence(self, client_of):
-        """Pages are asked for until one brings nothing more."""
-        client, server = client_of(page(1000), page(1007), page(1007))
-        assert client.last_sequence(JOB) == 1007
-        assert [request.path.partition("?")[2] for request in server.requests] == [
-            "after=0",
-            "after=1000",
-            "after=1007",
-        ]
-
     def test_one_connection(self, client_of):
         """Requests one after the other need one connection."""
         client, server = client_of(*[job()] * 5)
-        assert [client.status(JOB) for _ in range(5)] == [RUNNING] * 5
+        assert [client.status(JOB).status for _ in range(5)] == [RUNNING] * 5
         assert server.connections == 1
 
 
@@ -168,12 +153,12 @@ class TestTriesAgain:
         server.close()
         threading.Timer(0.3, ending.set).start()
         with pytest.raises(GivenUpError):
-            client.status(JOB)
+            client.report(UPDATE)
         assert ending.is_set()
 
 
 class TestEnds:
-    @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422, 301])
+    @pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 301])
     def test_refused(self, client_of, status):
         """What will not be answered otherwise is not asked again."""
         client, server = client_of(answer(b"{}", status), job())
@@ -181,12 +166,21 @@ class TestEnds:
             client.report(UPDATE)
         assert len(server.requests) == 1
 
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_denied(self, client_of, status):
+        """A wrong token is wrong for every job."""
+        client, server = client_of(answer(b"{}", status), job())
+        with pytest.raises(DeniedError, match=str(status)):
+            client.report(UPDATE)
+        assert len(server.requests) == 1
+
     def test_impatient(self, client_of):
         """Who does not wait asks once."""
-        client, server = client_of(answer(b"{}", 503), job())
-        with pytest.raises(GivenUpError):
-            client.status(JOB, patient=False)
-        assert len(server.requests) == 1
+        client, server = client_of(answer(b"{}", 503), answer(b"{}", 503), job())
+        for ask in (lambda: client.status(JOB), lambda: client.report(UPDATE, patient=False)):
+            with pytest.raises(GivenUpError):
+                ask()
+        assert len(server.requests) == 2
 
     def test_worker_ends(self, client_of, ending):
         """Nothing is tried again when the Worker is to end."""

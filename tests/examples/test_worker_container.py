@@ -11,12 +11,12 @@ import sys
 from secrets import token_hex
 
 import pytest
-from attempts import bench_in
 from cicd_system.worker.container import docker_is_there
-from waiting import until
 
 from cicd_common import ExecutionStatus
 from cicd_common.logging.masking import process_masker
+from tests.support.examples.attempts import bench_in
+from tests.support.examples.waiting import until
 
 SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
 
@@ -27,7 +27,8 @@ from pathlib import Path
 from cicd_system.worker.container import docker_command, removal_command
 from cicd_system.worker.process import JobProcess
 name, image, copy, script = sys.argv[1:]
-command = docker_command(image, name=name, copy=Path(copy), script=Path(script), directory=".", variables=())
+paths = {"copy": Path(copy), "script": Path(script)}
+command = docker_command(image, name=name, **paths, shell="sh", directory=".", variables=())
 clearing = removal_command(name)
 with JobProcess(command, directory=Path(copy), environment=os.environ, grace=1, clearing=clearing) as process:
     while text := os.read(process.output, 1000):

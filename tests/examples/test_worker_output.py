@@ -11,9 +11,9 @@ from hashlib import sha256
 
 import pytest
 from cicd_system.worker.output import PIECE, Output
-from waiting import until
 
 from cicd_common.logging import SecretMasker
+from tests.support.examples.waiting import until
 
 SECRET = "s3cr3t-of-the-test"
 
@@ -160,6 +160,25 @@ class TestBounds:
 
         until(is_full, "the pipe to be full", pause=0.01)
         return written
+
+    def test_tells_that_the_job_is_held_up(self, pipe, masker):
+        """It does while nothing is taken, and no longer."""
+        held, freed = threading.Event(), threading.Event()
+
+        @contextlib.contextmanager
+        def held_up():
+            held.set()
+            yield
+            freed.set()
+
+        os.set_blocking(pipe[1].fileno(), False)
+        output = Output(pipe[0].fileno(), lambda: False, masker, held_up)
+        with contextlib.closing(output):
+            self.fill(pipe[1], b"x" * 4 * 1024 * 1024)
+            until(held.is_set, "the job to be held up")
+            assert not freed.is_set()
+            output.take()
+            until(freed.is_set, "the job to go on")
 
     def test_close_while_full(self, pipe, masker):
         """Who wants no more of it need not take the rest."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from cicd_system.worker.process import JobProcess
-from programs import is_alive
-from waiting import until
+
+from tests.support.examples.programs import is_alive
+from tests.support.examples.waiting import until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 WORKER = """

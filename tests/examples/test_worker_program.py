@@ -10,13 +10,13 @@ import sys
 
 import pytest
 from cicd_system.worker.directory import own_directory
-from programs import is_alive
-from settings import embedded
-from system import System
-from system_jobs import Side, attempts, pipeline
-from waiting import until
 
 from cicd_common import ExecutionStatus
+from tests.support.examples.programs import is_alive
+from tests.support.examples.settings import embedded
+from tests.support.examples.system import System
+from tests.support.examples.system_jobs import Side, attempts, pipeline
+from tests.support.examples.waiting import until
 
 SUCCESS = ExecutionStatus.SUCCESS
 
@@ -72,7 +72,7 @@ class TestSignals:
         assert api.end_of(run) is SUCCESS
         assert (side.done("runs"), side.done("next")) == (1, 1)
         (attempt,) = attempts(api.job(definition, "runs").logs)
-        assert not attempt.redelivered
+        assert attempt.number == 1
 
     def test_at_once(self, system, side):
         """Told twice, it stops the job, which then is another Worker's; the log shows both."""
@@ -88,7 +88,7 @@ class TestSignals:
         system.add_workers(1)
         assert api.end_of(run) is SUCCESS
         first, second = attempts(api.job(definition, "runs").logs)
-        assert (first.redelivered, second.redelivered) == (False, True)
+        assert (first.number, second.number) == (1, 2)
         assert side.done("runs") == 1
 
 
@@ -111,7 +111,7 @@ class TestKilled:
             assert set(work.iterdir()) == {directory, other}
         side.let_go("go")
         assert api.end_of(run) is SUCCESS
-        assert [attempt.redelivered for attempt in attempts(api.job(definition, "runs").logs)] == [False, True]
+        assert [attempt.number for attempt in attempts(api.job(definition, "runs").logs)] == [1, 2]
 
 
 class TestLog:
@@ -128,7 +128,33 @@ class TestLog:
         assert "unheard-of" in record.logs
 
 
+class TestEnvironment:
+    def test_is_out_of_reach(self, system, side):
+        """A job finds nothing in the environment of its Worker that is for the Worker alone, and no file of it."""
+        look = f"cat /proc/$PPID/environ > {side.directory}/environ; ls -l /proc/$PPID/fd > {side.directory}/files"
+        definition = pipeline(system.repository, {"one": [side.job("runs", look)]})
+        assert system.api.end_of(system.api.execute(definition)) is SUCCESS
+        found = (side.directory / "environ").read_bytes()
+        assert b"\0PATH=" in b"\0" + found
+        for secret in (system.token, *system.secrets.values(), system.store):
+            assert secret.encode() not in found
+        assert "memfd" not in (side.directory / "files").read_text()
+
+
 class TestSettings:
+    def test_directory_that_does_not_exist(self, tmp_path):
+        """It is told in one clear error."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cicd_system.worker", "--workdir", "missing"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert done.stderr.endswith("Error: Invalid value for '--workdir': Directory 'missing' does not exist.\n")
+
     @pytest.mark.parametrize(
         ("environment", "word"),
         [

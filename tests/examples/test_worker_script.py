@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from cicd_system.worker.container import docker_command, docker_is_there, remove_container
-from cicd_system.worker.script import script_of
+from cicd_system.worker.script import command_of, script_of
 
 
-def run(tmp_path, *commands):
+def run(tmp_path, *commands, shell="sh"):
     """The exit code and the output of commands."""
     script = tmp_path / "script.sh"
     script.write_text(script_of(commands))
     done = subprocess.run(
-        ["/bin/sh", str(script)],
+        command_of(shell, str(script)),
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -63,6 +63,25 @@ class TestScript:
         assert found == code
         assert "after" not in text
 
+    @pytest.mark.parametrize("shell", ["sh", "bash"])
+    @pytest.mark.parametrize(
+        "command",
+        ["no-such-command-here", "echo 'open", "case", "cd /no/such", "echo ${x:?gone}", ". ./none"],
+    )
+    def test_errors_of_the_shell(self, tmp_path, shell, command):
+        """They do not show where the script is."""
+        code, text = run(tmp_path, command, shell=shell)
+        assert code
+        assert "script" not in text
+        assert str(tmp_path) not in text
+
+    @pytest.mark.parametrize("shell", ["sh", "bash"])
+    def test_big_script(self, tmp_path, shell):
+        """It may be longer than an argument may be, and has no arguments."""
+        code, text = run(tmp_path, *["echo $#$*" + " " * 1000] * 300, shell=shell)
+        assert code == 0
+        assert [line for line in text.splitlines() if line[0] != "$"] == ["0"] * 300
+
     @pytest.mark.parametrize("command", ["false || true", "! false", "if false; then :; fi", "", "exit 0"])
     def test_goes_on_or_ends_well(self, tmp_path, command):
         assert run(tmp_path, command)[0] == 0
@@ -76,12 +95,14 @@ class TestContainer:
             name="cicd-1",
             copy=Path("/w/copy"),
             script=Path("/w/script.sh"),
+            shell="bash",
             directory="sub",
             variables=["CI", "DEPLOY_KEY"],
         )
         end = command.index("--")
         assert command[:4] == ["docker", "run", "--rm", "--init"]
-        assert command[end:] == ["--", "--privileged", "/cicd-script"]
+        assert command[end : end + 3] == ["--", "--privileged", "-c"]
+        assert command[-1] == "/cicd-script"
         options = dict(zip(command[4:end:2], command[5:end:2], strict=True))
         assert options == {
             "--name": "cicd-1",
@@ -89,7 +110,7 @@ class TestContainer:
             "--workdir": "/workspace/sub",
             "--volume": "/w/script.sh:/cicd-script:ro",  # The second; the first is below.
             "--env": "DEPLOY_KEY",
-            "--entrypoint": "/bin/sh",
+            "--entrypoint": "/bin/bash",
         }
         assert "/w/copy:/workspace" in command[:end]
         assert "CI" in command[:end]

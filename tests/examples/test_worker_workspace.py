@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from cicd_system.worker.workspace import HaltedError, WorkspaceError, artifacts_in, inside, working_copy
+from cicd_system.worker.tools import HaltedError, Tools
+from cicd_system.worker.workspace import WorkspaceError, inside, working_copy
+
+GOING_ON = Tools(lambda: False)
 
 
 def git(directory, *arguments):
@@ -66,7 +68,7 @@ def make(tmp_path):
         directory = tmp_path / "work" / "copy"
         directory.parent.mkdir(exist_ok=True)
         try:
-            with working_copy(str(repo), commit, directory, as_it_is=as_it_is) as copy:
+            with working_copy(str(repo), commit, directory, as_it_is=as_it_is, tools=GOING_ON) as copy:
                 return files_in(copy)
         finally:
             assert not directory.exists()
@@ -97,14 +99,14 @@ class TestRepository:
 
     def test_is_apart(self, repository, tmp_path):
         """What a job does to its files is done to no others."""
-        with working_copy(str(repository), None, tmp_path / "copy", as_it_is=True) as copy:
+        with working_copy(str(repository), None, tmp_path / "copy", as_it_is=True, tools=GOING_ON) as copy:
             (copy / "source").write_text("of the job\n")
         assert (repository / "source").read_text() == "changed\n"
 
     def test_two_at_once(self, repository, tmp_path):
         """The end of one is not that of another."""
-        with working_copy(str(repository), None, tmp_path / "one", as_it_is=False) as one:
-            with working_copy(str(repository), None, tmp_path / "two", as_it_is=False) as two:
+        with working_copy(str(repository), None, tmp_path / "one", as_it_is=False, tools=GOING_ON) as one:
+            with working_copy(str(repository), None, tmp_path / "two", as_it_is=False, tools=GOING_ON) as two:
                 assert files_in(two) == SECOND
             assert git(one, "rev-parse", "HEAD") == git(repository, "rev-parse", "HEAD")
 
@@ -127,7 +129,8 @@ class TestRepository:
     def test_alone(self, repository, tmp_path):
         """One that is to do without the repository shares nothing with it, and knows its commits all the same."""
         commit = git(repository, "commit-tree", "HEAD^{tree}", "-m", "of no branch")
-        with working_copy(str(repository), commit, tmp_path / "copy", as_it_is=False, is_alone=True) as copy:
+        target = tmp_path / "copy"
+        with working_copy(str(repository), commit, target, as_it_is=False, is_alone=True, tools=GOING_ON) as copy:
             repository.rename(tmp_path / "elsewhere")
             assert files_in(copy) == SECOND
             assert git(copy, "rev-parse", "HEAD") == commit
@@ -139,7 +142,9 @@ class TestRepository:
         """Working copies of one repository do not get in each other's way."""
 
         def use(number):
-            with working_copy(str(repository), None, tmp_path / f"copy-{number}", as_it_is=False) as copy:
+            with working_copy(
+                str(repository), None, tmp_path / f"copy-{number}", as_it_is=False, tools=GOING_ON
+            ) as copy:
                 return files_in(copy)
 
         with ThreadPoolExecutor(4) as pool:
@@ -153,7 +158,7 @@ class TestRepository:
 
         for name, files in [(None, SECOND), (commit, FIRST)]:
             target = tmp_path / f"copy-{name}"
-            workspace._clone(workspace._Tools(lambda: False), str(tmp_path / "bundle"), name, target)
+            workspace._clone(GOING_ON, str(tmp_path / "bundle"), name, "main", target)
             assert files_in(target) == files
 
     def test_starts_nothing(self, repository, tmp_path, make):
@@ -208,7 +213,7 @@ class TestHalted:
         """Wherever it is given up, nothing is left."""
         answers = iter([False] * looks)
         halted = working_copy(
-            str(repository), None, tmp_path / "copy", as_it_is=as_it_is, is_halted=lambda: next(answers, True)
+            str(repository), None, tmp_path / "copy", as_it_is=as_it_is, tools=Tools(lambda: next(answers, True))
         )
         with pytest.raises(HaltedError), halted:
             pass
@@ -219,7 +224,7 @@ class TestHalted:
         source = tmp_path / "source"
         source.mkdir()
         (source / "a").touch()
-        halted = working_copy(str(source), None, tmp_path / "copy", as_it_is=True, is_halted=lambda: True)
+        halted = working_copy(str(source), None, tmp_path / "copy", as_it_is=True, tools=Tools(lambda: True))
         with pytest.raises(HaltedError), halted:
             pass
         assert not (tmp_path / "copy").exists()
@@ -287,64 +292,3 @@ class TestInside:
         (root / "loop").symlink_to("loop")
         with pytest.raises(WorkspaceError, match="working directory"):
             inside(root, path)
-
-
-class TestArtifacts:
-    @pytest.fixture
-    def root(self, tmp_path):
-        root = tmp_path / "root"
-        (root / "out" / "deep").mkdir(parents=True)
-        (root / "out" / "app.txt").write_text("app\n")
-        (root / "out" / "deep" / "ünï 1\n").write_bytes(b"\0" * 5)
-        (root / ".hidden").touch()
-        (tmp_path / "secret").write_text("not yours\n")
-        (root / "file-out").symlink_to("../secret")
-        (root / "dir-out").symlink_to("..")
-        (root / "file-in").symlink_to("out/app.txt")
-        (root / "nowhere").symlink_to("missing")
-        (root / "loop").symlink_to("loop")
-        os.mkfifo(root / "pipe")
-        return root
-
-    def names(self, root, *patterns):
-        return [artifact.path for artifact in artifacts_in(root, patterns)]
-
-    def test_file(self, root):
-        (artifact,) = artifacts_in(root, ["out/*"])
-        assert (artifact.path, artifact.size) == ("out/app.txt", 4)
-        assert artifact.sha256 == sha256(b"app\n").hexdigest()
-
-    def test_patterns(self, root):
-        """Each file once, however many patterns match it; files alone."""
-        assert self.names(root, "out/**/*", "out/app.txt", "./out/*") == ["out/app.txt", "out/deep/ünï 1\n"]
-        assert self.names(root, "out") == []
-        assert self.names(root) == []
-
-    def test_nothing_that_is_elsewhere(self, root):
-        """All files of the tree, and none to which a link or a path leads out of it; nor pipes."""
-        assert self.names(root, "**/*") == [".hidden", "file-in", "out/app.txt", "out/deep/ünï 1\n"]
-        patterns = ["file-out", "dir-out/*", "dir-out/secret", "../*", "out/../../secret", str(root.parent / "*")]
-        assert self.names(root, *patterns) == []
-
-    @pytest.mark.parametrize("pattern", ["", ".", "/", "..", "**x", "[", "x\0", "loop/*", "nowhere", "**", "~", "\\"])
-    def test_strange_patterns(self, root, pattern):
-        """They match nothing, and are no reason that a job fails."""
-        assert self.names(root, pattern) == []
-
-    def test_strange_names(self, root):
-        """Files whose names the contract has no way to tell are left out; the others are told."""
-        for name in (b"out/\xff", b"c:x", b"out/a\\b", b"ok"):
-            (root / os.fsdecode(name)).touch()
-        assert self.names(root, "**/*[!t]") == [".hidden", "file-in", "ok", "out/deep/ünï 1\n"]
-
-    def test_unreadable(self, root, monkeypatch):
-        """What cannot be read is left out."""
-        real = Path.open
-
-        def refuse(path, *arguments):
-            if path.name == "app.txt":
-                raise PermissionError
-            return real(path, *arguments)
-
-        monkeypatch.setattr(Path, "open", refuse)  # Permissions say nothing to root.
-        assert self.names(root, "out/*", ".hidden") == [".hidden"]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from cicd_common.logging._needles import Needles
 from cicd_common.logging.masking import process_masker
 
 
@@ -18,7 +17,8 @@ def _loggers() -> list[logging.Logger]:
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    root, handle_error = logging.getLogger(), logging.Handler.handleError
+    root, factory = logging.getLogger(), logging.getLogRecordFactory()
+    handle_error, handle = logging.Handler.handleError, logging.Logger.handle
     before = {logger: (logger.level, logger.propagate, list(logger.handlers)) for logger in (root, *_loggers())}
     yield
     for logger in (root, *_loggers()):
@@ -31,4 +31,8 @@ def _as_it_was() -> Iterator[None]:
         logger.setLevel(level)
     logging.captureWarnings(False)
     logging.Handler.handleError = handle_error  # type: ignore[method-assign]
-    process_masker._needles = Needles()
+    logging.Logger.handle = handle  # type: ignore[method-assign]
+    logging.setLogRecordFactory(factory)
+    process_masker.expire(())
+    process_masker.drop(process_masker.multiset())
+    process_masker._mask = b"***"

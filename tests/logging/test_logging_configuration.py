@@ -176,7 +176,7 @@ class TestImport:
         done = subprocess.run(
             [sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True, env=os.environ
         )
-        assert set(done.stdout.split()) <= {"vendored", "__future__", "typing", "_typing"}
+        assert set(done.stdout.split()) <= {"vendored", "__future__", "typing", "_typing", "bisect", "_bisect"}
         assert json.loads(done.stderr)["message"] == "hello"
 
     def test_face(self) -> None:

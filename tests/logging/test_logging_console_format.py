@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from logging_helpers import Written, fail
-from logging_strategies import anything
 
 from cicd_common.logging import ConsoleFormatter
+from tests.support.logging_helpers import Written, fail
+from tests.support.logging_strategies import anything
 
 
 def shown(message: object = "hello", /, **fields: Any) -> str:

@@ -33,11 +33,10 @@ def examples(document: str) -> Iterator[tuple[str, str]]:
         yield code, ""
 
 
-@pytest.mark.parametrize("document", ["logging.md", "logging-readme-section.md"])
-def test_examples(document: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples(capsys: pytest.CaptureFixture[str]) -> None:
     """They run one after the other, and print what stands below each, but for the time."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    for code, output in examples(document):
+    for code, output in examples("logging.md"):
         linecache.cache["example.py"] = (len(code), None, code.splitlines(keepends=True), "example.py")
         exec(compile(code, "example.py", "exec"), names)
         assert _MARKS.sub("", _TIME.sub("TIME", capsys.readouterr().out)) == _TIME.sub("TIME", output)

@@ -7,11 +7,11 @@ import logging
 import sys
 
 import pytest
-from logging_strategies import Unprintable
 
 from cicd_common.logging import configure, mask_logging_errors
 from cicd_common.logging.failures import report
 from cicd_common.logging.masking import process_masker
+from tests.support.logging_strategies import Unprintable
 
 
 class TestMaskLoggingErrors:

@@ -471,4 +471,53 @@ def _in_child(log: logging.Logger, masker: SecretMasker, stream: MaskingStream[s
         masker.add("hunter2hunter2")
         log.info("child hunter2hunter2")
     finally:
-        os._exit(0 if masker.needles.secrets else 1)
+        os._exit(0 if masker.multiset() else 1)
+
+
+class TestRotation:
+    """Files that others move away."""
+
+    @pytest.mark.parametrize("move", [os.unlink, lambda path: os.rename(path, f"{path}.1")], ids=["removed", "moved"])
+    def test_opened_anew(self, log: logging.Logger, tmp_path: Path, move: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The next line is in a new file of the same name, wherever the program has gone to."""
+        monkeypatch.chdir(tmp_path)
+        handler_on(log, file="out")
+        log.info("one")
+        move(tmp_path / "out")
+        monkeypatch.chdir("/")
+        log.info("two")
+        log.info("three")
+        assert messages((tmp_path / "out").read_text()) == ["two", "three"]
+
+    def test_replaced(self, log: logging.Logger, tmp_path: Path) -> None:
+        """A file that another process made already is gone on with."""
+        handler_on(log, file=tmp_path / "out")
+        log.info("one")
+        (tmp_path / "out").rename(tmp_path / "out.1")
+        (tmp_path / "out").write_text('{"message":"of another"}\n')
+        log.info("two")
+        assert messages((tmp_path / "out.1").read_text()) == ["one"]
+        assert messages((tmp_path / "out").read_text()) == ["of another", "two"]
+
+    def test_in_a_burst(self, log: logging.Logger, tmp_path: Path) -> None:
+        """Also while many lines are written one after the other; then not each of them looks."""
+        handler_on(log, file=tmp_path / "out")
+        for number in range(2000):
+            log.info("%d", number)
+            if number == 1000:
+                (tmp_path / "out").rename(tmp_path / "out.1")
+        found = messages((tmp_path / "out.1").read_text()) + messages((tmp_path / "out").read_text())
+        assert found == list(map(str, range(2000)))
+
+    def test_no_folder(self, log: logging.Logger, tmp_path: Path) -> None:
+        """What cannot be opened anew is counted, and goes on once it can be."""
+        folder = tmp_path / "logs"
+        folder.mkdir()
+        handler = handler_on(log, file=folder / "out")
+        (folder / "out").unlink()
+        folder.rmdir()
+        log.info("lost")
+        assert handler.lost == 1
+        folder.mkdir()
+        log.info("two")
+        assert messages((folder / "out").read_text()) == ["1 log lines were lost: FileNotFoundError", "two"]

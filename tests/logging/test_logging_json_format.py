@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from logging_helpers import Written, fail
-from logging_strategies import Unprintable, anything
 
 from cicd_common.logging import JsonFormatter, SecretMasker
 from cicd_common.logging.formatters import LineFormatter
+from tests.support.logging_helpers import Written, fail
+from tests.support.logging_strategies import Unprintable, anything
 
 
 def record_of(**attributes: Any) -> logging.LogRecord:
@@ -55,7 +55,7 @@ class TestJsonFormatter:
         assert (first["exception.type"], first["exception.message"]) == ("KeyError", "'x'")
         assert first["exception.stacktrace"].endswith("\nKeyError: 'x'")
         assert second["exception.type"].endswith(".OddError")
-        assert second["exception.type"].startswith("test_logging_json_format.")
+        assert second["exception.type"].startswith(f"{__name__}.")
         assert second["exception.message"] == "<unprintable OddError>"
 
     def test_exception_without_stack_trace(self, monkeypatch: pytest.MonkeyPatch) -> None:

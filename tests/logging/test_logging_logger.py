@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from logging_helpers import Written, fail
-from logging_strategies import Unprintable, anything
 
 from cicd_common.logging import CicdLogger, execution_context, get_logger
 from cicd_common.logging.fields import RECORD_ATTRIBUTES
 from cicd_common.logging.records import CicdRecord
+from tests.support.logging_helpers import Written, fail
+from tests.support.logging_strategies import Unprintable, anything
 
 
 @pytest.fixture

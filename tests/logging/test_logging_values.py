@@ -18,7 +18,6 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from logging_strategies import Unprintable, anything
 
 from cicd_common.converter import converter
 from cicd_common.enums import ExecutionStatus
@@ -27,6 +26,7 @@ from cicd_common.logging.fields import Fields
 from cicd_common.logging.records import severity_number
 from cicd_common.logging.values import MOST_PARTS, dump, plain, scrub
 from cicd_common.model import ExecutionLog, Job
+from tests.support.logging_strategies import Unprintable, anything
 
 A_UUID = UUID(int=5)
 A_TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -85,7 +85,6 @@ class TestPlain:
             Job(id=A_UUID, name="build", script=("make",)),
             ExecutionLog(id=A_UUID, job_execution_id=A_UUID, sequence=0, timestamp=A_TIME, log_text="x"),
             Problem("/a", "type", "expected a string"),
-            Attrs([1, A_UUID]),
         ],
     )
     def test_as_the_converter(self, value: Any) -> None:
@@ -121,6 +120,7 @@ class TestPlain:
             ({"b", "a"}, ["a", "b"]),
             (deque([1]), "deque([1])"),
             (Data([1]), {"a": [1]}),
+            (Attrs([1, A_UUID]), {"a": [1, str(A_UUID)]}),
             (Attrs(Unprintable()), {"a": "<unprintable Unprintable>"}),
             (Unprintable(), "<unprintable Unprintable>"),
             (Unprintable, str(Unprintable)),
@@ -144,7 +144,7 @@ class TestPlain:
         assert plain(value) == {"twice": [[1], [1]], "self": "<cycle>"}
         cyclic = Attrs(None)
         cyclic.a = cyclic
-        assert "Attrs" in dump(cyclic)
+        assert dump(cyclic) == '{"a":"<cycle>"}'
 
     def test_too_deep_and_too_many(self) -> None:
         """What would take forever is cut."""

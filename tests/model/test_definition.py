@@ -5,13 +5,13 @@ import random
 
 import attrs
 import pytest
-import strategies
 from hypothesis import given
 from hypothesis import strategies as st
-from moves import job, pipeline
 
 from cicd_common import ContractError
 from cicd_common.model import Pipeline
+from cicd_common.testing import strategies
+from tests.support.moves import job, pipeline
 
 
 def problems(*stages):
@@ -51,10 +51,10 @@ class TestNamesAndIds:
         first = job("a")
         found = problems([first, job("b", id=first.id)])
         assert found == [
-            ("/stages/0/jobs/1/id", "expected an id of its own for the job b, found that of another job"),
+            ("/stages/0/jobs/1/id", "expected another id for the job b, found that of a job before it"),
         ]
         stage = pipeline(["a"]).stages[0]
-        with pytest.raises(ContractError, match="/stages/1/id: expected an id of its own for the stage other"):
+        with pytest.raises(ContractError, match="/stages/1/id: expected another id for the stage other"):
             attrs.evolve(pipeline(["x"]), stages=(stage, attrs.evolve(stage, name="other", jobs=(job("b"),))))
 
     def test_one_job_twice(self):
@@ -63,7 +63,7 @@ class TestNamesAndIds:
         for stages, pointer in (([[same, same]], "/stages/0/jobs/1"), ([[same], [same]], "/stages/1/jobs/0")):
             assert problems(*stages) == [
                 (f"{pointer}/name", "expected one job named a, found another"),
-                (f"{pointer}/id", "expected an id of its own for the job a, found that of another job"),
+                (f"{pointer}/id", "expected another id for the job a, found that of a job before it"),
             ]
 
     def test_one_stage_twice(self):
@@ -76,7 +76,7 @@ class TestNamesAndIds:
             (
                 "/stages/1/id",
                 "value",
-                f"expected an id of its own for the stage {stage.name}, found that of another stage",
+                f"expected another id for the stage {stage.name}, found that of a stage before it",
             ),
         ]
 

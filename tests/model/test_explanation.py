@@ -1,13 +1,14 @@
 """Why an execution is in its status, by named cases."""
 
 import pytest
-from moves import CANCELED, FAILED, MOMENT, RUNNING, SUCCESS, job, moved, pipeline, update
 
-from cicd_common.model import Reason
+from cicd_common.enums import EndReason
+from cicd_common.model import PipelineExecution, Reason
+from tests.support.moves import CANCELED, FAILED, MOMENT, RUNNING, SUCCESS, job, moved, pipeline, update
 
 
 def new(*stages):
-    return pipeline(*stages).new_execution(run_number=1)
+    return PipelineExecution.of(pipeline(*stages), run_number=1)
 
 
 def later(execution, *updates):
@@ -25,6 +26,12 @@ def canceled_by_request():
     execution, _ = new(["a"], ["b", "c"]).hand_out(MOMENT)
     execution, _ = execution.cancel(MOMENT)
     return later(execution, ("a", 1, CANCELED, 1))
+
+
+def lost_after_request():
+    execution, (handed_out,) = new(["a"]).hand_out(MOMENT)
+    execution, _ = later(execution, ("a", 1, RUNNING, 1)).cancel(MOMENT)
+    return execution.lose(handed_out.id, MOMENT, losses=1)[0]
 
 
 def failed_after_request():
@@ -82,6 +89,21 @@ CASES = {
         ["a"],
         "CANCELED: job a was canceled by its Worker",
     ),
+    "a job that its Worker canceled for a reason of its own": (
+        moved(new(["a"]), "a", CANCELED, reason=EndReason.STOPPED),
+        Reason.JOB_CANCELED,
+        ["a"],
+        "CANCELED: job a was canceled by its Worker (STOPPED: its Worker was told to stop it)",
+    ),
+    "canceling, and a Worker that was lost": (
+        lost_after_request(),
+        Reason.CANCELING_ASKED,
+        [],
+        (
+            "CANCELED: canceling was asked for at 2026-01-31T12:00:00+00:00; 1 job was canceled; "
+            "job a (WORKER_LOST: no Worker brought it to its end)"
+        ),
+    ),
     "a success": (
         later(moved(new(["a", "b"]), "a", SUCCESS), ("b", 1, SUCCESS)),
         Reason.ALL_SUCCEEDED,
@@ -89,10 +111,10 @@ CASES = {
         "SUCCESS: all jobs succeeded (2)",
     ),
     "a success in spite of a failure": (
-        later(moved(new([job("lint", allow_failure=True), "b"]), "lint", FAILED), ("b", 1, SUCCESS)),
+        later(moved(new([job("lint", allow_failure=True), "b"]), "lint", FAILED, exit_code=2), ("b", 1, SUCCESS)),
         Reason.ALL_SUCCEEDED,
         ["lint", "b"],
-        "SUCCESS: all other jobs succeeded; allowed to fail, and failed: lint",
+        "SUCCESS: all other jobs succeeded; allowed to fail, and failed: lint with exit code 2",
     ),
     "a success in spite of two failures": (
         later(moved(new([job("a", allow_failure=True), job("b", allow_failure=True)]), "a", FAILED), ("b", 1, FAILED)),

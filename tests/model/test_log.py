@@ -2,10 +2,10 @@
 
 import attrs
 import pytest
-from golden_files import full
 
 from cicd_common import ContractError
 from cicd_common.model import ExecutionLog
+from tests.support.golden_files import full
 
 EXECUTIONS = ("pipeline_execution_id", "stage_execution_id", "job_execution_id")
 

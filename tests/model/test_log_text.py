@@ -1,10 +1,10 @@
 """Logs that arrive in pieces."""
 
-import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cicd_common.model import LogText
+from cicd_common.testing import strategies
 
 chunks = st.dictionaries(st.integers(1, 12), st.text(max_size=3)).map(lambda pieces: list(pieces.items()))
 
@@ -50,7 +50,7 @@ class TestLogText:
         """The pieces of an ExecutionLog begin with 0."""
         assert LogText(first=0).join([(2, "c")]).gaps == (range(2),)
 
-    @given(strategies.histories())
+    @given(strategies.job_histories())
     def test_of_updates(self, history):
         """The logs of the updates of a job, in the order of their sequences."""
         assert LogText.of(reversed(history)).text == "".join(update.logs for update in history)

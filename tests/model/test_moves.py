@@ -1,15 +1,19 @@
 """Backend, network and Workers, played by a machine on generated pipelines."""
 
+from collections import Counter
+
 import attrs
-import strategies
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from moves import MOMENT, jobs_of, naive_counts, naive_ready, state_of
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
+from cicd_common.enums import EndReason
 from cicd_common.model import PipelineExecution, UpdateOutcome
+from cicd_common.testing import strategies
+from tests.support import strategies as own_strategies
+from tests.support.moves import MOMENT, jobs_of, naive_counts, naive_ready, state_of
 
 SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
 
@@ -19,10 +23,12 @@ class System(RuleBasedStateMachine):
 
     @initialize(pipeline=strategies.pipelines())
     def start(self, pipeline):
-        self.execution = pipeline.new_execution(run_number=1)
+        self.execution = PipelineExecution.of(pipeline, run_number=1)
         self.before = self.execution
         self.handed_out = set()
         self.to_send = {}  # What the Worker of each job will still report.
+        self.owners = {}  # By job: the attempt that was handed out last, and who claimed it.
+        self.losses = Counter()
         self.under_way = []
         self.delivered = []
 
@@ -36,7 +42,8 @@ class System(RuleBasedStateMachine):
         assert self.execution.ready_jobs() == ()
         for job in jobs:
             self.handed_out.add(job.id)
-            self.to_send[job.id] = data.draw(strategies.histories(job.id))
+            self.owners[job.id] = (1, None)
+            self.to_send[job.id] = data.draw(strategies.job_histories(job.id))
 
     @precondition(lambda self: any(self.to_send.values()))
     @rule(data=st.data())
@@ -56,7 +63,91 @@ class System(RuleBasedStateMachine):
         update = data.draw(st.sampled_from(self.delivered))
         execution, outcome = self.execution.apply(update)
         assert execution is self.execution
-        assert outcome is UpdateOutcome.LATE
+        assert outcome in (UpdateOutcome.LATE, UpdateOutcome.SUPERSEDED)
+        assert (outcome is UpdateOutcome.SUPERSEDED) == self.is_fenced(update)
+
+    @precondition(lambda self: self.handed_out)
+    @rule(data=st.data())
+    def lose(self, data):
+        """A lease ends: the next Worker goes on, and what the one before still sends comes from nobody."""
+        job_id = data.draw(st.sampled_from(sorted(self.handed_out)))
+        before = self.execution.job(job_id)
+        attempt, owner = self.owners[job_id]
+        if not before.status.is_terminal and owner is not None:
+            self.losses[job_id] += 1
+        self.execution, job = self.execution.lose(job_id, MOMENT, losses=self.losses[job_id])
+        if before.status.is_terminal:
+            assert job is before
+        elif self.execution.canceled_at is not None:
+            assert job.status is CANCELED
+            never_ran = owner is None and before.start_time is None
+            assert job.reason is (EndReason.SKIPPED if never_ran else EndReason.WORKER_LOST)
+            self.end(job_id)
+        elif owner is None:
+            assert job is before
+        elif self.losses[job_id] == 3:
+            assert (job.status, job.reason) == (FAILED, EndReason.WORKER_LOST)
+            self.end(job_id)
+        else:
+            assert job == attrs.evolve(before, attempt=attempt + 1, worker=None)
+            self.go_on(data, job)
+
+    @precondition(lambda self: self.owners)
+    @rule(data=st.data())
+    def release(self, data):
+        """A Worker ends, and gives back a job of which all that it told has arrived."""
+        running = [
+            job
+            for job in jobs_of(self.execution)
+            if job.id in self.owners
+            and job.status is ExecutionStatus.RUNNING
+            and self.owners[job.id] == (job.attempt, job.worker)
+            and job.worker is not None
+            and not any(update.job_execution_id == job.id for update in self.under_way)
+        ]
+        if not running:
+            return
+        job = data.draw(st.sampled_from(running))
+        self.execution, outcome = self.execution.apply(
+            JobStatusUpdate(
+                job_execution_id=job.id,
+                sequence=job.last_sequence + 1,
+                status=ExecutionStatus.RUNNING,
+                occurred_at=MOMENT,
+                attempt=job.attempt,
+                worker=job.worker,
+                is_released=True,
+            )
+        )
+        assert outcome is UpdateOutcome.APPLIED
+        after = self.execution.job(job.id)
+        assert (after.attempt, after.worker, after.status) == (job.attempt + 1, None, job.status)
+        self.go_on(data, after)
+
+    def go_on(self, data, job):
+        """The next attempt of a job, by another Worker, behind what is known of it."""
+        self.owners[job.id] = (job.attempt, None)
+        self.to_send[job.id] = [
+            attrs.evolve(
+                update,
+                attempt=job.attempt,
+                worker=f"worker {job.attempt}",
+                sequence=update.sequence + job.last_sequence,
+            )
+            for update in data.draw(strategies.job_histories(job.id))
+            # A job that has started is PENDING no more.
+            if not update.status.can_become(job.status)
+        ]
+
+    def end(self, job_id):
+        """The end is nobody's: whatever the Worker still tells comes too late."""
+        self.owners[job_id] = (self.owners[job_id][0], "nobody")
+        self.to_send[job_id] = []
+
+    def is_fenced(self, update):
+        """Whether an update is not from the Worker that has the job, by the words of the contract."""
+        attempt, owner = self.owners[update.job_execution_id]
+        return update.attempt != attempt or owner not in (None, update.worker)
 
     @rule(data=st.data())
     def cancel(self, data):
@@ -73,9 +164,16 @@ class System(RuleBasedStateMachine):
 
     def apply(self, update: JobStatusUpdate):
         note(f"apply {update.sequence} {update.status} of {update.job_execution_id}")
+        is_fenced = self.is_fenced(update)
+        before = self.execution
         self.execution, outcome = self.execution.apply(update)
         self.delivered.append(update)
         assert outcome is not UpdateOutcome.CONFLICT
+        assert (outcome is UpdateOutcome.SUPERSEDED) == is_fenced
+        if is_fenced:
+            assert self.execution is before
+        else:
+            self.owners[update.job_execution_id] = (update.attempt, update.worker)
 
     @invariant()
     def terminal_statuses_never_change(self):
@@ -86,8 +184,11 @@ class System(RuleBasedStateMachine):
 
     @invariant()
     def what_follows_from_the_jobs_equals_a_recount(self):
-        counted = attrs.evolve(self.execution)  # Made of its fields, with nothing kept up with.
+        # Made of its fields, with nothing carried on.
+        stages = tuple(attrs.evolve(stage) for stage in self.execution.stages)
+        counted = attrs.evolve(self.execution, stages=stages)
         assert isinstance(counted, PipelineExecution)
+        assert [stage.counts for stage in self.execution.stages] == [stage.counts for stage in counted.stages]
         assert state_of(self.execution) == state_of(counted)
         assert list(self.execution.ready_jobs()) == naive_ready(self.execution)
         assert self.execution.status is naive_counts(self.execution)
@@ -119,7 +220,8 @@ class System(RuleBasedStateMachine):
             self.under_way, self.to_send = [], {}
             self.execution, jobs = self.execution.hand_out(MOMENT)
             assert jobs or self.execution.status.is_terminal, "it waits for nothing and has not ended"
-            self.to_send = {job.id: strategies.shortest_history(job.id) for job in jobs}
+            self.to_send = {job.id: own_strategies.shortest_history(job.id) for job in jobs}
+            self.owners |= {job.id: (1, None) for job in jobs}
 
 
 System.TestCase.settings = settings(stateful_step_count=30)

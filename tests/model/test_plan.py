@@ -1,33 +1,35 @@
 """The order in which a pipeline will run."""
 
-import strategies
 from hypothesis import given
-from moves import MOMENT, SUCCESS, job, pipeline, update
+
+from cicd_common.model import PipelineExecution, Plan
+from cicd_common.testing import strategies
+from tests.support.moves import MOMENT, SUCCESS, job, pipeline, update
 
 
 class TestPlan:
     def test_waves(self):
         """A job is in the wave after the last of those that it depends on."""
-        plan = pipeline(["a", job("c", "b"), job("b", "a"), job("d", "a")], [job("e", "c")]).plan()
+        plan = Plan.of(pipeline(["a", job("c", "b"), job("b", "a"), job("d", "a")], [job("e", "c")]))
         assert [stage.waves for stage in plan.stages] == [(("a",), ("b", "d"), ("c",)), (("e",),)]
         assert [stage.name for stage in plan.stages] == ["stage 0", "stage 1"]
 
     def test_as_text(self):
         """For people."""
-        text = str(pipeline(["a", "b", job("c", "a")], ["d"]).plan())
+        text = str(Plan.of(pipeline(["a", "b", job("c", "a")], ["d"])))
         assert text == "stage 0:\n  1. a, b\n  2. c\nstage 1:\n  1. d"
 
     @given(strategies.pipelines())
     def test_it_comes_true_if_every_job_takes_as_long(self, pipeline):
         """Handing out all that is ready, and letting it succeed, goes through the waves."""
-        execution = pipeline.new_execution(run_number=1)
+        execution = PipelineExecution.of(pipeline, run_number=1)
         waves = []
         while not execution.status.is_terminal:
             execution, jobs = execution.hand_out(MOMENT)
             waves.append(tuple(each.job.name for each in jobs))
             for each in jobs:
                 execution, _ = execution.apply(update(execution, each.job.name, 1, SUCCESS))
-        assert waves == [wave for stage in pipeline.plan().stages for wave in stage.waves]
+        assert waves == [wave for stage in Plan.of(pipeline).stages for wave in stage.waves]
 
 
 class TestLength:
@@ -38,7 +40,7 @@ class TestLength:
     def test_chain(self):
         """Each job waits for the one before it."""
         jobs = [job(str(at), *([str(at - 1)] if at else [])) for at in range(self.COUNT)]
-        plan = pipeline(jobs).plan()
+        plan = Plan.of(pipeline(jobs))
         assert len(plan.stages[0].waves) == self.COUNT
 
     def test_lattice(self):
@@ -49,10 +51,10 @@ class TestLength:
             for row in range(rows)
             for at in range(width)
         ]
-        assert [len(wave) for wave in pipeline(jobs).plan().stages[0].waves] == [width] * rows
+        assert [len(wave) for wave in Plan.of(pipeline(jobs)).stages[0].waves] == [width] * rows
 
     def test_fan(self):
         """All but one wait for one, and one for all others."""
         names = [str(at) for at in range(self.COUNT - 2)]
         jobs = [job("first"), *(job(name, "first") for name in names), job("last", *names)]
-        assert [len(wave) for wave in pipeline(jobs).plan().stages[0].waves] == [1, self.COUNT - 2, 1]
+        assert [len(wave) for wave in Plan.of(pipeline(jobs)).stages[0].waves] == [1, self.COUNT - 2, 1]

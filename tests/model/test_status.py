@@ -5,12 +5,12 @@ from itertools import accumulate, permutations
 from pathlib import Path
 
 import pytest
-import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cicd_common import ExecutionStatus
 from cicd_common.model import Job, JobExecution, StageExecution, StatusCounts
+from tests.support import strategies as own_strategies
 
 STATUSES = {status.value[0]: status for status in ExecutionStatus}
 RANKS = {"PENDING": 0, "RUNNING": 1, "SUCCESS": 2, "FAILED": 2, "CANCELED": 2}
@@ -75,24 +75,24 @@ class TestRollUp:
 
 
 class TestStatusCounts:
-    @given(st.lists(st.lists(strategies.statuses())))
+    @given(st.lists(st.lists(own_strategies.statuses())))
     def test_counts_of_parts_add_up_to_those_of_the_whole(self, parts):
         """Whatever the grouping; nothing at all is the zero."""
         whole = StatusCounts.of(status for part in parts for status in part)
         assert sum(map(StatusCounts.of, parts), StatusCounts()) == whole
         assert whole.total == sum(map(len, parts))
 
-    @given(st.lists(strategies.statuses(), min_size=1), strategies.statuses(), st.data())
+    @given(st.lists(own_strategies.statuses(), min_size=1), own_strategies.statuses(), st.data())
     def test_one_child_moved_equals_counting_again(self, statuses, now, data):
         """Also where it moves to where it was."""
         at = data.draw(st.integers(0, len(statuses) - 1))
         after = [*statuses[:at], now, *statuses[at + 1 :]]
         assert StatusCounts.of(statuses).moved(statuses[at], now) == StatusCounts.of(after)
 
-    @given(st.lists(strategies.statuses(), min_size=1), st.data())
+    @given(st.lists(own_strategies.statuses(), min_size=1), st.data())
     def test_a_parent_never_falls_in_rank_while_its_children_only_rise(self, statuses, data):
         """However many children move, one after the other."""
-        moves = data.draw(st.lists(st.tuples(st.integers(0, len(statuses) - 1), strategies.statuses())))
+        moves = data.draw(st.lists(st.tuples(st.integers(0, len(statuses) - 1), own_strategies.statuses())))
 
         def move(children, step):
             at, now = step

@@ -1,12 +1,7 @@
-"""The databases that the tests of the store run on: SQLite, and the PostgreSQL that ``CICD_TEST_POSTGRES_URL`` names.
-
-Where no PostgreSQL answers, its tests are skipped, and say so; but where ``CI`` is set, they fail.
-"""
+"""The databases that the tests of the store run on: SQLite, and the PostgreSQL of `tests.support.servers`."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,33 +9,25 @@ from uuid import uuid4
 
 import pytest
 
-# The benchmarks fill databases with long histories; so do these tests.
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "store"))
+from tests.support.servers import POSTGRESQL
 
 if find_spec("sqlalchemy") is None:
-    # What is collected then says so: `test_store_import`.
+    # What is collected then says so: `test_extra`.
     collect_ignore_glob = [
-        path.name for path in Path(__file__).parent.glob("test_*.py") if path.name != "test_store_import.py"
+        path.name for path in Path(__file__).parent.glob("test_*.py") if path.name != "test_extra.py"
     ]
-
-POSTGRES_URL = os.environ.get("CICD_TEST_POSTGRES_URL") or "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 
 
 @pytest.fixture(scope="session")
 def postgres_schema() -> Iterator[str]:
     """The URL of a schema of PostgreSQL that only this run of the tests uses."""
     from sqlalchemy import create_engine, make_url, text
-    from sqlalchemy.exc import OperationalError
 
     name = f"cicd_common_test_{uuid4().hex}"
-    engine = create_engine(POSTGRES_URL, connect_args={"connect_timeout": 5})
-    try:
-        with engine.begin() as connection:
-            connection.execute(text(f"CREATE SCHEMA {name}"))
-    except OperationalError:
-        reason = "no PostgreSQL answers at the URL in CICD_TEST_POSTGRES_URL, or at the default one"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    url = make_url(POSTGRES_URL).update_query_dict({"options": f"-csearch_path={name}"})
+    engine = create_engine(POSTGRESQL.answering())
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+    url = make_url(POSTGRESQL.url).update_query_dict({"options": f"-csearch_path={name}"})
     yield url.render_as_string(hide_password=False)
     with engine.begin() as connection:
         connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
@@ -63,14 +50,13 @@ def _without_rows(url: str) -> str:
     from sqlalchemy import create_engine, delete
 
     from cicd_common.store import ExecutionStore
-    from cicd_common.store.tables import metadata, schema
+    from cicd_common.store.tables import metadata
 
     ExecutionStore(url).close()
     engine = create_engine(url)
     with engine.begin() as connection:
         for table in reversed(metadata.sorted_tables):
-            if table is not schema:
-                connection.execute(delete(table))
+            connection.execute(delete(table))
     engine.dispose()
     return url
 

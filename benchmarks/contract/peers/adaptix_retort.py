@@ -14,7 +14,7 @@ from typing import Any
 
 from adaptix import DebugTrail, P, Provider, Retort, validator
 
-from cicd_common.model.graph import problems_of
+from cicd_common.model.definition import _is_in_order as fit_together
 
 from . import dataclass_models as models
 from .contender import Contender
@@ -55,7 +55,7 @@ def _integers() -> list[Provider]:
 
 
 def _some() -> list[Provider]:
-    fields = [P[models.JobDTO].script, P[models.Job].script, P[models.Stage].jobs, P[models.Pipeline].stages]
+    fields = [P[models.Stage].jobs, P[models.Pipeline].stages]
     return [validator(field, lambda items: len(items) > 0, "expected at least one element") for field in fields]
 
 
@@ -65,7 +65,7 @@ def _times() -> list[Provider]:
 
 def _fitting() -> list[Provider]:
     stages = P[models.Pipeline].stages
-    return [validator(stages, lambda stages: not problems_of(stages), "expected jobs that fit together")]
+    return [validator(stages, fit_together, "expected jobs that fit together")]
 
 
 _retort = Retort(

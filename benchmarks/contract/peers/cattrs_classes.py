@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from attrs import frozen
+from attrs import Factory, frozen
 from cattrs import Converter
 from cattrs.preconf.json import make_converter as make_json_converter
 from cattrs.preconf.orjson import make_converter as make_orjson_converter
 
 from cicd_common import ExecutionStatus
+from cicd_common.enums import EndReason
 
 from .contender import Contender
 
@@ -31,6 +32,10 @@ class JobStatusUpdate:
     occurred_at: datetime
     logs: str = ""
     exit_code: int | None = None
+    reason: EndReason | None = None
+    attempt: int = 1
+    worker: str
+    is_released: bool = False
 
 
 @frozen(kw_only=True)
@@ -38,11 +43,17 @@ class JobDTO:
     id: UUID
     stage_id: UUID
     name: str
-    script: tuple[str, ...]
+    kind: str = "script"
+    parameters: dict[str, Any] = Factory(dict)
+    environment: dict[str, str] = Factory(dict)
+    secrets: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
     docker_image: str | None = None
     working_dir: str | None = None
     dependencies: tuple[UUID, ...] = ()
     allow_failure: bool = False
+    timeout_seconds: int | None = None
+    retries: int = 0
     artifacts: tuple[str, ...] = ()
     created_at: datetime
     updated_at: datetime
@@ -54,12 +65,16 @@ class JobExecutionDTO:
     stage_execution_id: UUID
     job_id: UUID
     status: ExecutionStatus
+    reason: EndReason | None = None
     allow_failure: bool = False
     exit_code: int | None = None
     queued_at: datetime | None = None
     start_time: datetime | None = None
     completion_time: datetime | None = None
     last_sequence: int = 0
+    attempt: int = 1
+    worker: str | None = None
+    heard_at: datetime | None = None
     logs: str = ""
     job: JobDTO | None = None
 
@@ -76,6 +91,7 @@ class StageReportSummary:
 class PipelineExecutionRecord:
     execution_id: UUID
     run_number: int
+    branch: str
     commit_hash: str | None = None
     status: ExecutionStatus
     start_time: datetime | None = None
@@ -94,11 +110,17 @@ class PipelineReportResponse:
 class Job:
     id: UUID
     name: str
-    script: tuple[str, ...]
+    kind: str = "script"
+    parameters: dict[str, Any] = Factory(dict)
+    environment: dict[str, str] = Factory(dict)
+    secrets: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
     docker_image: str | None = None
     working_dir: str | None = None
     dependencies: tuple[str, ...] = ()
     allow_failure: bool = False
+    timeout_seconds: int | None = None
+    retries: int = 0
     artifacts: tuple[str, ...] = ()
 
 
@@ -116,6 +138,9 @@ class Pipeline:
     repo_url: str
     branch: str = "main"
     commit_hash: str | None = None
+    kind: str = "pipeline"
+    parameters: dict[str, Any] = Factory(dict)
+    environment: dict[str, str] = Factory(dict)
     stages: tuple[Stage, ...]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from cicd_common import ExecutionStatus
+from cicd_common.enums import EndReason
 
 __all__ = [
     "Job",
@@ -29,6 +31,10 @@ class JobStatusUpdate:
     occurred_at: datetime
     logs: str = ""
     exit_code: int | None = None
+    reason: EndReason | None = None
+    attempt: int = 1
+    worker: str
+    is_released: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +42,17 @@ class JobDTO:
     id: UUID
     stage_id: UUID
     name: str
-    script: tuple[str, ...]
+    kind: str = "script"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
     docker_image: str | None = None
     working_dir: str | None = None
     dependencies: tuple[UUID, ...] = ()
     allow_failure: bool = False
+    timeout_seconds: int | None = None
+    retries: int = 0
     artifacts: tuple[str, ...] = ()
     created_at: datetime
     updated_at: datetime
@@ -52,12 +64,16 @@ class JobExecutionDTO:
     stage_execution_id: UUID
     job_id: UUID
     status: ExecutionStatus
+    reason: EndReason | None = None
     allow_failure: bool = False
     exit_code: int | None = None
     queued_at: datetime | None = None
     start_time: datetime | None = None
     completion_time: datetime | None = None
     last_sequence: int = 0
+    attempt: int = 1
+    worker: str | None = None
+    heard_at: datetime | None = None
     logs: str = ""
     job: JobDTO | None = None
 
@@ -74,6 +90,7 @@ class StageReportSummary:
 class PipelineExecutionRecord:
     execution_id: UUID
     run_number: int
+    branch: str
     commit_hash: str | None = None
     status: ExecutionStatus
     start_time: datetime | None = None
@@ -92,11 +109,17 @@ class PipelineReportResponse:
 class Job:
     id: UUID
     name: str
-    script: tuple[str, ...]
+    kind: str = "script"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
     docker_image: str | None = None
     working_dir: str | None = None
     dependencies: tuple[str, ...] = ()
     allow_failure: bool = False
+    timeout_seconds: int | None = None
+    retries: int = 0
     artifacts: tuple[str, ...] = ()
 
 
@@ -114,4 +137,7 @@ class Pipeline:
     repo_url: str
     branch: str = "main"
     commit_hash: str | None = None
+    kind: str = "pipeline"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     stages: tuple[Stage, ...]

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cicd_common import ExecutionStatus
-from cicd_common.model.graph import problems_of
+from cicd_common.enums import EndReason
+from cicd_common.model.definition import _is_in_order as fit_together
 
 from .contender import Contender
 
@@ -28,6 +29,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?!\s)[^\x00
 Integer = Annotated[int, Meta(ge=-_MAX - 1, le=_MAX)]
 Count = Annotated[int, Meta(ge=0, le=_MAX)]
 Ordinal = Annotated[int, Meta(ge=1, le=_MAX)]
+Retries = Annotated[int, Meta(ge=0, le=10)]
+Kind = Annotated[str, Meta(max_length=63, pattern=r"^[a-z][a-z0-9]*([.-][a-z0-9]+)*\Z")]
 Texts = Annotated[tuple[str, ...], Meta(min_length=1)]
 Time = Annotated[datetime, Meta(tz=True)]
 
@@ -39,17 +42,27 @@ class JobStatusUpdate(Struct, frozen=True, kw_only=True):
     occurred_at: Time
     logs: str = ""
     exit_code: Integer | None = None
+    reason: EndReason | None = None
+    attempt: Ordinal = 1
+    worker: Name
+    is_released: bool = False
 
 
 class JobDTO(Struct, frozen=True, kw_only=True):
     id: UUID
     stage_id: UUID
     name: Name
-    script: Texts
+    kind: Kind = "script"
+    parameters: dict[str, Any] = {}
+    environment: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
     docker_image: str | None = None
     working_dir: str | None = None
     dependencies: tuple[UUID, ...] = ()
     allow_failure: bool = False
+    timeout_seconds: Ordinal | None = None
+    retries: Retries = 0
     artifacts: tuple[str, ...] = ()
     created_at: Time
     updated_at: Time
@@ -60,12 +73,16 @@ class JobExecutionDTO(Struct, frozen=True, kw_only=True):
     stage_execution_id: UUID
     job_id: UUID
     status: ExecutionStatus
+    reason: EndReason | None = None
     allow_failure: bool = False
     exit_code: Integer | None = None
     queued_at: Time | None = None
     start_time: Time | None = None
     completion_time: Time | None = None
     last_sequence: Count = 0
+    attempt: Ordinal = 1
+    worker: Name | None = None
+    heard_at: Time | None = None
     logs: str = ""
     job: JobDTO | None = None
 
@@ -80,6 +97,7 @@ class StageReportSummary(Struct, frozen=True, kw_only=True):
 class PipelineExecutionRecord(Struct, frozen=True, kw_only=True):
     execution_id: UUID
     run_number: Ordinal
+    branch: Name
     commit_hash: str | None = None
     status: ExecutionStatus
     start_time: Time | None = None
@@ -96,11 +114,17 @@ class PipelineReportResponse(Struct, frozen=True, kw_only=True):
 class Job(Struct, frozen=True, kw_only=True):
     id: UUID
     name: Name
-    script: Texts
+    kind: Kind = "script"
+    parameters: dict[str, Any] = {}
+    environment: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
     docker_image: str | None = None
     working_dir: str | None = None
     dependencies: tuple[Name, ...] = ()
     allow_failure: bool = False
+    timeout_seconds: Ordinal | None = None
+    retries: Retries = 0
     artifacts: tuple[str, ...] = ()
 
 
@@ -116,10 +140,13 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     repo_url: str
     branch: Name = "main"
     commit_hash: str | None = None
+    kind: Kind = "pipeline"
+    parameters: dict[str, Any] = {}
+    environment: dict[str, str] = {}
     stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
-        if problems_of(self.stages):
+        if not fit_together(self.stages):
             raise ValueError("expected jobs that fit together")
 
 

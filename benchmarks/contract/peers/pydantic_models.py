@@ -13,7 +13,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
 
 from cicd_common import ExecutionStatus
-from cicd_common.model.graph import problems_of
+from cicd_common.enums import EndReason
+from cicd_common.model.definition import _is_in_order as fit_together
 
 from .contender import Contender
 
@@ -27,6 +28,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=rf
 Integer = Annotated[int, Field(ge=-_MAX - 1, le=_MAX)]
 Count = Annotated[int, Field(ge=0, le=_MAX)]
 Ordinal = Annotated[int, Field(ge=1, le=_MAX)]
+Retries = Annotated[int, Field(ge=0, le=10)]
+Kind = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z][a-z0-9]*([.-][a-z0-9]+)*$")]
 Texts = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -41,17 +44,27 @@ class JobStatusUpdate(Model):
     occurred_at: AwareDatetime
     logs: str = ""
     exit_code: Integer | None = None
+    reason: EndReason | None = None
+    attempt: Ordinal = 1
+    worker: Name
+    is_released: bool = False
 
 
 class JobDTO(Model):
     id: UUID
     stage_id: UUID
     name: Name
-    script: Texts
+    kind: Kind = "script"
+    parameters: dict[str, Any] = {}
+    environment: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
     docker_image: str | None = None
     working_dir: str | None = None
     dependencies: tuple[UUID, ...] = ()
     allow_failure: bool = False
+    timeout_seconds: Ordinal | None = None
+    retries: Retries = 0
     artifacts: tuple[str, ...] = ()
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -62,12 +75,16 @@ class JobExecutionDTO(Model):
     stage_execution_id: UUID
     job_id: UUID
     status: ExecutionStatus
+    reason: EndReason | None = None
     allow_failure: bool = False
     exit_code: Integer | None = None
     queued_at: AwareDatetime | None = None
     start_time: AwareDatetime | None = None
     completion_time: AwareDatetime | None = None
     last_sequence: Count = 0
+    attempt: Ordinal = 1
+    worker: Name | None = None
+    heard_at: AwareDatetime | None = None
     logs: str = ""
     job: JobDTO | None = None
 
@@ -82,6 +99,7 @@ class StageReportSummary(Model):
 class PipelineExecutionRecord(Model):
     execution_id: UUID
     run_number: Ordinal
+    branch: Name
     commit_hash: str | None = None
     status: ExecutionStatus
     start_time: AwareDatetime | None = None
@@ -98,11 +116,17 @@ class PipelineReportResponse(Model):
 class Job(Model):
     id: UUID
     name: Name
-    script: Texts
+    kind: Kind = "script"
+    parameters: dict[str, Any] = {}
+    environment: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
     docker_image: str | None = None
     working_dir: str | None = None
     dependencies: tuple[Name, ...] = ()
     allow_failure: bool = False
+    timeout_seconds: Ordinal | None = None
+    retries: Retries = 0
     artifacts: tuple[str, ...] = ()
 
 
@@ -118,11 +142,14 @@ class Pipeline(Model):
     repo_url: str
     branch: Name = "main"
     commit_hash: str | None = None
+    kind: Kind = "pipeline"
+    parameters: dict[str, Any] = {}
+    environment: dict[str, str] = {}
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _jobs_fit_together(self) -> Self:
-        if problems_of(self.stages):
+        if not fit_together(self.stages):
             raise ValueError("expected jobs that fit together")
         return self
 

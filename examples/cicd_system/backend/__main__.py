@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
 from contextlib import closing
 from pathlib import Path
 
 import click
-import uvicorn
-from starlette.types import ASGIApp
 
+from cicd_common.artifacts import ArtifactStore
 from cicd_common.logging import configure, get_logger
 from cicd_common.store import ExecutionStore, StoreError
 
+from ..git import commit_of
 from ..job_queue import JobQueue
 from ..options import passwords_in, queue_options, setting, with_log_level
 from .app import MAX_BODY, create_app
 from .dispatch import Dispatcher
 from .guard import is_loopback, is_token
+from .server import listening, make_server
 
 log = get_logger("cicd_system.backend")
 
@@ -32,6 +32,13 @@ log = get_logger("cicd_system.backend")
 @click.option("--max-body", default=MAX_BODY, type=click.IntRange(1024), help="How many bytes a body may have.")
 @with_log_level
 @setting("--store", default="sqlite:///cicd.db", help="The URL of the store.")
+@setting("--lease", default=60, type=click.IntRange(1), help="After how many silent seconds a Worker has lost its job.")
+@setting(
+    "--resend", default=300, type=click.IntRange(1), help="When a job that nobody claims is sent again, in seconds."
+)
+@setting(
+    "--artifacts", default="cicd-artifacts", help="Where the contents of artifacts are kept: a directory or a URL."
+)
 @queue_options
 def main(
     host: str,
@@ -40,6 +47,9 @@ def main(
     max_body: int,
     log_level: str,
     store: str,
+    lease: int,
+    resend: int,
+    artifacts: str,
     broker: str,
     queue: str,
     job_timeout: float,
@@ -55,12 +65,14 @@ def main(
     _check_access(token, host)
     try:
         with (
-            ExecutionStore(store) as opened,
+            ExecutionStore(store, lease_seconds=lease, resend_seconds=resend) as opened,
             closing(JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)) as jobs,
-            _listening(host, port) as listener,
+            listening(host, port) as listener,
         ):
-            dispatcher = Dispatcher(opened, jobs)
-            server = _server(create_app(opened, dispatcher, token=token, max_body=max_body))
+            dispatcher = Dispatcher(opened, jobs, interval=min(1.0, lease / 10))
+            contents = ArtifactStore(artifacts)
+            app = create_app(opened, dispatcher, token=token, max_body=max_body, commit_of=commit_of, contents=contents)
+            server = make_server(app)
             _announce(listener, url_file)
             with dispatcher:
                 server.run(sockets=[listener])
@@ -76,16 +88,6 @@ def _check_access(token: str | None, host: str) -> None:
         raise click.UsageError("the token in CICD_TOKEN may have letters, digits and -._~+/ alone, and = at the end")
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=2048)
-    listener.set_inheritable(False)
-    # Connections have it from here: asyncio would set it for those of its own sockets alone, and without it the second
-    # half of an answer waits for the client's delayed acknowledgement of the first, 40 ms.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
 def _announce(listener: socket.socket, url_file: Path | None) -> None:
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -96,33 +98,5 @@ def _announce(listener: socket.socket, url_file: Path | None) -> None:
     log.info("listening", url=url)
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app,
-        access_log=False,  # It would repeat paths.
-        lifespan="off",
-        # Its lines go where all others go, and those at INFO have nothing that ours have not.
-        log_config=None,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        # Longer than Workers are silent, as a rule: so that few of them have to connect anew.
-        timeout_keep_alive=60,
-        # What is still running then is cut off; it could wait for a client for ever.
-        timeout_graceful_shutdown=20,
-        ws="none",
-    )
-    server = uvicorn.Server(config)
-
-    def stop(*_: object) -> None:
-        server.should_exit = True
-
-    # The server has handlers of its own while it runs. These are for just before; and for afterwards, when it raises
-    # the signal anew, and there is nothing more to do.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    return server
-
-
 if __name__ == "__main__":
-    main(prog_name="cicd-backend")
+    main()

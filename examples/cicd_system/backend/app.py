@@ -8,32 +8,39 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 from uuid import UUID
 
+from anyio import CapacityLimiter, to_thread
 from attrs import evolve
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cicd_common import ContractError, ExecutionStatus, converter
+from cicd_common import ContractError, converter
 from cicd_common.api.request import (
     ArtifactUploadRequest,
+    ExecutionLogUpload,
     JobExecutionRequest,
     JobStatusUpdate,
     PipelineExecutionRequest,
     ReportRequest,
 )
-from cicd_common.api.response import JobExecutionResponse
+from cicd_common.api.response import ArtifactsResponse, ExecutionLogResponse
+from cicd_common.artifacts import ArtifactStore
 from cicd_common.dto import JobExecutionDTO
 from cicd_common.errors import Problem
 from cicd_common.logging import get_logger
 from cicd_common.model import LogText
-from cicd_common.store import ExecutionStore
+from cicd_common.store import ExecutionStore, Started
 
+from ..git import RepositoryError
 from .access import AccessLog, about
+from .contents import content_routes
 from .dispatch import Dispatcher
 from .guard import TokenGuard, read_json
+from .pages import page_routes
 from .problems import HANDLERS
 
 __all__ = ["MAX_BODY", "create_app"]
@@ -41,6 +48,9 @@ __all__ = ["MAX_BODY", "create_app"]
 log = get_logger(__name__)
 
 T = TypeVar("T")
+
+CommitOf = Callable[[str, str], str | None]
+"""From a repository and a branch to a commit; none where the repository is a directory without git."""
 
 MAX_BODY = 8 * 1024 * 1024
 """How many bytes a body may have."""
@@ -54,7 +64,13 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
 def create_app(
-    store: ExecutionStore, dispatcher: Dispatcher, *, token: str | None = None, max_body: int = MAX_BODY
+    store: ExecutionStore,
+    dispatcher: Dispatcher,
+    *,
+    token: str | None = None,
+    max_body: int = MAX_BODY,
+    commit_of: CommitOf | None = None,
+    contents: ArtifactStore | None = None,
 ) -> Starlette:
     """Make the application. It has no state but what it is given, so that any number may work side by side.
 
@@ -63,30 +79,43 @@ def create_app(
         dispatcher: Sends jobs to the Workers.
         token: The bearer token; with None everybody may ask who asks for ``localhost`` or an address of the loopback.
         max_body: How many bytes a body may have.
+        commit_of: Finds the commit of a branch for a run that names none, so that all its jobs run the same one; none
+            leaves that to the Workers.
+        contents: Keeps the contents of artifacts; with none there are no paths for them.
     """
-    backend = _Backend(store, dispatcher, max_body)
-    app = Starlette(routes=backend.routes(), exception_handlers=HANDLERS)
+    backend = _Backend(store, dispatcher, max_body, commit_of)
+    routes = [*backend.routes(), *page_routes(store, dispatcher.send, token=token)]
+    routes += [] if contents is None else content_routes(contents)
+    app = Starlette(routes=routes, exception_handlers=HANDLERS)
     # There is nothing elsewhere; and where a redirection leads, the one who asks would say by its header `Host`.
     app.router.redirect_slashes = False
-    app.add_middleware(TokenGuard, token=token, open_paths=["/health"])
+    app.add_middleware(TokenGuard, token=token, open_paths=["/health", "/sign-in", "/style.css"])
     app.add_middleware(AccessLog)
     return app
 
 
 class _Backend:
-    def __init__(self, store: ExecutionStore, dispatcher: Dispatcher, max_body: int) -> None:
+    def __init__(
+        self, store: ExecutionStore, dispatcher: Dispatcher, max_body: int, commit_of: CommitOf | None
+    ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._max_body = max_body
+        self._commit_of = commit_of
+        self._for_health = CapacityLimiter(2)
 
     def routes(self) -> list[Route]:
         table: list[tuple[str, str, Callable[[Request], Any]]] = [
             ("POST", "/api/pipeline/execute", self.execute),
             ("GET", "/api/pipeline/status/{execution_id}", self.pipeline_status),
+            ("GET", "/api/pipeline/execution/{execution_id}", self.execution),
             ("POST", "/api/pipeline/cancel/{execution_id}", self.cancel),
             ("POST", "/api/job/status", self.update),
             ("GET", "/api/job/status/{job_execution_id}", self.job_status),
             ("POST", "/api/job/artifact/upload", self.upload),
+            ("GET", "/api/job/artifacts/{job_execution_id}", self.artifacts),
+            ("POST", "/api/execution/logs", self.add_logs),
+            ("GET", "/api/execution/logs/{execution_id}", self.execution_logs),
             ("GET", _REPORT + "{rest:path}", self.report),
             ("GET", "/api/job/logs/{job_execution_id}", self.logs),
             ("GET", "/health", self.health),
@@ -97,19 +126,50 @@ class _Backend:
 
     async def execute(self, request: Request) -> Response:
         asked = await self._message(request, PipelineExecutionRequest)
-        started = await run_in_threadpool(self._store.start, asked)
+        started = await run_in_threadpool(self._start, asked)
         run = started.execution
         with about(request, pipeline_execution_id=run.execution_id):
             # A run that begins hands out at least one job; what is repeated hands out none.
             if started.jobs:
                 log.info("a run has started", run_number=run.run_number)
-            await self._send(started.jobs)
-        return _answer(run, 201 if started.jobs else 200)
+        answer = _answer(run, 201 if started.jobs else 200)
+        # Whoever started the run need not wait until thousands of jobs are with the broker: the store has them.
+        answer.background = BackgroundTask(self._send, started.jobs)
+        return answer
+
+    def _start(self, asked: PipelineExecutionRequest) -> Started:
+        if self._commit_of is not None and asked.commit_hash is None and not asked.is_local:
+            asked = self._with_commit(asked, self._commit_of)
+        return self._store.start(asked)
+
+    def _with_commit(self, asked: PipelineExecutionRequest, commit_of: CommitOf) -> PipelineExecutionRequest:
+        """The request with the commit of its branch.
+
+        Raises:
+            ContractError: The branch is not there, or the repository does not answer.
+        """
+        pipeline = asked.pipeline
+        if pipeline is None and asked.pipeline_id is not None:
+            pipeline = self._store.pipeline(asked.pipeline_id)
+        if pipeline is None or asked.repo != pipeline.repo_url:
+            return asked  # The store says what is wrong.
+        branch = asked.branch or pipeline.branch
+        if pipeline.commit_hash is not None and branch == pipeline.branch:
+            return asked
+        try:
+            return evolve(asked, commit_hash=commit_of(pipeline.repo_url, branch))
+        except RepositoryError as error:
+            raise ContractError(PipelineExecutionRequest, [Problem("/branch", "value", str(error))]) from None
 
     def pipeline_status(self, request: Request) -> Response:
         execution_id = _id(request, "execution_id")
         with about(request, pipeline_execution_id=execution_id):
             return _answer(self._store.status(execution_id))
+
+    def execution(self, request: Request) -> Response:
+        execution_id = _id(request, "execution_id")
+        with about(request, pipeline_execution_id=execution_id):
+            return _answer(self._store.execution(execution_id))
 
     def cancel(self, request: Request) -> Response:
         execution_id = _id(request, "execution_id")
@@ -125,19 +185,37 @@ class _Backend:
         with about(request, job_execution_id=update.job_execution_id):
             applied = await run_in_threadpool(self._store.apply, update)
             await self._send(applied.jobs)
-        headers = {"Update-Outcome": applied.outcome.name, "Update-Clash": str(applied.clashes).lower()}
-        return _answer(_job(update.job_execution_id, applied.status, applied.stop), headers=headers)
+        return _answer(applied.response)
 
     def job_status(self, request: Request) -> Response:
         job_execution_id = _id(request, "job_execution_id")
         with about(request, job_execution_id=job_execution_id):
-            return _answer(self._job(job_execution_id))
+            return _answer(self._store.job_status(job_execution_id))
 
     async def upload(self, request: Request) -> Response:
         uploaded = await self._message(request, ArtifactUploadRequest)
         with about(request, job_execution_id=uploaded.job_execution_id):
             await run_in_threadpool(self._store.add_artifacts, uploaded)
-            return _answer(await run_in_threadpool(self._job, uploaded.job_execution_id))
+            return _answer(await run_in_threadpool(self._store.job_status, uploaded.job_execution_id))
+
+    def artifacts(self, request: Request) -> Response:
+        job_execution_id = _id(request, "job_execution_id")
+        with about(request, job_execution_id=job_execution_id):
+            files = self._store.artifacts(job_execution_id)
+            return _answer(ArtifactsResponse(job_execution_id=job_execution_id, artifacts=files))
+
+    async def add_logs(self, request: Request) -> Response:
+        uploaded = await self._message(request, ExecutionLogUpload)
+        await run_in_threadpool(self._store.add_logs, uploaded)
+        return Response(status_code=204)
+
+    def execution_logs(self, request: Request) -> Response:
+        execution_id = _id(request, "execution_id")
+        asked = _query(request, ExecutionLogResponse, "after", "limit")
+        after = asked.get("after")
+        limit = asked.get("limit", 1000)
+        with about(request, pipeline_execution_id=execution_id):
+            return _answer(self._store.execution_logs(pipeline_execution_id=execution_id, after=after, limit=limit))
 
     def logs(self, request: Request) -> Response:
         job_execution_id = _id(request, "job_execution_id")
@@ -149,10 +227,6 @@ class _Backend:
         last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
         return _answer(evolve(job, logs=text.text, last_sequence=last))
 
-    def _job(self, job_execution_id: UUID) -> JobExecutionResponse:
-        job = self._store.job_status(job_execution_id)
-        return _job(job_execution_id, job.status, self._store.asked_to_stop(job_execution_id))
-
     # --- reports ------------------------------------------------------------------------------------------------
 
     def report(self, request: Request) -> Response:
@@ -160,8 +234,9 @@ class _Backend:
         query = _query(request, ReportRequest, "run_number", "status", "limit", "cursor")
         return _answer(self._store.report(converter.structure(names | query, ReportRequest)))
 
-    def health(self, _: Request) -> Response:
-        self._store.pipelines(limit=1)
+    async def health(self, _: Request) -> Response:
+        # By threads of its own: those of all other requests may all be waiting for the database.
+        await to_thread.run_sync(lambda: self._store.pipelines(limit=1), limiter=self._for_health)
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     # --- both ways ----------------------------------------------------------------------------------------------
@@ -174,13 +249,8 @@ class _Backend:
             await run_in_threadpool(self._dispatcher.send, jobs)
 
 
-def _answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(converter.dumps(content), status, headers, media_type="application/json")
-
-
-def _job(job_execution_id: UUID, status: ExecutionStatus, stop: bool) -> JobExecutionResponse:
-    """What a Worker is told: how the job stands, or is to end."""
-    return JobExecutionResponse(job_execution_id=job_execution_id, status=ExecutionStatus.CANCELED if stop else status)
+def _answer(content: Any, status: int = 200) -> Response:
+    return Response(converter.dumps(content), status, media_type="application/json")
 
 
 def _without_gaps(text: LogText) -> LogText:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.requests import Request, cookie_parser
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .problems import problem
 
-__all__ = ["TokenGuard", "is_loopback", "is_token", "read_json"]
+__all__ = ["PATIENCE", "TOKEN_COOKIE", "TokenGuard", "arriving", "is_loopback", "is_token", "matches", "read_json"]
+
+PATIENCE = 10.0
+"""For how many seconds a client may send nothing in the middle of a body."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*", re.ASCII)
 
 
+TOKEN_COOKIE = "cicd_token"
+"""The cookie in which a browser has the token once somebody has signed in."""
+
+_SAFE = ("GET", "HEAD")
+_API = "/api/"
+
+
 class TokenGuard:
-    """Lets through only who has the token (RFC 6750), but for a few paths.
+    """Lets through only who has the token, in a header (RFC 6750) or in a cookie, but for a few paths.
+
+    Browsers are led to the page where one signs in. With a cookie nothing can be changed from the pages of others.
 
     Without a token it lets everybody through who asks for this machine by its own name. A web page that has made its
     own name mean the loopback (DNS rebinding) does not, and could start jobs otherwise.
@@ -50,10 +63,29 @@ class TokenGuard:
             named = is_loopback(_name(asked))
             return None if named else problem(421, "Without a token the Backend answers to the name localhost alone.")
         scheme, _, given = _only(scope, b"authorization").partition(b" ")
-        # In constant time, so that nobody learns the token from how long its refusal takes.
-        if scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(b" "), self._token):
+        if scheme.lower() == b"bearer" and matches(given.strip(b" "), self._token):
             return None
+        cookies = cookie_parser(_only(scope, b"cookie").decode("latin-1"))
+        if matches(cookies.get(TOKEN_COOKIE, "").encode(), self._token) and _is_from_here(scope):
+            return None
+        if scope["method"] in _SAFE and not scope["path"].startswith(_API):
+            return RedirectResponse("/sign-in", 303)
         return problem(401, "Expected the Backend's bearer token.", {"WWW-Authenticate": "Bearer"})
+
+
+def matches(given: bytes, token: bytes) -> bool:
+    """Compare a token in constant time, so that nobody learns it from how long its refusal takes.
+
+    Args:
+        given: What was given.
+        token: The token.
+    """
+    return hmac.compare_digest(given, token)
+
+
+def _is_from_here(scope: Scope) -> bool:
+    """Whether a request that changes something comes from a page of this Backend. Browsers say so."""
+    return scope["method"] in _SAFE or _only(scope, b"sec-fetch-site") in (b"", b"same-origin")
 
 
 def _only(scope: Scope, header: bytes) -> bytes:
@@ -98,7 +130,7 @@ async def read_json(request: Request, limit: int) -> bytes:
         limit: How many bytes it may have; counted as they come, whatever was announced.
 
     Raises:
-        HTTPException: 413 if it is larger, 415 if it is said to be something else.
+        HTTPException: 408 if it does not come, 413 if it is larger, 415 if it is said to be something else.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "Expected a body of the type application/json.")
@@ -107,8 +139,25 @@ async def read_json(request: Request, limit: int) -> bytes:
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > limit:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in arriving(request):
         body += chunk
         if len(body) > limit:
             raise too_large
     return bytes(body)
+
+
+async def arriving(request: Request) -> AsyncIterator[bytes]:
+    """The body of a request in chunks. A client that sends nothing for `PATIENCE` holds a connection for nobody.
+
+    Args:
+        request: The request.
+
+    Raises:
+        HTTPException: 408 if the next chunk does not come.
+    """
+    stream = aiter(request.stream())
+    try:
+        while (chunk := await asyncio.wait_for(anext(stream, None), PATIENCE)) is not None:
+            yield chunk
+    except TimeoutError:
+        raise HTTPException(408, "Expected the body sooner.", {"Connection": "close"}) from None

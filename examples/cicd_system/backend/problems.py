@@ -14,13 +14,8 @@ from starlette.responses import Response
 from cicd_common import ContractError
 from cicd_common.store import (
     BusyError,
-    DefinitionError,
     FullError,
     UnavailableError,
-    UnknownExecutionError,
-    UnknownJobExecutionError,
-    UnknownPipelineError,
-    UnknownReportNameError,
 )
 
 __all__ = ["ERROR", "HANDLERS", "answer_to", "problem"]
@@ -30,11 +25,6 @@ ERROR = "cicd.error"
 
 # Of errors that are of several kinds, the first row counts. None: the error says it by itself.
 _TABLE: Mapping[type[Exception], tuple[HTTPStatus | None, str, Mapping[str, str]]] = {
-    DefinitionError: (HTTPStatus.CONFLICT, "", {}),
-    UnknownPipelineError: (HTTPStatus.NOT_FOUND, "", {}),
-    UnknownExecutionError: (HTTPStatus.NOT_FOUND, "", {}),
-    UnknownJobExecutionError: (HTTPStatus.NOT_FOUND, "", {}),
-    UnknownReportNameError: (HTTPStatus.NOT_FOUND, "", {}),
     ContractError: (None, "", {}),
     BusyError: (HTTPStatus.SERVICE_UNAVAILABLE, "The store is busy; try again.", {"Retry-After": "1"}),
     UnavailableError: (HTTPStatus.SERVICE_UNAVAILABLE, "The store does not answer; try again.", {"Retry-After": "1"}),
@@ -66,8 +56,7 @@ def answer_to(error: Exception) -> Response:
         return problem(error.status_code, error.detail, error.headers)
     status, detail, headers = next(row for kind, row in _TABLE.items() if isinstance(error, kind))
     if isinstance(error, ContractError):
-        told = {} if status is None else {"status": status.value, "title": status.phrase}
-        return _document(error.to_problem() | told)
+        return _document(error.to_problem())
     assert status is not None
     return problem(status, detail, headers)
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import click
@@ -21,18 +22,22 @@ from cicd_common import ContractError, ExecutionStatus
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
 from cicd_common.api.response import JobExecutionRecord, PipelineExecutionResponse
 from cicd_common.logging import configure
-from cicd_common.model import Pipeline
+from cicd_common.model import Pipeline, PipelineExecution, Plan
+from cicd_common.values import Environment
 
+from ..again import request_again
+from ..git import RepositoryError, commit_of
 from .client import BackendError, Client
 from .definition import DefinitionFileError, read_definition
 from .following import Snapshot, failed_jobs, follow
-from .repository import RepositoryError, commit_of, completed
+from .repository import completed
 from .showing import changes, console, now, report_table, run_table, visible
 
 _FAILED, _BAD_FILE, _NO_BACKEND, _LEFT = 1, 2, 3, 130
 _LAST_LINES = 20
 _FOLLOWING = 300  # For how many seconds a Backend may be away while a run is followed.
 
+_DETACH = click.option("--detach", is_flag=True, help="Do not follow the run: only say its id.")
 _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
 
@@ -76,7 +81,7 @@ def check(file: Path) -> None:
 @_FILE
 def plan(file: Path) -> None:
     """Show in which order a definition will run."""
-    click.echo(visible(str(_read(file).plan())))
+    click.echo(visible(str(Plan.of(_read(file)))))
 
 
 def _read(file: Path, repo: str | None = None, branch: str | None = None) -> Pipeline:
@@ -99,17 +104,31 @@ def _read(file: Path, repo: str | None = None, branch: str | None = None) -> Pip
 @click.option("--commit", help="The commit to run on.  [default: the last one of the branch]")
 @click.option("--branch", help="The branch to run on.  [default: see above]")
 @click.option("--local/--no-local", help="Run on the files as they are, not as they were committed.")
+@click.option(
+    "--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for all jobs; may be repeated."
+)
+@_DETACH
 @click.pass_obj
-def run(client: Client, file: Path, repo: str | None, commit: str | None, branch: str | None, local: bool) -> None:
+def run(
+    client: Client,
+    file: Path,
+    repo: str | None,
+    commit: str | None,
+    branch: str | None,
+    local: bool,
+    variables: tuple[str, ...],
+    detach: bool,
+) -> None:
     """Start a run, and follow it to its end.
 
     The repository and the branch are those that the definition names. Where it names none, they are the git repository
-    around the file, and the branch that is checked out there. All jobs run on one commit.
+    around the file, and the branch or the commit that is checked out there. All jobs run on one commit.
 
     Ctrl-C asks whether to cancel the run; without a terminal the run goes on. Either way the exit code is 130 if it
     goes on.
     """
     pipeline = _read(file, repo, branch)
+    commit = commit or pipeline.commit_hash
     with _problems():
         request = PipelineExecutionRequest(
             request_id=uuid4(),
@@ -117,15 +136,41 @@ def run(client: Client, file: Path, repo: str | None, commit: str | None, branch
             branch=pipeline.branch,
             commit_hash=None if local else commit_of(pipeline.repo_url, pipeline.branch, commit),
             pipeline=pipeline,
+            environment=_environment(variables),
             is_local=local,
         )
-        started = _started(client, request)
-        click.echo(f"run {started.run_number} of {visible(pipeline.name)}: {started.execution_id}")
-        client = client.patient(_FOLLOWING)
-        snapshot = _followed(client, pipeline, started)
-        for name, record in failed_jobs(client, pipeline, started, snapshot):
-            _show_end(name, record)
+        _run(client, pipeline, request, detach=detach)
+
+
+def _environment(variables: tuple[str, ...]) -> Environment:
+    pairs = [each.partition("=") for each in variables]
+    if not all(sign for _, sign, _ in pairs):
+        raise click.UsageError("expected NAME=VALUE behind --env")
+    return Environment({name: value for name, _, value in pairs})
+
+
+def _run(client: Client, pipeline: Pipeline, request: PipelineExecutionRequest, *, detach: bool) -> NoReturn:
+    """Start a run, and follow it to its end if that is wanted."""
+    started = _started(client, request)
+    click.echo(f"run {started.run_number} of {visible(pipeline.name)}: {started.execution_id}")
+    if detach:
+        sys.exit(0)
+    client = client.patient(_FOLLOWING)
+    snapshot = _followed(client, pipeline, started)
+    for name, record in failed_jobs(client, pipeline, started, snapshot):
+        _show_end(name, record)
     sys.exit(0 if snapshot.run.status is ExecutionStatus.SUCCESS else _FAILED)
+
+
+@main.command()
+@click.argument("execution_id", type=click.UUID)
+@_DETACH
+@click.pass_obj
+def rerun(client: Client, execution_id: UUID, detach: bool) -> None:
+    """Run once more what a run was for: its definition, its branch, its commit and its variables."""
+    with _problems():
+        before = client.execution(execution_id)
+        _run(client, before.pipeline, request_again(before), detach=detach)
 
 
 def _started(client: Client, request: PipelineExecutionRequest) -> PipelineExecutionResponse:
@@ -219,22 +264,57 @@ def _show_status(response: PipelineExecutionResponse) -> None:
 
 
 @main.command()
-@click.argument("job_execution_id", type=click.UUID)
+@click.argument("id", type=click.UUID)
+@click.argument("job", required=False)
 @click.option("--follow", "follows", is_flag=True, help="Go on until the job has ended.")
+@click.option("--events", is_flag=True, help="Show what the Backend and the Workers logged about the run instead.")
 @click.pass_obj
-def logs(client: Client, job_execution_id: UUID, follows: bool) -> None:
-    """Show the output of a job. Its id is in the report on it."""
+def logs(client: Client, id: UUID, job: str | None, follows: bool, events: bool) -> None:
+    """Show the output of a job: of a job execution by its id, or of a run by its id and the job's name."""
+    with _problems():
+        if events:
+            for log in client.execution_logs(id):
+                click.echo(visible(f"{log.timestamp.isoformat()} {log.log_text}").rstrip("\n"))
+            return
+        _show_log(client, id if job is None else _job_of(client.execution(id), job), follows=follows)
+
+
+def _job_of(run: PipelineExecution, name: str) -> UUID:
+    """The execution of the job of a name."""
+    found = {each.job.name: each.id for stage in run.stages for each in stage.jobs}
+    if name not in found:
+        raise click.UsageError(visible(f"the run has no job {name}; it has {', '.join(found)}"))
+    return found[name]
+
+
+def _show_log(client: Client, job_execution_id: UUID, *, follows: bool) -> None:
     after = 0
     if follows:
         client = client.patient(_FOLLOWING)
+    while True:
+        for page in client.log_pages(job_execution_id, after):
+            click.echo(visible(page.logs), nl=False)
+            after = page.last_sequence
+        if not follows or page.status.is_terminal:
+            return
+        time.sleep(0.5)
+
+
+@main.command()
+@click.argument("execution_id", type=click.UUID)
+@click.option("--download", type=click.Path(path_type=Path, file_okay=False), help="Write them below this directory.")
+@click.pass_obj
+def artifacts(client: Client, execution_id: UUID, download: Path | None) -> None:
+    """List what the jobs of a run left: job, size in bytes, SHA-256 and path."""
     with _problems():
-        while True:
-            for page in client.log_pages(job_execution_id, after):
-                click.echo(visible(page.logs), nl=False)
-                after = page.last_sequence
-            if not follows or page.status.is_terminal:
-                return
-            time.sleep(0.5)
+        for stage in client.execution(execution_id).stages:
+            for each in stage.jobs:
+                for left in client.artifacts(each.id).artifacts:
+                    click.echo(visible(f"{each.job.name}\t{left.size}\t{left.sha256}\t{left.path}"))
+                    if download is not None:
+                        target = download / quote(each.job.name, safe=" ") / left.path
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        client.download(left, target)
 
 
 @main.command()
@@ -285,4 +365,4 @@ def _problems() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main(prog_name="cicd")
+    main()

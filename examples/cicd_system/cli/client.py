@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -13,14 +14,18 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_d
 from tenacity.wait import wait_exponential_jitter
 
 from cicd_common import ContractError, converter
-from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
+from cicd_common.api.request import Artifact, PipelineExecutionRequest, ReportRequest
 from cicd_common.api.response import (
+    ArtifactsResponse,
+    ExecutionLogResponse,
     JobReportResponse,
     PipelineExecutionResponse,
     PipelineReportResponse,
     StageReportResponse,
 )
+from cicd_common.artifacts import ContentMismatchError, save
 from cicd_common.dto import JobExecutionDTO
+from cicd_common.model import ExecutionLog, PipelineExecution
 
 __all__ = ["BackendError", "Client"]
 
@@ -93,6 +98,35 @@ class Client:
     def status(self, execution_id: UUID) -> PipelineExecutionResponse:
         """How a run is doing."""
         return self._read("GET", f"/api/pipeline/status/{execution_id}", PipelineExecutionResponse)
+
+    def execution(self, execution_id: UUID) -> PipelineExecution:
+        """A run with its definition and all its jobs."""
+        return self._read("GET", f"/api/pipeline/execution/{execution_id}", PipelineExecution)
+
+    def artifacts(self, job_execution_id: UUID) -> ArtifactsResponse:
+        """What a job left."""
+        return self._read("GET", f"/api/job/artifacts/{job_execution_id}", ArtifactsResponse)
+
+    def download(self, artifact: Artifact, target: Path) -> None:
+        """Write the content of an artifact to a file, which appears only once it is whole and verified."""
+        try:
+            with self._http.stream("GET", f"/api/artifact/{artifact.sha256}") as response:
+                if not response.is_success:
+                    response.read()
+                    raise BackendError(_said(response))
+                save(response.iter_bytes(), target, sha256=artifact.sha256, size=artifact.size)
+        except (httpx.HTTPError, ContentMismatchError) as error:
+            raise BackendError(f"the content of an artifact did not come whole: {type(error).__name__}") from None
+
+    def execution_logs(self, execution_id: UUID) -> Iterator[ExecutionLog]:
+        """What was logged about a run and its jobs, in the order of time."""
+        path, after = f"/api/execution/logs/{execution_id}", ""
+        while True:
+            page = self._read("GET", path + after, ExecutionLogResponse)
+            yield from page.logs
+            if page.next_cursor is None:
+                return
+            after = f"?after={quote(page.next_cursor, safe='')}"
 
     def cancel(self, execution_id: UUID) -> PipelineExecutionResponse:
         """Cancel a run."""

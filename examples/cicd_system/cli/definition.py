@@ -50,13 +50,15 @@ class DefinitionFileError(Exception):
 
     Attributes:
         path: The file.
-        problems: All that is wrong with it, in the order of the file.
+        problems: What is wrong with it, in the order of the file.
+        is_complete: Whether these are all problems.
     """
 
-    def __init__(self, path: Path, problems: Iterable[FileProblem]) -> None:
+    def __init__(self, path: Path, problems: Iterable[FileProblem], is_complete: bool = True) -> None:
         self.path = path
         self.problems = tuple(sorted(problems))
-        super().__init__(path, self.problems)
+        self.is_complete = is_complete
+        super().__init__(path, self.problems, is_complete)
 
     def __str__(self) -> str:
         lines = [
@@ -64,7 +66,11 @@ class DefinitionFileError(Exception):
             for problem in self.problems[:_MOST_SHOWN]
         ]
         more = len(self.problems) - len(lines)
-        return "\n".join([*lines, f"{self.path}: and {more} more problems"] if more else lines)
+        if not self.is_complete:
+            lines.append(f"{self.path}: there may be more problems")
+        elif more:
+            lines.append(f"{self.path}: and {more} more problems")
+        return "\n".join(lines)
 
 
 def read_definition(path: Path, complete: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> Pipeline:
@@ -83,13 +89,15 @@ def read_definition(path: Path, complete: Callable[[dict[str, Any]], dict[str, A
         placed = read_yaml(file.read(MAX_SIZE + 1))
     problems = [FileProblem(each.place, each.message) for each in placed.problems]
     data = placed.data
+    is_complete = True
     if placed.is_whole:
         if isinstance(data, dict):
             data = complete(data)
-        problems += _in_file(placed, data, _problems(data))
+        found, is_complete = _problems(data)
+        problems += _in_file(placed, data, found)
         if not problems:
             return with_ids(converter.structure(data, Pipeline))
-    raise DefinitionFileError(path, problems)
+    raise DefinitionFileError(path, problems, is_complete)
 
 
 def with_ids(pipeline: Pipeline) -> Pipeline:
@@ -120,23 +128,25 @@ def _without_ids(data: Any) -> Any:
 # --- problems ---------------------------------------------------------------------------------------------------
 
 
-def _problems(data: Any) -> list[Problem]:
-    """All that is wrong with a definition, in its parts and as a whole."""
+def _problems(data: Any) -> tuple[list[Problem], bool]:
+    """What is wrong with a definition, in its parts and as a whole, and whether that is all."""
     ids = list(_ids(data))
     rest = _without_ids(data) if ids else data
-    found = [*ids, *_refusals(rest, strict=True)]
-    if found and all(problem.code == "unknown" for problem in found):
+    refusals, is_complete = _refusals(rest, strict=True)
+    found = [*ids, *refusals]
+    if found and is_complete and all(problem.code == "unknown" for problem in found):
         # Keys that nobody knows do not keep the rest from being looked at as a whole.
-        found += _refusals(rest, strict=False)
-    return found
+        refusals, is_complete = _refusals(rest, strict=False)
+        found += refusals
+    return found, is_complete
 
 
-def _refusals(data: Any, *, strict: bool) -> tuple[Problem, ...]:
+def _refusals(data: Any, *, strict: bool) -> tuple[tuple[Problem, ...], bool]:
     try:
         converter.structure(data, Pipeline, strict=strict)
     except ContractError as error:
-        return error.problems
-    return ()
+        return error.problems, error.is_complete
+    return (), True
 
 
 def _ids(data: Any) -> Iterable[Problem]:
@@ -166,7 +176,7 @@ def _in_file(placed: Placed, data: Any, problems: Iterable[Problem]) -> list[Fil
 
 def _message(data: Any, problem: Problem) -> str:
     if problem.code == "missing":
-        return f"missing, {problem.message.replace('a tuple', 'a list')}"
+        return problem.message.replace("a tuple", "a list")
     if problem.code == "unknown":
         return problem.message + _meant(problem.pointer)
     expected = problem.message.removesuffix(" or null")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-from attrs import frozen
 from tenacity import (
     RetryError,
     Retrying,
@@ -19,23 +20,29 @@ from tenacity import (
 )
 from tenacity.wait import wait_exponential, wait_random
 
-from cicd_common import ContractError, ExecutionStatus, converter
-from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate
-from cicd_common.api.response import JobExecutionResponse
-from cicd_common.dto import JobExecutionDTO
+from cicd_common import ContractError, converter
+from cicd_common.api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
+from cicd_common.api.response import ArtifactsResponse, JobExecutionResponse
+from cicd_common.artifacts import ContentMismatchError, save
 from cicd_common.logging import get_logger
 
-__all__ = ["Answer", "BackendClient", "GivenUpError", "RefusedError"]
+__all__ = ["BackendClient", "DeniedError", "GivenUpError", "RefusedError"]
 
 T = TypeVar("T")
+_CHUNK = 1024 * 1024
 log = get_logger(__name__)
 
 # Who answers so may answer otherwise a little later.
+_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class RefusedError(Exception):
     """The Backend answered, and will not answer otherwise: the request is wrong, or the job is not known."""
+
+
+class DeniedError(Exception):
+    """The Backend does not let this Worker in: its token is wrong, and so it is for every other job."""
 
 
 class GivenUpError(Exception):
@@ -44,19 +51,6 @@ class GivenUpError(Exception):
 
 class _Passing(Exception):
     """There was no answer, or none that lasts."""
-
-
-@frozen(kw_only=True)
-class Answer:
-    """What became of an update.
-
-    Attributes:
-        status: How the job stands, or is to end: a terminal one tells the Worker to stop.
-        clashes: Whether another attempt has reported under the same sequence. A repeat does not clash with itself.
-    """
-
-    status: ExecutionStatus
-    clashes: bool
 
 
 class BackendClient:
@@ -82,18 +76,19 @@ class BackendClient:
         """Close the connections."""
         self._http.close()
 
-    def report(self, update: JobStatusUpdate) -> Answer:
+    def report(self, update: JobStatusUpdate, *, patient: bool = True) -> JobExecutionResponse:
         """Report how a job is doing.
 
         Args:
-            update: The update.
+            update: How it is doing.
+            patient: Whether to ask again until there is an answer.
 
         Raises:
-            RefusedError: The Backend does not take it.
-            GivenUpError: The Worker is to end.
+            RefusedError: The Backend refuses it.
+            DeniedError: The Backend does not let this Worker in.
+            GivenUpError: There is no answer.
         """
-        answer, headers = self._ask("POST", "/api/job/status", JobExecutionResponse, update)
-        return Answer(status=answer.status, clashes=headers.get("Update-Clash") == "true")
+        return self._ask("POST", "/api/job/status", JobExecutionResponse, update, patient=patient)
 
     def upload(self, request: ArtifactUploadRequest) -> None:
         """Tell what files a job left.
@@ -102,77 +97,141 @@ class BackendClient:
             request: The files.
 
         Raises:
-            RefusedError: The Backend does not take it.
+            RefusedError: The Backend refuses it.
+            DeniedError: The Backend does not let this Worker in.
             GivenUpError: The Worker is to end.
         """
         self._ask("POST", "/api/job/artifact/upload", JobExecutionResponse, request)
 
-    def status(self, job_execution_id: UUID, *, patient: bool = True) -> ExecutionStatus:
-        """How a job stands, or is to end.
+    def put(self, artifact: Artifact, file: Path, go_on: Callable[[], None]) -> None:
+        """Store the content of an artifact, read in chunks.
+
+        Args:
+            artifact: The artifact.
+            file: Where its content is.
+            go_on: Called before each chunk; it raises if the job is halted.
+
+        Raises:
+            RefusedError: The Backend refuses it: it is no longer what was described, or is too large.
+            DeniedError: The Backend does not let this Worker in.
+            GivenUpError: The Worker is to end.
+            HaltedError: The job is halted.
+            OSError: The file cannot be read.
+        """
+        path = f"/api/artifact/{artifact.sha256}"
+        if file.stat().st_size != artifact.size:
+            raise RefusedError("the file is no longer what was described")
+
+        def put() -> None:
+            with file.open("rb") as content:
+                headers = {"Content-Length": str(artifact.size)}
+                chunks = iter(lambda: content.read(_CHUNK), b"")
+                self._try("PUT", path, _watched(go_on, chunks), headers)
+
+        self._again(put, patient=True)
+
+    def artifacts(self, job_execution_id: UUID) -> ArtifactsResponse:
+        """What a job left.
 
         Args:
             job_execution_id: The job.
-            patient: Whether to ask again until there is an answer.
 
         Raises:
-            RefusedError: There is no such job.
-            GivenUpError: There is no answer.
+            RefusedError: The Backend does not know the job.
+            DeniedError: The Backend does not let this Worker in.
+            GivenUpError: The Worker is to end.
         """
-        answer, _ = self._ask("GET", f"/api/job/status/{job_execution_id}", JobExecutionResponse, patient=patient)
-        return answer.status
+        return self._ask("GET", f"/api/job/artifacts/{job_execution_id}", ArtifactsResponse)
 
-    def last_sequence(self, job_execution_id: UUID, after: int = 0, *, patient: bool = True) -> int:
-        """The last sequence under which output of a job is stored.
+    def fetch(self, artifact: Artifact, target: Path, go_on: Callable[[], None]) -> None:
+        """Write the content of an artifact to a file, which appears only once it is whole and verified.
+
+        Args:
+            artifact: The artifact.
+            target: The file. Its directory must exist.
+            go_on: Called before each chunk; it raises if the job is halted.
+
+        Raises:
+            RefusedError: The Backend does not have it.
+            DeniedError: The Backend does not let this Worker in.
+            GivenUpError: The Worker is to end.
+            HaltedError: The job is halted.
+            OSError: The file cannot be written.
+        """
+        path = f"/api/artifact/{artifact.sha256}"
+
+        def fetch() -> None:
+            try:
+                with self._http.stream("GET", path) as response:
+                    _expect_success(response, "GET", path)
+                    save(_watched(go_on, response.iter_bytes()), target, sha256=artifact.sha256, size=artifact.size)
+            except (httpx.TransportError, httpx.DecodingError, ContentMismatchError) as error:
+                log.warning("the content of an artifact did not come whole", error=type(error).__name__)
+                raise _Passing from None
+
+        self._again(fetch, patient=True)
+
+    def status(self, job_execution_id: UUID) -> JobExecutionResponse:
+        """How a job is doing, and whether it is to be stopped. It asks once.
 
         Args:
             job_execution_id: The job.
-            after: One that is known to be stored.
-            patient: Whether to ask again until there is an answer.
 
         Raises:
-            RefusedError: There is no such job.
+            RefusedError: The Backend does not know the job.
+            DeniedError: The Backend does not let this Worker in.
             GivenUpError: There is no answer.
         """
-        while True:
-            path = f"/api/job/logs/{job_execution_id}?after={after}"
-            last = self._ask("GET", path, JobExecutionDTO, patient=patient)[0].last_sequence
-            if last == after:
-                return last
-            after = last
+        return self._ask("GET", f"/api/job/status/{job_execution_id}", JobExecutionResponse, patient=False)
 
-    def _ask(
-        self, method: str, path: str, answer: type[T], message: Any = None, *, patient: bool = True
-    ) -> tuple[T, httpx.Headers]:
+    def _ask(self, method: str, path: str, answer: type[T], message: Any = None, *, patient: bool = True) -> T:
         content = None if message is None else converter.dumps(message)
         headers = {} if message is None else {"Content-Type": "application/json"}
+
+        def ask() -> T:
+            return _read(self._try(method, path, content, headers), answer)
+
+        return self._again(ask, patient=patient)
+
+    def _again(self, ask: Callable[[], T], *, patient: bool) -> T:
+        """Ask until there is an answer, with growing pauses."""
         retrying = Retrying(
             retry=retry_if_exception_type(_Passing),
             wait=wait_exponential(multiplier=0.1, max=self._longest_pause) + wait_random(0, 0.1),
             sleep=sleep_using_event(self._ending),
             stop=stop_when_event_set(self._ending) if patient else stop_after_attempt(1),
         )
-
-        def ask() -> tuple[T, httpx.Headers]:
-            response = self._try(method, path, content, headers)
-            return _read(response, answer), response.headers
-
         try:
             return retrying(ask)
         except RetryError:
             raise GivenUpError("the Backend has not answered") from None
 
-    def _try(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> httpx.Response:
+    def _try(
+        self, method: str, path: str, content: bytes | Iterator[bytes] | None, headers: dict[str, str]
+    ) -> httpx.Response:
         try:
             response = self._http.request(method, path, content=content, headers=headers)
         except (httpx.TransportError, httpx.DecodingError) as error:
             log.warning("the Backend does not answer", error=type(error).__name__)
             raise _Passing from None
-        if response.is_success:
-            return response
-        if response.is_server_error or response.status_code in _PASSING:
-            log.warning("the Backend cannot answer", status=response.status_code)
-            raise _Passing
-        raise RefusedError(f"the Backend answers {response.status_code} to {method} {path.partition('?')[0]}")
+        _expect_success(response, method, path)
+        return response
+
+
+def _watched(go_on: Callable[[], None], chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        go_on()
+        yield chunk
+
+
+def _expect_success(response: httpx.Response, method: str, path: str) -> None:
+    if response.is_success:
+        return
+    if response.is_server_error or response.status_code in _PASSING:
+        log.warning("the Backend cannot answer", status=response.status_code)
+        raise _Passing
+    kind = DeniedError if response.status_code in _DENIED else RefusedError
+    raise kind(f"the Backend answers {response.status_code} to {method} {path.partition('?')[0]}")
 
 
 def _read(response: httpx.Response, type: type[T]) -> T:

@@ -8,13 +8,15 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from .script import command_of
+
 __all__ = ["docker_command", "docker_is_there", "removal_command", "remove_container"]
 
 _PATIENCE = 30  # Seconds that docker may take for an answer.
 
 
 def docker_command(
-    image: str, *, name: str, copy: Path, script: Path, directory: str, variables: Iterable[str]
+    image: str, *, name: str, copy: Path, script: Path, shell: str, directory: str, variables: Iterable[str]
 ) -> Sequence[str]:
     """The command line that runs a script in a container, with the working copy as ``/workspace``.
 
@@ -23,6 +25,7 @@ def docker_command(
         name: The container's name, by which it can be removed.
         copy: The working copy.
         script: The script.
+        shell: The name of the shell that runs it.
         directory: Where it runs, in the working copy.
         variables: The names of the variables to hand on; their values stay out of the command line.
     """
@@ -30,7 +33,9 @@ def docker_command(
     options = ["--rm", "--init", "--name", name, "--user", user, "--workdir", f"/workspace/{directory}"]
     mounts = ["--volume", f"{copy}:/workspace", "--volume", f"{script}:/cicd-script:ro"]
     environment = [option for variable in variables for option in ("--env", variable)]
-    return ["docker", "run", *options, *mounts, *environment, "--entrypoint", "/bin/sh", "--", image, "/cicd-script"]
+    program, *arguments = command_of(shell, "/cicd-script")
+    command = ["--entrypoint", program, "--", image, *arguments]
+    return ["docker", "run", *options, *mounts, *environment, *command]
 
 
 def docker_is_there() -> bool:

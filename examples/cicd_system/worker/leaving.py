@@ -24,6 +24,7 @@ class Leaving:
 
     Attributes:
         at_once: Set when the job is to be stopped.
+        has_failed: Whether the Worker ends because it cannot go on.
     """
 
     def __init__(self, end: Callable[[], None]) -> None:
@@ -32,6 +33,7 @@ class Leaving:
         self._lock = RLock()  # A signal may come while another is handled.
         self._is_told = False
         self._runs_job = False
+        self.has_failed = False
 
     def tell(self, *_: object) -> None:
         """Tell the Worker to end; fit to be the handler of a signal."""
@@ -41,6 +43,11 @@ class Leaving:
             self._is_told = True
             if not self._runs_job:
                 self._end()
+
+    def fail(self) -> None:
+        """End the Worker, since it cannot go on: it takes no more jobs."""
+        self.has_failed = True
+        self.tell()
 
     @contextmanager
     def job(self) -> Iterator[None]:

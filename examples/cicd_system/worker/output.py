@@ -9,6 +9,7 @@ import select
 import struct
 import termios
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from threading import Condition, Thread
 from time import monotonic
 
@@ -20,6 +21,7 @@ PIECE = 256 * 1024
 """How many characters one update may bring."""
 _READ = 64 * 1024
 _FULL = 2 * PIECE
+_PATIENCE = 1.0  # Seconds in which a Backend that answers has taken a piece.
 _LATEST = 0.25  # Seconds that output may wait for more to go with it.
 _TICK = 0.1  # Seconds between two looks whether the job is at its end.
 
@@ -31,11 +33,19 @@ class Output:
         descriptor: What to read from.
         has_ended: Whether the job is at its end; what it left behind may still hold the pipe open.
         masker: Knows the secrets; by default the one of the process.
+        held_up: Entered while the job waits for its output to be taken, if that takes longer than a moment.
     """
 
-    def __init__(self, descriptor: int, has_ended: Callable[[], bool], masker: SecretMasker | None = None) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        has_ended: Callable[[], bool],
+        masker: SecretMasker | None = None,
+        held_up: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._descriptor = descriptor
         self._has_ended = has_ended
+        self._held_up = held_up
         # Output need not be text; what is none of UTF-8 is shown as such.
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._stream = MaskingStream[bytes](lambda data: self._keep(self._decode(data)), masker)
@@ -71,9 +81,14 @@ class Output:
     def _is_due(self) -> bool:
         return len(self._text) >= PIECE or not self._is_open
 
+    def _has_room(self) -> bool:
+        return len(self._text) < _FULL or not self._is_open
+
     def _keep(self, text: str) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: len(self._text) < _FULL or not self._is_open)
+            if not self._changed.wait_for(self._has_room, _PATIENCE):
+                with self._held_up():
+                    self._changed.wait_for(self._has_room)
             self._since = self._since if self._text else monotonic()
             self._text += text
             self._changed.notify_all()

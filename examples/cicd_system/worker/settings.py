@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from cicd_common.logging import SecretMasker
 
+from .environment import OURS
+
 __all__ = ["Settings", "job_environment", "secrets_in", "unmaskable_in"]
 
-_OURS = "CICD_"
 _SECRET = "CICD_SECRET_"
 
 
@@ -22,12 +24,13 @@ class Settings:
 
     Attributes:
         name: Its name, in the log of each job.
+        worker: The name by which it claims jobs: that of one process, so a restarted Worker has another.
         directory: Where working copies are made.
         job_timeout: For how many seconds a job may run.
         grace: For how many seconds a job may go on after it was told to stop.
         allow_host: Whether a job with an image runs on this machine where there is no docker.
-        environment: What jobs are given in their environment.
-        variables: The names of those of them that jobs are given in containers, too.
+        environment: What jobs on this machine are given in their environment beside their own variables.
+        secrets: The secrets that it holds, by the names by which jobs ask for them.
         poll_interval: How many seconds there are between two questions whether to stop.
     """
 
@@ -37,8 +40,9 @@ class Settings:
     grace: float = 5
     allow_host: bool = False
     environment: Mapping[str, str] = field(factory=dict, repr=False)
-    variables: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(factory=dict, repr=False)
     poll_interval: float = 1.0
+    worker: str = Factory(lambda self: f"{self.name[:240]}-{token_hex(4)}", takes_self=True)
 
 
 def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
@@ -69,10 +73,9 @@ def _is_taken(masker: SecretMasker, secret: str) -> bool:
 
 
 def job_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of jobs: that of the Worker without what is for the Worker alone, and with the secrets for jobs.
+    """The environment of jobs on this machine: that of the Worker, without what is for the Worker alone.
 
     Args:
         environment: The environment of the Worker.
     """
-    others = {name: value for name, value in environment.items() if not name.startswith(_OURS)}
-    return {**others, "CI": "true", **secrets_in(environment)}
+    return {name: value for name, value in environment.items() if not name.startswith(OURS)}

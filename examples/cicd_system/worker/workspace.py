@@ -1,28 +1,20 @@
-"""A fresh working copy for a job, and what the job leaves in it."""
+"""A fresh working copy for a job."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
-import signal
-import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from attrs import frozen
+from .directory import clear
+from .tools import Tools
 
-from cicd_common import ContractError
-from cicd_common.api.request import Artifact
-from cicd_common.logging import get_logger
-
-__all__ = ["HaltedError", "WorkspaceError", "artifacts_in", "inside", "working_copy"]
-
-log = get_logger(__name__)
+__all__ = ["WorkspaceError", "inside", "working_copy"]
 
 # What git may use to reach a repository: nothing that runs a program that the address names.
 _PROTOCOLS = "file:git:http:https:ssh"
@@ -30,16 +22,11 @@ _PROTOCOLS = "file:git:http:https:ssh"
 _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 # By these git would find another repository than the one that it is told of; as when the Worker is started by a hook.
 _ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
-_PAUSE = 0.1  # Seconds between two looks whether to give up.
 _COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
 
 
 class WorkspaceError(Exception):
     """There is no working copy to be had. The text says why, for the job's log."""
-
-
-class HaltedError(Exception):
-    """The job was halted before its working copy was made."""
 
 
 @contextmanager
@@ -48,40 +35,43 @@ def working_copy(
     commit: str | None,
     directory: Path,
     *,
+    branch: str = "HEAD",
     as_it_is: bool,
     is_alone: bool = False,
-    is_halted: Callable[[], bool] = lambda: False,
+    tools: Tools,
 ) -> Iterator[Path]:
     """Make a working copy, and clear it away afterwards.
 
     Args:
         repo: A directory, with a git repository or without, or the URL of a repository.
-        commit: The commit; none means the last one of the branch that is checked out.
+        commit: The commit; none means the head of the branch.
         directory: Where to put it; it must not exist.
+        branch: The branch; by default the one that is checked out.
         as_it_is: Whether to take the files as they are in the directory, not as they were committed.
         is_alone: Whether it is to do without the repository that it comes from, as in a container.
-        is_halted: Whether to give up; asked again and again.
+        tools: What it is made with.
 
     Raises:
         WorkspaceError: It cannot be made.
-        HaltedError: It was given up.
+        HaltedError: The job is halted.
     """
     if commit is not None and not _COMMIT.fullmatch(commit):
         raise WorkspaceError("expected the name of a commit, such as 40 hexadecimal digits")
     source = _local(repo)
-    tools = _Tools(is_halted)
     try:
-        _make(tools, source, repo, commit, directory, as_it_is=as_it_is, is_alone=is_alone)
+        _make(tools, source, repo, commit, branch, directory, as_it_is=as_it_is, is_alone=is_alone)
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        if directory.exists():
+            clear(directory)
 
 
 def _make(
-    tools: _Tools,
+    tools: Tools,
     source: Path | None,
     repo: str,
     commit: str | None,
+    branch: str,
     directory: Path,
     *,
     as_it_is: bool,
@@ -89,7 +79,7 @@ def _make(
 ) -> None:
     try:
         if source is None:
-            _clone(tools, repo, commit, directory)
+            _clone(tools, repo, commit, branch, directory)
         elif directory.resolve().is_relative_to(source.resolve()):
             raise WorkspaceError("the repository cannot be copied: working copies are made in it")
         elif not _is_repository(source):
@@ -97,7 +87,7 @@ def _make(
         elif as_it_is:
             _copy_files(tools, source, directory)
         else:
-            _clone_local(tools, source, commit, directory, shares=not is_alone)
+            _clone_local(tools, source, commit, branch, directory, shares=not is_alone)
     except (OSError, shutil.Error) as error:
         raise WorkspaceError(f"the repository cannot be copied: {type(error).__name__}") from error
 
@@ -106,7 +96,7 @@ def _is_repository(source: Path) -> bool:
     return (source / ".git").exists() or all((source / part).exists() for part in ("HEAD", "objects", "refs"))
 
 
-def _copy_directory(tools: _Tools, source: Path, commit: str | None, directory: Path) -> None:
+def _copy_directory(tools: Tools, source: Path, commit: str | None, directory: Path) -> None:
     if commit is not None:
         raise WorkspaceError("there are no commits: the directory is no git repository")
     tools.copy(source, directory)
@@ -129,24 +119,26 @@ def _local(repo: str) -> Path | None:
     return path.absolute()
 
 
-def _clone(tools: _Tools, repo: str, commit: str | None, directory: Path) -> None:
-    tools.git("clone", "--quiet", "--no-checkout", "--", repo, str(directory))
-    tools.git("-C", str(directory), "checkout", "--quiet", "--detach", commit or "HEAD", "--")
+def _clone(tools: Tools, repo: str, commit: str | None, branch: str, directory: Path) -> None:
+    _git(tools, "clone", "--quiet", "--no-checkout", "--", repo, str(directory))
+    head = "HEAD" if branch == "HEAD" else f"refs/remotes/origin/{branch}"
+    _git(tools, "-C", str(directory), "checkout", "--quiet", "--detach", commit or head, "--")
 
 
-def _clone_local(tools: _Tools, source: Path, commit: str | None, directory: Path, *, shares: bool) -> None:
+def _clone_local(tools: Tools, source: Path, commit: str | None, branch: str, directory: Path, *, shares: bool) -> None:
     """Check out a commit, with the objects where they are, or else with files of its own for them.
 
     A worktree would write to the repository: two at once get in each other's way, and a killed Worker leaves its own.
     """
-    found = tools.git("-C", str(source), "rev-parse", "--verify", "--end-of-options", f"{commit or 'HEAD'}^{{commit}}")
+    head = "HEAD" if branch == "HEAD" else f"refs/heads/{branch}"
+    found = _git(tools, "-C", str(source), "rev-parse", "--verify", "--end-of-options", f"{commit or head}^{{commit}}")
     options = ["--shared"] if shares else ["--no-hardlinks"]
-    tools.git("clone", "--quiet", *options, "--no-checkout", "--", str(source), str(directory))
-    tools.git("-C", str(directory), "checkout", "--quiet", "--detach", found.decode().strip(), "--")
+    _git(tools, "clone", "--quiet", *options, "--no-checkout", "--", str(source), str(directory))
+    _git(tools, "-C", str(directory), "checkout", "--quiet", "--detach", found.decode().strip(), "--")
 
 
-def _copy_files(tools: _Tools, source: Path, directory: Path) -> None:
-    listed = tools.git("-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+def _copy_files(tools: Tools, source: Path, directory: Path) -> None:
+    listed = _git(tools, "-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split(b"\0")):
         path = os.fsdecode(name)
         if os.path.lexists(source / path):  # It may be deleted and not committed.
@@ -155,65 +147,19 @@ def _copy_files(tools: _Tools, source: Path, directory: Path) -> None:
     directory.mkdir(exist_ok=True)
 
 
-@frozen
-class _Tools:
-    """What working copies are made with: all of it gives up when the job is halted.
+def _git(tools: Tools, *arguments: str) -> bytes:
+    """What git prints.
 
-    Attributes:
-        is_halted: Whether it is.
+    Raises:
+        WorkspaceError: It fails, with what it says.
+        HaltedError: The job is halted.
     """
-
-    is_halted: Callable[[], bool]
-
-    def copy(self, source: Path, target: Path) -> None:
-        """Copy a file, a link, or a directory with all that is in it."""
-        if source.is_dir() and not source.is_symlink():
-            shutil.copytree(source, target, symlinks=True, copy_function=self._copy_file)
-        else:
-            self._copy_file(source, target)
-
-    def _copy_file(self, source: str | Path, target: str | Path) -> None:
-        self._go_on()
-        shutil.copy2(source, target, follow_symlinks=False)
-
-    def git(self, *arguments: str) -> bytes:
-        """What git prints.
-
-        Raises:
-            WorkspaceError: It fails, with what it says.
-        """
-        quiet = subprocess.DEVNULL
-        with subprocess.Popen(
-            ["git", *_QUIET, *arguments],
-            env=_git_environment(),
-            stdin=quiet,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as process:
-            try:
-                output, errors = self._await(process)
-            except BaseException:
-                # With what it has started, which holds the pipes.
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
-        if process.returncode:
-            # The last line says what was wrong; an address in it may hold a password.
-            lines = errors.decode(errors="replace").strip().splitlines() or ["git has failed"]
-            raise WorkspaceError(re.sub(r"://[^/@\s]*@", "://***@", lines[-1]))
-        return output
-
-    def _await(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-        while True:
-            self._go_on()
-            try:
-                return process.communicate(timeout=_PAUSE)
-            except subprocess.TimeoutExpired:
-                continue
-
-    def _go_on(self) -> None:
-        if self.is_halted():
-            raise HaltedError
+    done = tools.run(["git", *_QUIET, *arguments], _git_environment())
+    if done.returncode:
+        # The last line says what was wrong; an address in it may hold a password.
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["git has failed"]
+        raise WorkspaceError(re.sub(r"://[^/@\s]*@", "://***@", lines[-1]))
+    return done.stdout
 
 
 def _git_environment() -> dict[str, str]:
@@ -240,43 +186,3 @@ def inside(root: Path, path: str | None) -> Path:
     except (ValueError, OSError, RuntimeError):  # All that is said of paths that are none, and of links to themselves.
         pass
     raise WorkspaceError("the working directory is none in the repository")
-
-
-def artifacts_in(root: Path, patterns: Iterable[str]) -> tuple[Artifact, ...]:
-    """The files that match patterns: regular ones, that are in the working copy and not elsewhere by a link.
-
-    What cannot be told of, since its name is none of the contract's or it cannot be read, is left out with a warning.
-
-    Args:
-        root: The working copy.
-        patterns: Patterns of paths in it, as for `pathlib.Path.glob`; what leads out of it matches nothing.
-    """
-    base = root.resolve()
-    found = {path for pattern in patterns for path in _matches(base, pattern)}
-    return tuple(artifact for path in sorted(found) if (artifact := _artifact(base, path)))
-
-
-def _matches(base: Path, pattern: str) -> Iterator[Path]:
-    if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
-        return
-    try:
-        for path in base.glob(pattern):
-            if path.is_file() and path.resolve().is_relative_to(base):
-                yield path
-    except (
-        ValueError,
-        IndexError,
-        OSError,
-        RuntimeError,
-    ):  # All that glob says of patterns that are none, and of loops.
-        log.warning("a pattern of artifacts is not understood")
-
-
-def _artifact(base: Path, path: Path) -> Artifact | None:
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return Artifact(path=path.relative_to(base).as_posix(), size=file.tell(), sha256=digest)
-    except (OSError, ContractError) as error:
-        log.warning("an artifact is left out", error=type(error).__name__)
-        return None

@@ -1,0 +1,82 @@
+"""Content on its way into the store."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from .content import ContentCheck
+from .files import Directory
+
+__all__ = ["ArtifactWriter"]
+
+
+class ArtifactWriter:
+    """Content that is being written, made by `ArtifactStore.writer`. To be used by one thread at a time.
+
+    As a context manager it commits at its end, or discards the content when an exception leaves it. Code that cannot
+    block calls `write`, `commit` and `discard` in a thread.
+    """
+
+    def __init__(self, directory: Directory, check: ContentCheck) -> None:
+        self._directory, self._check = directory, check
+        self._path, self._file = directory.open_new()
+        self._is_open = True
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of what was written until now."""
+        return self._check.sha256
+
+    @property
+    def size(self) -> int:
+        """How many bytes were written until now."""
+        return self._check.size
+
+    def write(self, chunk: bytes) -> None:
+        """Write the next chunk.
+
+        Raises:
+            ContentMismatchError: The content is larger than was announced.
+            OSError: The file system refuses.
+        """
+        self._check.add(chunk)
+        self._file.write(chunk)
+
+    def commit(self) -> None:
+        """Verify what was written and store it under its SHA-256; discard it if that fails.
+
+        Raises:
+            ContentMismatchError: The content has another size or another SHA-256 than was announced.
+            OSError: The file system refuses.
+        """
+        try:
+            self._check.finish()
+            self._directory.move_in(self._path, self._file, self.sha256)
+        except BaseException:
+            self.discard()
+            raise
+        self._is_open = False
+
+    def discard(self) -> None:
+        """Remove what was written. Does nothing once the content was committed or discarded."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        # What cannot be removed now is removed by `ArtifactStore.remove_abandoned`.
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self._directory.system.rm_file(self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()

@@ -1,0 +1,200 @@
+"""What makes a class check its fields by their annotations.
+
+``@checked`` below ``@frozen`` turns the annotations of a class into checks of two kinds:
+
+- A value that a caller gives must have the annotated type. A text, a number, a UUID or a time of a subclass is stored
+  as the plain value that it equals, and a time in UTC, so that equal objects have equal bytes. An instance of a class
+  that is derived from an attrs class is refused: it would be read as an instance of that, which does not equal it.
+- Rules beyond the type (`Name`, `Ordinal`, ...) hold however an object came to be: they run after construction,
+  where ``msgspec`` runs them too. The checks of types do not, since a decoder gets the types right by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import attrs
+
+from ..errors import ContractError, Problem
+from .codegen import all_of, define
+from .hints import broken, describe, split
+from .leaves import leaf_of
+from .refusal import Refusal
+from .types import Rule
+
+__all__ = ["checked", "is_checked"]
+
+C = TypeVar("C", bound=type)
+
+
+# --- types -----------------------------------------------------------------------------------------------------
+
+
+def _accept(hint: Any) -> Callable[[Any], Any]:
+    """A function that returns the plain value of what it is given, or raises a `Refusal`."""
+    base, _, optional = split(hint)
+    if get_origin(base) is tuple:
+        accept = _accept_tuple(base)
+    else:
+        accept = _accept_exactly(base) if attrs.has(base) else _accept_instance(base)
+    if not optional:
+        return accept
+    return lambda value: None if value is None else accept(value)
+
+
+def _accept_exactly(base: Any) -> Callable[[Any], Any]:
+    message = f"expected {describe(base)}"
+
+    def accept(value: Any) -> Any:
+        if type(value) is base:
+            return value
+        raise Refusal(
+            "type", f"{message} itself, no instance of a derived class" if isinstance(value, base) else message
+        )
+
+    return accept
+
+
+def _accept_instance(base: Any) -> Callable[[Any], Any]:
+    leaf = leaf_of(base)
+    message = f"expected {describe(base)}"
+
+    def accept(value: Any) -> Any:
+        if not isinstance(value, base) or (leaf is not None and isinstance(value, leaf.others)):
+            raise Refusal("type", message)
+        return value if leaf is None else leaf.plain(value)
+
+    return accept
+
+
+def _accept_tuple(base: Any) -> Callable[[Any], Any]:
+    item_hint = get_args(base)[0]
+    accept_item, plain = _accept(item_hint), _plain_types(item_hint)
+
+    def accept(value: Any) -> Any:
+        if not isinstance(value, tuple):
+            raise Refusal("type", "expected a tuple")
+        if type(value) is tuple and plain.issuperset(map(type, value)):
+            return value
+        items = []
+        for index, item in enumerate(value):
+            try:
+                items.append(accept_item(item))
+            except Refusal as refusal:
+                raise Refusal(refusal.code, refusal.message, (index, *refusal.path)) from None
+        return tuple(items)
+
+    return accept
+
+
+# --- classes ---------------------------------------------------------------------------------------------------
+
+
+def checked(cls: C) -> C:
+    """Make a class check its fields by their annotations; to stand directly below ``attrs.frozen``.
+
+    A class that has rules of its own about several fields has an ``__attrs_post_init__``; it runs after these checks.
+    """
+    hints = get_type_hints(cls, include_extras=True)
+    shown = get_type_hints(cls)
+    for name in cls.__annotations__:
+        converter = _converter(hints[name], shown[name])
+        setattr(cls, name, attrs.field(default=cls.__dict__.get(name, attrs.NOTHING), converter=converter))
+    own = cls.__dict__.get("__attrs_post_init__")
+    check: Any = _check_of({name: hints[name] for name in cls.__annotations__}, own)
+    check.is_check = True
+    setattr(cls, "__attrs_post_init__", check)  # noqa: B010 - a type checker can't know of it
+    return cls
+
+
+def is_checked(cls: Any) -> bool:
+    """Tell whether all fields of a class are checked by `checked`, however it is constructed.
+
+    What a class inherits does not count: the check of its base knows nothing of the fields that it adds.
+    """
+    return isinstance(cls, type) and hasattr(vars(cls).get("__attrs_post_init__"), "is_check")
+
+
+def _converter(hint: Any, shown: Any) -> Any:
+    """The converter of a field.
+
+    Args:
+        hint: The annotation of the field.
+        shown: The same without rules. The constructor's signature shows it, since attrs takes the types of arguments
+            from converters.
+    """
+    accept, plain = _accept(hint), _plain_types(hint)
+
+    def convert(value: Any, instance: Any, attribute: Any) -> Any:
+        if type(value) in plain:
+            return value
+        try:
+            return accept(value)
+        except Refusal as refusal:
+            raise ContractError(type(instance), [refusal.problem(attribute.name)]) from None
+
+    convert.__annotations__ = {"value": shown}
+    return attrs.Converter(convert, takes_self=True, takes_field=True)
+
+
+def _plain_types(hint: Any) -> frozenset[Any]:
+    """The types whose values need no second look: those of most values, in a call for every field that is set."""
+    base, _, optional = split(hint)
+    leaf = leaf_of(base)
+    return frozenset(({NoneType} if optional else set()) | ({base} if leaf is None or leaf.is_plain else set()))
+
+
+def _check_of(hints: dict[str, Any], own: Callable[[Any], None] | None) -> Callable[[Any], None]:
+    """Compile the rules of all fields into one function, which ends in the class's own rules."""
+
+    def settle(self: Any) -> None:
+        _settle(self, hints)
+        if own is not None:
+            own(self)
+
+    names: dict[str, Any] = {"settle": settle, "own": own}
+    lines = ["def check(self):"]
+    for field, hint in hints.items():
+        base, rules, optional = split(hint)
+        unless_none = "value is not None and " if optional else ""
+        if rules:
+            kept = all_of(rules, names)
+            lines += [f"    value = self.{field}", f"    if {unless_none}not ({kept}): return settle(self)"]
+        if item_rules := _item_rules(base):
+            every = f"self.{field} or ()" if optional else f"self.{field}"
+            kept = all_of(item_rules, names)
+            lines += [f"    for value in {every}:", f"        if not ({kept}): return settle(self)"]
+    lines.append("    own(self)" if own is not None else "    return None")
+    return define("check", lines, names)
+
+
+def _item_rules(base: Any) -> tuple[Rule, ...]:
+    return split(get_args(base)[0])[1] if get_origin(base) is tuple else ()
+
+
+def _settle(self: Any, hints: dict[str, Any]) -> None:
+    """Make the values of an object plain (times in UTC), or refuse it with all its values that break a rule."""
+    if problems := list(_problems_of(self, hints)):
+        raise ContractError(type(self), problems)
+
+
+def _problems_of(self: Any, hints: dict[str, Any]) -> Iterator[Problem]:
+    for field, hint in hints.items():
+        value = getattr(self, field)
+        base, rules, _ = split(hint)
+        if value is None:
+            continue
+        leaf = leaf_of(base)
+        if leaf is not None and not leaf.is_plain:
+            try:
+                value = leaf.plain(value)
+            except Refusal as refusal:
+                yield refusal.problem(field)
+                continue
+            object.__setattr__(self, field, value)
+        yield from (refusal.problem(field) for refusal in broken(value, rules))
+        if item_rules := _item_rules(base):
+            for at, item in enumerate(value):
+                yield from (refusal.problem(field, at) for refusal in broken(item, item_rules))

@@ -1,0 +1,147 @@
+"""Apply updates, many in one transaction: with the results of applying them one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from attrs import evolve, frozen
+from sqlalchemy import Connection
+
+from ..api.request import JobExecutionRequest, JobStatusUpdate
+from ..api.response import JobExecutionResponse
+from ..enums import ExecutionStatus
+from ..model.job_execution import JobState
+from ..model.status import is_halting
+from ..model.update import UpdateOutcome, join
+from .dispatch import LeaseRules, hand_out, requests, send
+from .errors import UnknownJobExecutionError, unknown_job
+from .logs import put_chunks
+from .states import JobRow, RunStates
+
+__all__ = ["Applied", "apply_all"]
+
+
+@frozen(kw_only=True)
+class Applied:
+    """What became of an update.
+
+    Attributes:
+        outcome: What became of it.
+        response: What the Worker is answered: how the job is doing, whether the Worker is to stop it, and whether the
+            Worker has lost it to another attempt.
+        jobs: The requests of the jobs that became ready, or of the job itself if it was released: each is for one
+            Worker.
+    """
+
+    outcome: UpdateOutcome
+    response: JobExecutionResponse
+    jobs: tuple[JobExecutionRequest, ...] = ()
+
+
+def apply_all(
+    connection: Connection, updates: Sequence[JobStatusUpdate], at: datetime, rules: LeaseRules
+) -> tuple[Applied | UnknownJobExecutionError, ...]:
+    """Apply updates one after the other, in one transaction.
+
+    Args:
+        connection: In a transaction that writes.
+        updates: The updates.
+        at: When they came, and when the jobs that become ready are handed out.
+        rules: How long leases last.
+
+    Returns:
+        For each update what became of it, or the error if its job does not exist.
+    """
+    batch = _Batch(connection, at, rules)
+    batch.load(updates)
+    for place, update in enumerate(updates):
+        batch.fold(place, update)
+    batch.finish()
+    return tuple(batch.results[place] for place in range(len(updates)))
+
+
+class _Batch:
+    """Updates that are applied together: folded in memory, then written."""
+
+    def __init__(self, connection: Connection, at: datetime, rules: LeaseRules) -> None:
+        self._connection = connection
+        self._at = at
+        self._rules = rules
+        self._states = RunStates(connection)
+        self._chunks: dict[tuple[UUID, int], str] = {}
+        self._succeeded: dict[JobRow, int] = {}  # With the place of the update.
+        self._released: list[tuple[int, UUID, JobState]] = []  # With the states in which they are handed out again.
+        self.results: dict[int, Applied | UnknownJobExecutionError] = {}
+
+    def load(self, updates: Sequence[JobStatusUpdate]) -> None:
+        self._states.load_jobs(update.job_execution_id for update in updates)
+
+    def fold(self, place: int, update: JobStatusUpdate) -> None:
+        """Apply an update in memory, and what follows from it."""
+        job = self._states.jobs.get(update.job_execution_id)
+        if job is None:
+            self.results[place] = unknown_job(update.job_execution_id)
+            return
+        was, attempt = job.counted, job.state.attempt
+        state, outcome = join(job.state, update)
+        self._states.move(job, state)
+        if outcome is not UpdateOutcome.SUPERSEDED:
+            self._chunks.setdefault((job.id, update.sequence), update.logs)
+            if not state.status.is_terminal:
+                job.heard_at = self._at
+                self._states.touch(job)
+        if state.attempt != attempt:
+            job.sendings = 0
+            send(job, self._at, self._rules)
+            self._released.append((place, job.id, state))
+        self._follow(place, job, was)
+        self.results[place] = Applied(outcome=outcome, response=self._response(job, outcome))
+
+    def _follow(self, place: int, job: JobRow, was: ExecutionStatus) -> None:
+        """Note what follows when a job counts as another status: others become ready, or the run is halted."""
+        if job.counted is was:
+            return
+        if job.counted is ExecutionStatus.SUCCESS:
+            self._succeeded[job] = place
+        elif is_halting(job.counted):
+            # Jobs that became ready before are handed out, and so are not canceled.
+            self._hand_out()
+            self._states.skip_waiting(job.stage.run)
+
+    def _response(self, job: JobRow, outcome: UpdateOutcome) -> JobExecutionResponse:
+        is_over = job.state.status.is_terminal
+        return JobExecutionResponse(
+            job_execution_id=job.id,
+            status=job.state.status,
+            is_cancel_requested=job.stage.run.canceled_at is not None and not is_over,
+            is_superseded=outcome in (UpdateOutcome.SUPERSEDED, UpdateOutcome.CONFLICT),
+        )
+
+    def finish(self) -> None:
+        """Write all that changed, and hand out the jobs that became ready."""
+        self._hand_out()
+        self._states.write()
+        put_chunks(self._connection, self._chunks)
+        self._add_released()
+
+    def _add_released(self) -> None:
+        """Add the requests of released jobs. Later updates of the batch may have brought such a job further."""
+        ids = {job_id for _, job_id, _ in self._released}
+        found = {request.job_execution_id: request for request in requests(self._connection, ids, self._rules)}
+        for place, job_id, state in self._released:
+            request = evolve(found[job_id], attempt=state.attempt, last_sequence=state.last_sequence)
+            self._add_jobs(place, (request,))
+
+    def _hand_out(self) -> None:
+        ready = hand_out(self._connection, self._states, self._succeeded, self._at, self._rules)
+        places = {job.stage.run.id: place for job, place in self._succeeded.items()}
+        for request in ready:
+            self._add_jobs(places[request.pipeline_execution_id], (request,))
+        self._succeeded = {}
+
+    def _add_jobs(self, place: int, jobs: tuple[JobExecutionRequest, ...]) -> None:
+        known = self.results[place]
+        assert isinstance(known, Applied)
+        self.results[place] = Applied(outcome=known.outcome, response=known.response, jobs=(*known.jobs, *jobs))

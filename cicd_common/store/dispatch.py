@@ -1,0 +1,254 @@
+"""Hand jobs to Workers: find those that are ready, mark them, and make their requests."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from attrs import define, field, frozen
+from sqlalchemy import BindParameter, Connection, bindparam, select
+
+from ..api.request import JobExecutionRequest
+from ..dto import JobDTO, JobExecutionDTO, PipelineDTO, PipelineExecutionDTO
+from ..enums import ExecutionStatus
+from ..mapping import request_for
+from ..model.job_execution import handed_out, is_ready
+from ..model.status import open_stage, shifted
+from .rows import columns_for
+from .states import JobRow, RunStates
+from .tables import (
+    IS_WAITING,
+    dependencies,
+    job_executions,
+    jobs,
+    pipeline_executions,
+    pipelines,
+    stage_executions,
+    stages,
+)
+
+__all__ = ["LeaseRules", "hand_out", "requests", "send"]
+
+_IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
+
+
+@frozen(kw_only=True)
+class LeaseRules:
+    """How long the store waits for Workers.
+
+    Attributes:
+        lease: After how long without an update a claimed job counts as lost.
+        max_losses: How often a job may be lost before it ends as ``FAILED``.
+        resend_after: After how long a request that nobody claimed is sent again; twice as long after each time.
+    """
+
+    lease: timedelta
+    max_losses: int
+    resend_after: timedelta
+
+
+def send(job: JobRow, at: datetime, rules: LeaseRules) -> None:
+    """Note that the request of a job's attempt is sent.
+
+    Args:
+        job: The job. The caller writes its row.
+        at: The time.
+        rules: When it is to be sent again.
+    """
+    # The exponent is bounded, since no request waits for longer than a month.
+    job.send_at = shifted(at, rules.resend_after * 2 ** min(job.sendings, 12))
+    job.sendings += 1
+
+
+# --- ready jobs ------------------------------------------------------------------------------------------------
+
+_STAGES = (
+    select(stage_executions.c.id, stage_executions.c.pipeline_execution_id, stage_executions.c.status)
+    .where(stage_executions.c.pipeline_execution_id.in_(_IDS))
+    .order_by(stage_executions.c.pipeline_execution_id, stage_executions.c.execution_order)
+)
+# Of another run than the one whose job succeeded, some may be found that still wait for others: `_NEEDS` tells.
+_DEPENDENTS = (
+    select(job_executions.c.id)
+    .join(dependencies, dependencies.c.job_id == job_executions.c.job_id)
+    .where(
+        job_executions.c.pipeline_execution_id.in_(bindparam("run_ids", expanding=True)),
+        job_executions.c.stage_execution_id.in_(bindparam("stage_ids", expanding=True)),
+        dependencies.c.dependency_id.in_(bindparam("job_ids", expanding=True)),
+        IS_WAITING,
+    )
+    .distinct()
+)
+_OF_STAGES = select(job_executions.c.id).where(
+    job_executions.c.pipeline_execution_id.in_(bindparam("run_ids", expanding=True)),
+    job_executions.c.stage_execution_id.in_(bindparam("stage_ids", expanding=True)),
+    IS_WAITING,
+)
+_needed = job_executions.alias("needed")
+_NEEDS = (
+    select(job_executions.c.id.label("job"), _needed.c.id, _needed.c.status, _needed.c.allow_failure)
+    .join(dependencies, dependencies.c.job_id == job_executions.c.job_id)
+    .join(
+        _needed,
+        (_needed.c.pipeline_execution_id == job_executions.c.pipeline_execution_id)
+        & (_needed.c.job_id == dependencies.c.dependency_id),
+    )
+    .where(job_executions.c.id.in_(_IDS))
+    .order_by(dependencies.c.position)
+)
+
+
+def hand_out(
+    connection: Connection, states: RunStates, succeeded: Iterable[JobRow], at: datetime, rules: LeaseRules
+) -> tuple[JobExecutionRequest, ...]:
+    """Hand out the jobs that became ready since jobs succeeded.
+
+    Args:
+        connection: In a transaction that has locked the runs.
+        states: The rows of the runs, which may have changes that are not written. They are written if a job is ready.
+        succeeded: The jobs that came to count as ``SUCCESS``. Their runs are not halted.
+        at: The time.
+        rules: When requests are to be sent again.
+
+    Returns:
+        The requests, those of a run in the order of definition.
+    """
+    by_run: defaultdict[UUID, list[JobRow]] = defaultdict(list)
+    for job in succeeded:
+        by_run[job.stage.run.id].append(job)
+    if not by_run:
+        return ()
+    candidates = _candidates(connection, states, by_run)
+    if not candidates:
+        return ()
+    rows = connection.execute(_NEEDS, {"ids": candidates}).all()
+    needs: defaultdict[UUID, list[ExecutionStatus]] = defaultdict(list)
+    for row in rows:
+        needs[row.job].append(states.counted(row))
+    states.load_jobs(candidates, is_locked=True)
+    ready = [states.jobs[job] for job in candidates if is_ready(states.jobs[job].state, needs[job])]
+    for job in ready:
+        states.move(job, handed_out(job.state, at))
+        send(job, at, rules)
+    states.write()
+    return requests(connection, [job.id for job in ready], rules, rows)
+
+
+def _candidates(connection: Connection, states: RunStates, by_run: dict[UUID, list[JobRow]]) -> list[UUID]:
+    """The waiting jobs of open stages that the success of others may have made ready."""
+    of_run: defaultdict[UUID, list[Any]] = defaultdict(list)
+    for row in connection.execute(_STAGES, {"ids": sorted(by_run)}):
+        of_run[row.pipeline_execution_id].append(row)
+    freed, opened = _Candidates(), _Candidates()
+    for run_id, succeeded in by_run.items():
+        rows = of_run[run_id]
+        at = open_stage([states.status_of_stage(row) for row in rows])
+        if at < len(rows):
+            stage_id = rows[at].id
+            # Jobs in the open stage free those that depend on them; jobs in others opened it, and free all of it.
+            found = freed if all(job.stage.id == stage_id for job in succeeded) else opened
+            found.add(run_id, stage_id, succeeded)
+    return [*freed.find(connection, _DEPENDENTS), *opened.find(connection, _OF_STAGES)]
+
+
+@define(eq=False)
+class _Candidates:
+    """Where to look for jobs that may be ready."""
+
+    run_ids: list[UUID] = field(init=False, factory=list)
+    stage_ids: list[UUID] = field(init=False, factory=list)
+    job_ids: set[UUID] = field(init=False, factory=set)
+
+    def add(self, run_id: UUID, stage_id: UUID, succeeded: Iterable[JobRow]) -> None:
+        self.run_ids.append(run_id)
+        self.stage_ids.append(stage_id)
+        self.job_ids.update(job.job_id for job in succeeded)
+
+    def find(self, connection: Connection, statement: Any) -> Sequence[UUID]:
+        if not self.run_ids:
+            return ()
+        key = {"run_ids": self.run_ids, "stage_ids": self.stage_ids, "job_ids": sorted(self.job_ids)}
+        return connection.execute(statement, key).scalars().all()
+
+
+# --- requests --------------------------------------------------------------------------------------------------
+
+
+_TABLES: dict[type[Any], Any] = {
+    JobExecutionDTO: job_executions,
+    JobDTO: jobs,
+    PipelineExecutionDTO: pipeline_executions,
+    PipelineDTO: pipelines,
+}
+# The id is the first column of each.
+_COLUMNS = {record: columns_for(record, table) for record, table in _TABLES.items()}
+_REQUESTS = (
+    select(*(column.label(None) for columns in _COLUMNS.values() for column in columns), stages.c.name)
+    .join(jobs, job_executions.c.job_id == jobs.c.id)
+    .join(stages, jobs.c.stage_id == stages.c.id)
+    .join(pipeline_executions, job_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+    .join(pipelines, pipeline_executions.c.pipeline_id == pipelines.c.id)
+    .where(job_executions.c.id.in_(_IDS))
+    .order_by(job_executions.c.pipeline_execution_id, jobs.c.place)
+)
+
+
+def requests(
+    connection: Connection, ids: Collection[UUID], rules: LeaseRules, needs: Iterable[Any] | None = None
+) -> tuple[JobExecutionRequest, ...]:
+    """The requests that hand jobs to Workers.
+
+    Args:
+        connection: In a transaction.
+        ids: The ids of the job executions.
+        rules: How long a lease is.
+        needs: The rows of the dependencies of these jobs, and maybe of others; they are read by default.
+
+    Returns:
+        The requests, those of a run in the order of definition.
+    """
+    if not ids:
+        return ()
+    key = {"ids": list(ids)}
+    rows = connection.execute(_NEEDS, key).all() if needs is None else needs
+    inputs: defaultdict[UUID, dict[UUID, None]] = defaultdict(dict)
+    for row in rows:
+        inputs[row.job][row.id] = None
+    known: dict[tuple[type[Any], UUID], Any] = {}
+    return tuple(_request(row, inputs, rules, known) for row in connection.execute(_REQUESTS, key))
+
+
+def _request(
+    row: Any, inputs: dict[UUID, dict[UUID, None]], rules: LeaseRules, known: dict[tuple[type[Any], UUID], Any]
+) -> JobExecutionRequest:
+    run, job, execution, pipeline = _records(row, known)
+    return request_for(
+        job,
+        run,
+        execution=execution,
+        pipeline=pipeline,
+        stage_execution_id=run.stage_execution_id,
+        stage_name=row[-1],
+        inputs=inputs[run.id],
+        lease_seconds=max(1, int(rules.lease.total_seconds())),
+    )
+
+
+_TUPLES = ("script", "secrets", "artifacts")
+
+
+def _records(row: Any, known: dict[tuple[type[Any], UUID], Any]) -> Iterator[Any]:
+    """The records that a row holds. Many rows share a run or a definition: its record is made once."""
+    start = 0
+    for record, columns in _COLUMNS.items():
+        end = start + len(columns)
+        key = (record, row[start])
+        if key not in known:
+            values = dict(zip((column.name for column in columns), row[start:end], strict=True))
+            values |= {name: tuple(values[name]) for name in _TUPLES if name in values}
+            known[key] = record(**values)
+        yield known[key]
+        start = end

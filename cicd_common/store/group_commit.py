@@ -1,0 +1,122 @@
+"""Group commit: updates that come from many threads while a transaction is under way go together into the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Condition
+from time import sleep
+
+from attrs import define, field
+
+from ..api.request import JobStatusUpdate
+from .apply import Applied
+from .errors import StoreError, UnavailableError, UnknownJobExecutionError
+
+__all__ = ["GroupCommit"]
+
+_MAX_BATCH = 64
+
+Result = Applied | UnknownJobExecutionError
+Take = Callable[[], Sequence[JobStatusUpdate]]
+ApplyAll = Callable[[Take], Sequence[Result]]
+
+
+@define(eq=False)
+class _Entry:
+    """An update that waits for its transaction.
+
+    Attributes:
+        update: The update.
+        result: What became of it, or the error of its transaction; none before that.
+    """
+
+    update: JobStatusUpdate
+    result: Applied | StoreError | None = None
+
+
+@define(eq=False)
+class GroupCommit:
+    """Puts updates from many threads into as few transactions as it can.
+
+    While one thread leads a transaction, others add their updates to those that wait. When it is done, one of those
+    whose update was not part of it leads the next transaction, for all that wait.
+
+    Args:
+        apply_all: Applies updates in one transaction of the store, and takes them once that has begun.
+    """
+
+    _apply_all: ApplyAll
+    _waiting: list[_Entry] = field(init=False, factory=list)
+    _is_led: bool = field(init=False, default=False)
+    _is_shared: bool = field(init=False, default=False)  # Whether the last transaction had updates of several threads.
+    _changed: Condition = field(init=False, factory=Condition)
+
+    def apply(self, update: JobStatusUpdate) -> Applied:
+        """Apply an update, in a transaction with others.
+
+        Args:
+            update: The update.
+
+        Raises:
+            UnknownJobExecutionError: Its job does not exist.
+            StoreError: The database fails.
+        """
+        entry = _Entry(update)
+        with self._changed:
+            self._waiting.append(entry)
+            self._changed.wait_for(lambda: entry.result is not None or not self._is_led)
+            is_leader = entry.result is None
+            if is_leader:
+                self._waiting.remove(entry)
+                self._is_led = True
+        if is_leader:
+            self._lead([entry])
+        if isinstance(entry.result, Applied):
+            return entry.result
+        assert entry.result is not None
+        raise entry.result
+
+    def _lead(self, batch: list[_Entry]) -> None:
+        done = False
+        try:
+            for entry, result in zip(batch, self._results(batch), strict=True):
+                entry.result = result
+            done = True
+        finally:
+            with self._changed:
+                if not done:
+                    # This thread was interrupted, or has found a bug: another one leads the updates of the others.
+                    self._waiting = batch[1:] + self._waiting
+                self._is_led = False
+                self._changed.notify_all()
+
+    def _results(self, batch: list[_Entry]) -> Sequence[Applied | StoreError]:
+        """What became of a batch, to which the updates are added that have come when its transaction begins."""
+        has_begun = False
+
+        def take() -> Sequence[JobStatusUpdate]:
+            nonlocal has_begun
+            has_begun = True
+            if self._is_shared:
+                sleep(0)  # Let the threads that were just woken come with their next updates.
+            with self._changed:
+                count = _MAX_BATCH - len(batch)
+                batch.extend(self._waiting[:count])
+                self._waiting = self._waiting[count:]
+                self._is_shared = len(batch) > 1
+            return [entry.update for entry in batch]
+
+        try:
+            return self._apply_all(take)
+        except StoreError as error:
+            # One update may be to blame, so each is tried alone; unless the database is, for which each would wait.
+            if has_begun and len(batch) > 1 and not isinstance(error, UnavailableError):
+                return [self._alone(entry.update) for entry in batch]
+            take()
+            return [error, *(type(error)(*error.args) for _ in batch[1:])]  # Each thread raises its own.
+
+    def _alone(self, update: JobStatusUpdate) -> Applied | StoreError:
+        try:
+            return self._apply_all(lambda: [update])[0]
+        except StoreError as error:
+            return error

@@ -1,0 +1,129 @@
+"""Find the jobs whose Workers were silent, hand them out again, and end those that were lost too often."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, case, insert, or_, select, update
+
+from ..api.request import JobExecutionRequest
+from ..api.response import JobExecutionResponse
+from ..model.job_execution import lost
+from ..model.status import is_halting, shifted
+from .dispatch import LeaseRules, hand_out, requests, send
+from .states import JobRow, RunStates
+from .tables import IS_CLAIMED, IS_UNCLAIMED, job_executions, pipeline_executions, watch
+
+__all__ = ["TakenOver", "take_over"]
+
+_LIMIT = 1000
+"""How many jobs one call takes over."""
+
+
+@frozen(kw_only=True)
+class TakenOver:
+    """The jobs that were taken over.
+
+    Attributes:
+        jobs: The requests to send again: those of lost jobs, with their next attempt, those that nobody claimed, and
+            those of jobs that became ready because another one ended.
+        ended: How the jobs are doing that were ended: lost too often, or of a run that was canceled.
+    """
+
+    jobs: tuple[JobExecutionRequest, ...]
+    ended: tuple[JobExecutionResponse, ...]
+
+
+_ASK = (
+    update(watch)
+    .where(watch.c.id == 1)
+    .values(
+        asked_at=case(
+            (watch.c.asked_at.between(bindparam("at"), bindparam("lease_end")), watch.c.asked_at), else_=bindparam("at")
+        ),
+        since=case(
+            (watch.c.asked_at.between(bindparam("last_call"), bindparam("lease_end")), watch.c.since),
+            else_=bindparam("at"),
+        ),
+    )
+    .returning(watch.c.since)
+)
+_DUE = (
+    select(job_executions.c.id)
+    .join(pipeline_executions, job_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+    .limit(_LIMIT)
+)
+_LOST = _DUE.where(IS_CLAIMED, job_executions.c.heard_at <= bindparam("lease_start"))
+_UNCLAIMED = _DUE.where(
+    IS_UNCLAIMED,
+    job_executions.c.send_at <= bindparam("at"),
+    or_(pipeline_executions.c.canceled_at.is_(None), bindparam("ends_leases")),
+).order_by(job_executions.c.send_at)
+
+
+def take_over(connection: Connection, at: datetime, rules: LeaseRules) -> TakenOver:
+    """Take over the jobs whose Workers were silent for a lease. It is called every few seconds.
+
+    A lease counts only while somebody asks: after a break of more than a third of a lease every lease starts anew,
+    since nobody may have been heard. The same holds for a time that lies more than a lease before that of an earlier
+    call: the clock was wrong then, and later breaks would go unnoticed until that time has come.
+
+    Args:
+        connection: In a transaction that writes.
+        at: The time.
+        rules: How long leases last.
+    """
+    # Of processes that ask at once, the second waits here for the first, and finds nothing left.
+    times = {"at": at, "last_call": shifted(at, -rules.lease / 3), "lease_end": shifted(at, rules.lease)}
+    since = connection.execute(_ASK, times).scalar_one_or_none()
+    if since is None:
+        connection.execute(insert(watch), {"id": 1, "asked_at": at, "since": at})
+        since = at
+    lease_start = shifted(at, -rules.lease)
+    ends_leases = since <= lease_start
+    ids = list(connection.execute(_UNCLAIMED, {"at": at, "ends_leases": ends_leases}).scalars())
+    if ends_leases:
+        ids += connection.execute(_LOST, {"lease_start": lease_start}).scalars()
+    return _take_over(connection, ids, at, rules) if ids else TakenOver(jobs=(), ended=())
+
+
+def _take_over(connection: Connection, ids: list[UUID], at: datetime, rules: LeaseRules) -> TakenOver:
+    states = RunStates(connection)
+    states.load_jobs(ids)
+    ended: list[JobRow] = []
+    sent: list[UUID] = []
+    succeeded: list[JobRow] = []
+    for job in [states.jobs[each] for each in ids if each in states.jobs]:
+        if not _is_due(job, at, rules):
+            continue  # Its Worker was heard of, or it was skipped, before the lock on its run was had.
+        if job.state.worker is not None:
+            job.losses += 1
+            job.sendings = 0
+        is_canceled = job.stage.run.canceled_at is not None
+        states.move(job, lost(job.state, at, losses=job.losses, is_canceled=is_canceled, max_losses=rules.max_losses))
+        states.touch(job)
+        if not job.state.status.is_terminal:
+            send(job, at, rules)
+            sent.append(job.id)
+            continue
+        ended.append(job)
+        if is_halting(job.counted):
+            states.skip_waiting(job.stage.run)
+        else:
+            succeeded.append(job)
+    states.write()
+    ready = hand_out(connection, states, succeeded, at, rules)
+    return TakenOver(
+        jobs=(*requests(connection, sent, rules), *ready),
+        ended=tuple(JobExecutionResponse(job_execution_id=job.id, status=job.state.status) for job in ended),
+    )
+
+
+def _is_due(job: JobRow, at: datetime, rules: LeaseRules) -> bool:
+    if job.state.status.is_terminal:
+        return False
+    if job.state.worker is None:
+        return job.send_at is not None and job.send_at <= at
+    return job.heard_at is not None and job.heard_at <= shifted(at, -rules.lease)

@@ -1,0 +1,264 @@
+"""The output of jobs, chunk by chunk, and what was logged about executions."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, BindParameter, Connection, Uuid, bindparam, case, cast, func, literal, select, tuple_
+
+from ..api.request import ExecutionLogUpload
+from ..api.response import ExecutionLogResponse
+from ..errors import ContractError, Problem
+from ..model import ExecutionLog, LogText
+from ..reports import end_of_output
+from .columns import Time
+from .errors import unknown_execution, unknown_job
+from .retention import keep_runs
+from .rows import columns_for, insert_all_new
+from .tables import execution_logs, job_executions, logs, pipeline_executions, stage_executions
+
+__all__ = ["MAX_PAGE_BYTES", "add_execution_logs", "ends_of", "execution_logs_of", "log_of", "put_chunks"]
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+"""How many bytes of output a page has, in UTF-8, before its last chunk."""
+
+_JOB_ID: BindParameter[UUID] = bindparam("job")
+_IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
+_SIZES = (
+    select(logs.c.sequence, func.length(logs.c.text).label("size"))
+    .where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence > bindparam("after"))
+    .order_by(logs.c.sequence)
+    .limit(bindparam("limit"))
+    .subquery("sizes")
+)
+_PAGE = select(
+    _SIZES.c.sequence, (func.sum(_SIZES.c.size).over(order_by=_SIZES.c.sequence) - _SIZES.c.size).label("before")
+).subquery("page")
+# Texts are read only as far as they fit, but for the last one.
+_LOG = (
+    select(logs.c.sequence, logs.c.text)
+    .join(_PAGE, logs.c.sequence == _PAGE.c.sequence)
+    .where(logs.c.job_execution_id == _JOB_ID, _PAGE.c.before < bindparam("max_bytes"))
+    .order_by(logs.c.sequence)
+)
+# The chunks of logs from the last one of each backwards, as far as they fit and one further, with how many bytes come
+# behind each. Only that many are looked at, however long the logs are.
+_LAST = (
+    select(func.max(logs.c.sequence))
+    .where(logs.c.job_execution_id == job_executions.c.id)
+    .correlate(job_executions)
+    .scalar_subquery()
+)
+_TAIL = (
+    select(
+        logs.c.job_execution_id,
+        logs.c.sequence,
+        literal(0, BigInteger).label("behind"),
+        cast(func.length(logs.c.text), BigInteger).label("size"),
+    )
+    .join(job_executions, (logs.c.job_execution_id == job_executions.c.id) & (logs.c.sequence == _LAST))
+    .where(job_executions.c.id.in_(_IDS))
+    .cte("tail", recursive=True)
+)
+_before = logs.alias("before")
+_BEFORE = (
+    select(func.max(_before.c.sequence))
+    .where(_before.c.job_execution_id == _TAIL.c.job_execution_id, _before.c.sequence < _TAIL.c.sequence)
+    .correlate(_TAIL)
+    .scalar_subquery()
+)
+_WALK = _TAIL.union_all(
+    select(logs.c.job_execution_id, logs.c.sequence, _TAIL.c.behind + _TAIL.c.size, func.length(logs.c.text))
+    .select_from(_TAIL)
+    .join(logs, (logs.c.job_execution_id == _TAIL.c.job_execution_id) & (logs.c.sequence == _BEFORE))
+    .where(_TAIL.c.behind + _TAIL.c.size <= bindparam("max_bytes"))
+)
+_ENDS = (
+    select(
+        _WALK.c.job_execution_id,
+        case((_WALK.c.behind < bindparam("max_bytes"), logs.c.text), else_=None).label("text"),
+        (_WALK.c.behind + _WALK.c.size).label("size"),
+    )
+    .select_from(_WALK)
+    .join(logs, (logs.c.job_execution_id == _WALK.c.job_execution_id) & (logs.c.sequence == _WALK.c.sequence))
+    .order_by(_WALK.c.job_execution_id, _WALK.c.sequence)
+)
+
+
+def put_chunks(connection: Connection, chunks: Mapping[tuple[UUID, int], str]) -> None:
+    """Store output that came with updates, empty or not: a sequence that is missing is a gap in the log.
+
+    Of two texts for one sequence the first one stands.
+
+    Args:
+        connection: In a transaction that has locked the runs of the jobs.
+        chunks: The texts by job execution and sequence.
+    """
+    if chunks:
+        rows = [
+            {"job_execution_id": job_id, "sequence": sequence, "text": text}
+            for (job_id, sequence), text in chunks.items()
+        ]
+        insert_all_new(connection, logs, rows)
+
+
+def log_of(connection: Connection, job_execution_id: UUID, after: int, limit: int) -> LogText:
+    """Chunks of a job's log.
+
+    Args:
+        connection: In a transaction.
+        job_execution_id: The job execution.
+        after: The sequence behind which to start.
+        limit: How many chunks to return at most; none comes behind the one that reaches `MAX_PAGE_BYTES`.
+    """
+    key = {"job": job_execution_id, "after": after, "limit": limit, "max_bytes": MAX_PAGE_BYTES}
+    rows = connection.execute(_LOG, key)
+    return LogText(tuple((row.sequence, row.text) for row in rows), first=after + 1)
+
+
+def ends_of(connection: Connection, ids: Sequence[UUID], limit: int) -> dict[UUID, tuple[str, bool]]:
+    """The ends of the logs of jobs. Only the chunks that make the end are read.
+
+    Args:
+        connection: In a transaction.
+        ids: The job executions.
+        limit: How many bytes of UTF-8 an end may have, from 1.
+
+    Returns:
+        For each job with output, the end and whether it is the whole.
+    """
+    texts: defaultdict[UUID, list[str]] = defaultdict(list)
+    sizes: dict[UUID, int] = {}
+    for row in connection.execute(_ENDS, {"ids": list(ids), "max_bytes": limit}):
+        texts[row.job_execution_id].append(row.text or "")
+        sizes.setdefault(row.job_execution_id, row.size)  # The first chunk has all others behind it.
+    return {job: (end_of_output("".join(parts), limit), sizes[job] <= limit) for job, parts in texts.items()}
+
+
+# --- what was logged about executions --------------------------------------------------------------------------
+
+_STAGE_OF_JOBS = keep_runs(
+    select(job_executions.c.id, job_executions.c.pipeline_execution_id, job_executions.c.stage_execution_id)
+    .join(pipeline_executions, job_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+    .where(job_executions.c.id.in_(_IDS))
+)
+_RUN_OF_STAGES = keep_runs(
+    select(stage_executions.c.id, stage_executions.c.pipeline_execution_id)
+    .join(pipeline_executions, stage_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+    .where(stage_executions.c.id.in_(_IDS))
+)
+_RUNS = keep_runs(select(pipeline_executions.c.id).where(pipeline_executions.c.id.in_(_IDS)))
+_ENTRIES = (
+    select(*columns_for(ExecutionLog, execution_logs))
+    .order_by(execution_logs.c.timestamp, execution_logs.c.sequence, execution_logs.c.id)
+    .limit(bindparam("size"))
+)
+_AFTER = tuple_(
+    bindparam("after_time", type_=Time),
+    bindparam("after_sequence", type_=BigInteger),
+    bindparam("after_id", type_=Uuid),
+)
+_SEQUENCES = range(2**63)  # A larger one is none that was ever stored.
+_OWNERS = {
+    "pipeline_execution_id": execution_logs.c.run_id,
+    "stage_execution_id": execution_logs.c.stage_id,
+    "job_execution_id": execution_logs.c.job_execution_id,
+}
+
+
+def add_execution_logs(connection: Connection, upload: ExecutionLogUpload) -> None:
+    """Store what was logged about executions. A log with an id that is stored changes nothing.
+
+    Args:
+        connection: In a transaction that writes.
+        upload: The logs.
+
+    Raises:
+        UnknownExecutionError: There is no execution of an id that a log names.
+        UnknownJobExecutionError: There is no job execution of an id that a log names.
+    """
+    found = _Owners(connection, upload.logs)
+    rows = [
+        {
+            **{column.name: getattr(log, column.name) for column in columns_for(ExecutionLog, execution_logs)},
+            **found.of(log),
+        }
+        for log in upload.logs
+    ]
+    rows.sort(key=lambda row: row["id"])  # In one order, so that no two transactions wait for each other.
+    insert_all_new(connection, execution_logs, rows)
+
+
+class _Owners:
+    """The run and the stage that logs are about."""
+
+    def __init__(self, connection: Connection, entries: Sequence[ExecutionLog]) -> None:
+        def rows(statement: Any, ids: Iterable[UUID | None]) -> dict[UUID, Any]:
+            wanted = sorted({each for each in ids if each is not None})
+            return {row.id: row for row in connection.execute(statement, {"ids": wanted})} if wanted else {}
+
+        self._jobs = rows(_STAGE_OF_JOBS, (log.job_execution_id for log in entries))
+        self._stages = rows(_RUN_OF_STAGES, (log.stage_execution_id for log in entries))
+        self._runs = rows(_RUNS, (log.pipeline_execution_id for log in entries))
+
+    def of(self, log: ExecutionLog) -> dict[str, UUID | None]:
+        run_id, stage_id = log.pipeline_execution_id, log.stage_execution_id
+        if run_id is not None and run_id not in self._runs:
+            raise unknown_execution(run_id)
+        if stage_id is not None:
+            if stage_id not in self._stages:
+                raise unknown_execution(stage_id)
+            run_id = self._stages[stage_id].pipeline_execution_id
+        if log.job_execution_id is not None:
+            job = self._jobs.get(log.job_execution_id)
+            if job is None:
+                raise unknown_job(log.job_execution_id)
+            run_id, stage_id = job.pipeline_execution_id, job.stage_execution_id
+        return {"run_id": run_id, "stage_id": stage_id}
+
+
+def execution_logs_of(
+    connection: Connection, owner: str, id: UUID, cursor: str | None, limit: int
+) -> ExecutionLogResponse:
+    """A page of what was logged about an execution, and about the stages and jobs in it.
+
+    Args:
+        connection: In a transaction.
+        owner: What the id is of: ``pipeline_execution_id``, ``stage_execution_id`` or ``job_execution_id``.
+        id: The execution.
+        cursor: Where the page starts: ``next_cursor`` of the page before; none means at the first.
+        limit: How many logs the page has at most.
+
+    Raises:
+        ContractError: The cursor is not one.
+    """
+    statement = _ENTRIES.where(_OWNERS[owner] == bindparam("owner"))
+    key: dict[str, Any] = {"owner": id, "size": limit + 1}
+    if cursor is not None:
+        columns = execution_logs.c
+        statement = statement.where(tuple_(columns.timestamp, columns.sequence, columns.id) > _AFTER)
+        key |= dict(zip(("after_time", "after_sequence", "after_id"), _parse(cursor), strict=True))
+    found = [ExecutionLog(**row._mapping) for row in connection.execute(statement, key)]
+    page = found[:limit]
+    return ExecutionLogResponse(logs=tuple(page), next_cursor=_cursor(page[-1]) if len(found) > limit else None)
+
+
+def _cursor(log: ExecutionLog) -> str:
+    return urlsafe_b64encode(f"{log.timestamp.isoformat()} {log.sequence} {log.id}".encode()).decode()
+
+
+def _parse(cursor: str) -> tuple[datetime, int, UUID]:
+    try:
+        time, sequence, log_id = urlsafe_b64decode(cursor.encode("ascii")).decode().split(" ")
+        parsed = datetime.fromisoformat(time), int(sequence), UUID(log_id)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed[0].tzinfo is None or parsed[1] not in _SEQUENCES:
+        message = "expected the next_cursor of the page before"
+        raise ContractError(ExecutionLogResponse, [Problem("/cursor", "value", message)])
+    return parsed

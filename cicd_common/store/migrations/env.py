@@ -1,0 +1,6 @@
+"""What Alembic runs to migrate a database: the revisions, on the connection that the store has opened."""
+
+from alembic import context
+
+context.configure(**context.config.attributes["store"])
+context.run_migrations()

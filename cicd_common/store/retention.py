@@ -1,0 +1,89 @@
+"""Forget runs that ended long ago, with all that hangs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BindParameter, Connection, bindparam, delete, select, tuple_
+
+from .tables import (
+    artifacts,
+    execution_logs,
+    job_executions,
+    logs,
+    pipeline_executions,
+    pipeline_names,
+    requests,
+    stage_executions,
+)
+
+__all__ = ["forget_some", "keep_runs"]
+
+_STEP = 50
+"""How many runs one transaction forgets."""
+
+_CHUNK_STEP = 1000
+"""How many chunks of output one transaction forgets. Output is the largest part of a run."""
+
+_IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
+_OLD = (
+    select(pipeline_executions.c.id)
+    .join(pipeline_names, pipeline_names.c.name_key == pipeline_executions.c.name_key)
+    .where(
+        pipeline_executions.c.completion_time < bindparam("before"),
+        pipeline_executions.c.run_number <= pipeline_names.c.last_run_number - bindparam("keep_last"),
+    )
+    .order_by(pipeline_executions.c.completion_time)
+    .limit(_STEP)
+    .with_for_update(of=pipeline_executions, skip_locked=True)
+)
+_JOB_IDS = select(job_executions.c.id).where(job_executions.c.pipeline_execution_id.in_(_IDS))
+_CHUNK_KEY = tuple_(logs.c.job_execution_id, logs.c.sequence)
+_SOME_CHUNKS = select(logs.c.job_execution_id, logs.c.sequence).where(logs.c.job_execution_id.in_(_JOB_IDS))
+_DELETE_CHUNKS = delete(logs).where(_CHUNK_KEY.in_(_SOME_CHUNKS.limit(_CHUNK_STEP)))
+# Those that point to others first.
+_DELETIONS = (
+    delete(artifacts).where(artifacts.c.job_execution_id.in_(_JOB_IDS)),
+    delete(execution_logs).where(execution_logs.c.run_id.in_(_IDS)),
+    delete(job_executions).where(job_executions.c.pipeline_execution_id.in_(_IDS)),
+    delete(stage_executions).where(stage_executions.c.pipeline_execution_id.in_(_IDS)),
+    delete(requests).where(requests.c.pipeline_execution_id.in_(_IDS)),
+    delete(pipeline_executions).where(pipeline_executions.c.id.in_(_IDS)),
+)
+
+
+def keep_runs(statement: Any) -> Any:
+    """A query that keeps the runs that it finds from being deleted until the transaction ends.
+
+    On PostgreSQL it waits for a transaction that is deleting one of them, and then does not find that one. Queries that
+    change or keep the same runs do not wait for each other.
+
+    Args:
+        statement: The query; the table of runs is one of its tables.
+    """
+    return statement.with_for_update(of=pipeline_executions, read=True, key_share=True)
+
+
+def forget_some(connection: Connection, before: datetime, keep_last: int) -> int | None:
+    """Delete some runs that ended, oldest first, and all that hangs on them; or, before that, some of their output.
+
+    Args:
+        connection: In a transaction that writes.
+        before: Only runs that completed before this time.
+        keep_last: How many of the last runs of each pipeline's name stay.
+
+    Returns:
+        How many runs were deleted; none if there is nothing left to delete.
+    """
+    key = {"before": before, "keep_last": keep_last}
+    ids: Sequence[UUID] = connection.execute(_OLD, key).scalars().all()
+    if not ids:
+        return None
+    if connection.execute(_DELETE_CHUNKS, {"ids": ids}).rowcount == _CHUNK_STEP:
+        return 0
+    for deletion in _DELETIONS:
+        connection.execute(deletion, {"ids": ids})
+    return len(ids)

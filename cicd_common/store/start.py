@@ -1,0 +1,211 @@
+"""Start runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from ..api.request import JobExecutionRequest, PipelineExecutionRequest
+from ..api.response import PipelineExecutionResponse
+from ..errors import Problem
+from ..mapping import execution_to_records, job_execution_request, pipeline_execution_response
+from ..model import JobExecution, Pipeline, PipelineExecution, StageExecution, StatusCounts
+from ..model.status import Span, shifted
+from ..values import Environment
+from .definitions import load_pipeline, save_pipeline
+from .dispatch import LeaseRules
+from .errors import DefinitionError, UnknownPipelineError
+from .rows import insert_new, row_of
+from .states import span_values
+from .tables import job_executions, name_key, pipeline_executions, pipeline_names, requests, stage_executions
+
+__all__ = ["Order", "Started", "start"]
+
+
+@frozen(kw_only=True)
+class Started:
+    """A run that was started.
+
+    Attributes:
+        execution: The run: its id, its number, and its status.
+        jobs: The requests of the jobs that are ready at once: each is for one Worker. None if the request had started
+            the run before.
+    """
+
+    execution: PipelineExecutionResponse
+    jobs: tuple[JobExecutionRequest, ...]
+
+
+@frozen(kw_only=True)
+class Order:
+    """What is to be started.
+
+    Attributes:
+        pipeline: The definition; none if the id names one that is stored.
+        pipeline_id: The id of a stored definition.
+        repo: The repository that the request names; none if there is no request.
+        request_id: The idempotency key; none if there is none.
+        branch: The branch to run on; none means that of the definition.
+        commit_hash: The commit to run on; none means that of the definition, or the head of the branch.
+        environment: Environment variables of the run.
+        is_local: Whether the run is for the caller's own machine.
+    """
+
+    pipeline: Pipeline | None
+    pipeline_id: UUID
+    repo: str | None
+    request_id: UUID | None
+    branch: str | None
+    commit_hash: str | None
+    environment: Environment
+    is_local: bool
+
+    @classmethod
+    def of(cls, request: PipelineExecutionRequest) -> Order:
+        """What a request asks for.
+
+        Raises:
+            UnknownPipelineError: It names a file alone, or a definition and the id of another one.
+        """
+        pipeline, pipeline_id = request.pipeline, request.pipeline_id
+        if pipeline is not None:
+            if pipeline_id not in (None, pipeline.id):
+                raise _refusal("/pipeline_id", f"expected the id of the definition, {pipeline.id}, or none")
+            pipeline_id = pipeline.id
+        if pipeline_id is None:
+            raise _refusal("/pipeline", "expected a definition or the id of one that is stored; a store reads no files")
+        return cls(
+            pipeline=pipeline,
+            pipeline_id=pipeline_id,
+            repo=request.repo,
+            request_id=request.request_id,
+            branch=request.branch,
+            commit_hash=request.commit_hash,
+            environment=request.environment,
+            is_local=request.is_local,
+        )
+
+
+def _refusal(pointer: str, message: str) -> UnknownPipelineError:
+    return UnknownPipelineError(PipelineExecutionRequest, [Problem(pointer, "value", message)])
+
+
+_KNOWN = (
+    select(pipeline_executions.c.id, pipeline_executions.c.run_number, pipeline_executions.c.status)
+    .join(requests, requests.c.pipeline_execution_id == pipeline_executions.c.id)
+    .where(requests.c.id == bindparam("request_id"))
+)
+_NEXT_RUN = (
+    update(pipeline_names)
+    .where(pipeline_names.c.name_key == bindparam("key"))
+    .values(last_run_number=pipeline_names.c.last_run_number + 1)
+    .returning(pipeline_names.c.last_run_number)
+)
+
+
+def start(connection: Connection, order: Order, at: datetime, rules: LeaseRules) -> Started:
+    """Start a run, unless its request has started it before.
+
+    Args:
+        connection: In a transaction that writes.
+        order: What is to be started.
+        at: The time.
+        rules: How long leases last.
+
+    Raises:
+        DefinitionError: The definition has the id of something else, or the request names another repository.
+        UnknownPipelineError: There is no definition of the id.
+    """
+    execution_id = uuid4()
+    if order.request_id is not None:
+        request = {"id": order.request_id, "pipeline_execution_id": execution_id}
+        if not insert_new(connection, requests, request):
+            return _known(connection, order.request_id)
+    pipeline = order.pipeline
+    if pipeline is None:
+        pipeline = load_pipeline(connection, order.pipeline_id)
+    _check_repository(order, pipeline)
+    if order.pipeline is not None:
+        save_pipeline(connection, pipeline, at)
+    execution = PipelineExecution.of(
+        pipeline,
+        id=execution_id,
+        run_number=_next_run_number(connection, pipeline.name),
+        branch=order.branch,
+        commit_hash=order.commit_hash,
+        environment=order.environment,
+        is_local=order.is_local,
+    )
+    execution, ready = execution.hand_out(at)
+    _insert(connection, execution, shifted(at, rules.resend_after))
+    lease_seconds = max(1, int(rules.lease.total_seconds()))
+    return Started(
+        execution=pipeline_execution_response(execution),
+        jobs=tuple(job_execution_request(execution, job.id, lease_seconds=lease_seconds) for job in ready),
+    )
+
+
+def _check_repository(order: Order, pipeline: Pipeline) -> None:
+    """Refuse the repository of a request that is not the pipeline's: its code would run with the pipeline's secrets."""
+    if order.repo not in (None, pipeline.repo_url):
+        message = "expected the repository of the pipeline, found another one"
+        raise DefinitionError(PipelineExecutionRequest, [Problem("/repo", "value", message)])
+
+
+def _next_run_number(connection: Connection, name: str) -> int:
+    """The next number for a run of pipelines of a name. Until the transaction ends, no other run of the name starts."""
+    key = name_key(name)
+    insert_new(connection, pipeline_names, {"name_key": key, "last_run_number": 0})
+    number: int = connection.execute(_NEXT_RUN, {"key": key}).scalar_one()
+    return number
+
+
+def _known(connection: Connection, request_id: UUID) -> Started:
+    row = connection.execute(_KNOWN, {"request_id": request_id}).one()
+    response = PipelineExecutionResponse(execution_id=row.id, run_number=row.run_number, status=row.status)
+    return Started(execution=response, jobs=())
+
+
+def _insert(connection: Connection, execution: PipelineExecution, send_at: datetime) -> None:
+    records = execution_to_records(execution)
+    name, number = execution.pipeline.name, execution.run_number
+    span = Span(StatusCounts.of(stage.status for stage in execution.stages), None, None)  # Nothing has run yet.
+    run = row_of(pipeline_executions, records.execution, **span_values(span), name_key=name_key(name))
+    stages: list[dict[str, Any]] = [
+        row_of(
+            stage_executions,
+            record,
+            **span_values(Span(stage.counts, None, None)),
+            name_key=name_key(name, stage.name),
+            run_number=number,
+        )
+        for record, stage in zip(records.stages, execution.stages, strict=True)
+    ]
+    jobs = [
+        row_of(
+            job_executions,
+            record,
+            name_key=name_key(name, stage.name, job.job.name),
+            run_number=number,
+            pipeline_execution_id=execution.id,
+            losses=0,
+            sendings=0 if job.is_waiting else 1,
+            send_at=None if job.is_waiting else send_at,
+        )
+        for record, (stage, job) in zip(records.jobs, _jobs_of(execution), strict=True)
+    ]
+    connection.execute(insert(pipeline_executions), run)
+    connection.execute(insert(stage_executions), stages)
+    connection.execute(insert(job_executions), jobs)
+
+
+def _jobs_of(execution: PipelineExecution) -> Iterator[tuple[StageExecution, JobExecution]]:
+    """The jobs in the order of definition, each with its stage."""
+    for stage in execution.stages:
+        for job in stage.jobs:
+            yield stage, job

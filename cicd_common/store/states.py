@@ -1,0 +1,316 @@
+"""The rows of the runs that a transaction moves: loaded under a lock, changed in memory, written together.
+
+The rules are the model's: `join` and the moves of a job, and `Span.after` for its parents. Whoever moves a run first
+locks the row of its pipeline execution, in the order of the ids, so each run is moved by one transaction at a time and
+no two transactions wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+from uuid import UUID
+
+from attrs import define, fields
+from sqlalchemy import Connection, Table, bindparam, select, update
+
+from ..enums import ExecutionStatus
+from ..model.job_execution import JobState, skipped
+from ..model.status import Span, StatusCounts, counted_status
+from .rows import execute_all
+from .tables import IS_WAITING, job_executions, pipeline_executions, stage_executions
+
+__all__ = ["JobRow", "RunStates", "span_values"]
+
+_COUNTS = ("pending", "running", "success", "failed", "canceled")
+_STATE = tuple(field.name for field in fields(JobState))
+_LEASE = ("heard_at", "losses", "sendings", "send_at")
+
+
+@define(eq=False)
+class RunRow:
+    """The row of a pipeline execution.
+
+    Attributes:
+        id: Its id.
+        canceled_at: When canceling was asked for; none if it was not.
+        span: The roll-up of its stages.
+    """
+
+    id: UUID
+    canceled_at: datetime | None
+    span: Span
+
+
+@define(eq=False)
+class StageRow:
+    """The row of a stage execution.
+
+    Attributes:
+        id: Its id.
+        run: The row of its run.
+        span: The roll-up of its jobs.
+    """
+
+    id: UUID
+    run: RunRow
+    span: Span
+
+
+@define(eq=False)
+class JobRow:
+    """The row of a job execution.
+
+    Attributes:
+        id: Its id.
+        job_id: The id of the job.
+        allow_failure: Whether the job is allowed to fail.
+        stage: The row of its stage.
+        state: What updates and other moves change.
+        heard_at: When its Worker was last heard of; none if it never was.
+        losses: How often it was lost.
+        sendings: How often the request of this attempt was sent.
+        send_at: When the request is to be sent again, if nobody claims it.
+    """
+
+    id: UUID
+    job_id: UUID
+    allow_failure: bool
+    stage: StageRow
+    state: JobState
+    heard_at: datetime | None
+    losses: int
+    sendings: int
+    send_at: datetime | None
+
+    @property
+    def counted(self) -> ExecutionStatus:
+        """What it counts as in its stage."""
+        return counted_status(self.state.status, self.allow_failure)
+
+
+def _span_columns(table: Table) -> list[Any]:
+    return [table.c[name] for name in (*_COUNTS, "start_time", "end_time")]
+
+
+def _span_of(values: Sequence[Any]) -> Span:
+    """The span of the values of its columns."""
+    return Span(StatusCounts(**dict(zip(_COUNTS, values, strict=False))), *values[len(_COUNTS) :])
+
+
+def span_values(span: Span, canceled_at: datetime | None = None) -> dict[str, Any]:
+    """The values of the columns that follow from a `Span`.
+
+    Args:
+        span: The span of a stage or a pipeline execution.
+        canceled_at: When a pipeline execution was canceled: it completes then if none of its jobs ever ran.
+    """
+    counts = {name: getattr(span.counts, name) for name in _COUNTS}
+    status = span.counts.status
+    completion = (span.completion or canceled_at) if status.is_terminal else None
+    return {
+        "status": status,
+        "start_time": span.start,
+        "end_time": span.end,
+        "completion_time": completion,
+        **counts,
+    }
+
+
+_RUN_OF_JOBS = select(job_executions.c.pipeline_execution_id).where(
+    job_executions.c.id.in_(bindparam("ids", expanding=True))
+)
+_LOCK = (
+    select(pipeline_executions.c.id)
+    .where(pipeline_executions.c.id.in_(_RUN_OF_JOBS))
+    .order_by(pipeline_executions.c.id)
+    .with_for_update(key_share=True)
+)
+_RUN = (pipeline_executions.c.id, pipeline_executions.c.canceled_at, *_span_columns(pipeline_executions))
+_STAGE = (stage_executions.c.id, *_span_columns(stage_executions))
+_JOB = (job_executions.c.id, job_executions.c.job_id, job_executions.c.allow_failure)
+_LOCK_RUN = select(*_RUN).where(pipeline_executions.c.id == bindparam("run_id")).with_for_update(key_share=True)
+# A row is read by position, which takes half as long as by name.
+_PARTS = (_JOB, [job_executions.c[name] for name in _STATE], [job_executions.c[name] for name in _LEASE], _STAGE, _RUN)
+_ENDS = list(accumulate(len(part) for part in _PARTS))
+_JOB_PART, _STATE_PART, _LEASE_PART, _STAGE_PART, _RUN_PART = (
+    slice(end - len(part), end) for part, end in zip(_PARTS, _ENDS, strict=True)
+)
+_ROWS = (
+    select(*(column.label(None) for part in _PARTS for column in part))
+    .join(stage_executions, job_executions.c.stage_execution_id == stage_executions.c.id)
+    .join(pipeline_executions, stage_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+)
+_JOBS = _ROWS.where(job_executions.c.id.in_(bindparam("ids", expanding=True)))
+_WAITING = _ROWS.where(job_executions.c.pipeline_execution_id == bindparam("run_id"), IS_WAITING)
+
+
+def _writing(table: Table, *names: str) -> Any:
+    return update(table).where(table.c.id == bindparam("row")).values({name: bindparam(name) for name in names})
+
+
+_SPAN = ("status", "start_time", "end_time", "completion_time", *_COUNTS)
+_WRITE_JOBS = _writing(job_executions, *_STATE, *_LEASE)
+_WRITE_STAGES = _writing(stage_executions, *_SPAN)
+_WRITE_RUNS = _writing(pipeline_executions, *_SPAN, "canceled_at")
+
+
+class RunStates:
+    """The rows of some jobs, of their stages and of their runs, in a transaction that has locked the runs.
+
+    Args:
+        connection: In a transaction that writes.
+
+    Attributes:
+        jobs: The rows of the jobs that were loaded, by id.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._runs: dict[UUID, RunRow] = {}
+        self._stages: dict[UUID, StageRow] = {}
+        self.jobs: dict[UUID, JobRow] = {}
+        self._changed: dict[UUID, JobRow] = {}
+        self._moved: dict[UUID, StageRow] = {}
+        self._moved_runs: dict[UUID, RunRow] = {}
+
+    def load_jobs(self, ids: Iterable[UUID], *, is_locked: bool = False) -> None:
+        """Lock the runs of jobs, and load the rows. A job that does not exist is left out.
+
+        Args:
+            ids: The ids of the job executions.
+            is_locked: Whether the runs are locked already.
+        """
+        key = {"ids": sorted(set(ids))}
+        if not is_locked and self._connection.dialect.name != "sqlite":  # It has one writer at a time anyway.
+            self._connection.execute(_LOCK, key).all()
+        self._add(self._connection.execute(_JOBS, key))
+
+    def load_run(self, run_id: UUID) -> RunRow | None:
+        """Lock a run, and load its row.
+
+        Args:
+            run_id: The id of the pipeline execution.
+
+        Returns:
+            The row; none if the run does not exist.
+        """
+        row = self._connection.execute(_LOCK_RUN, {"run_id": run_id}).one_or_none()
+        return None if row is None else self._run(row)
+
+    def _run(self, values: Sequence[Any]) -> RunRow:
+        run_id, canceled_at, *span = values
+        if run_id not in self._runs:
+            self._runs[run_id] = RunRow(run_id, canceled_at, _span_of(span))
+        return self._runs[run_id]
+
+    def _stage(self, row: Sequence[Any]) -> StageRow:
+        stage_id, *span = row[_STAGE_PART]
+        if stage_id not in self._stages:
+            self._stages[stage_id] = StageRow(stage_id, self._run(row[_RUN_PART]), _span_of(span))
+        return self._stages[stage_id]
+
+    def _add(self, rows: Iterable[Sequence[Any]]) -> list[JobRow]:
+        """Keep rows. Those that are known, and may have changed in memory, stay as they are."""
+        return [self.jobs.get(row[0]) or self._job(row) for row in rows]
+
+    def _job(self, row: Sequence[Any]) -> JobRow:
+        state = JobState(**dict(zip(_STATE, row[_STATE_PART], strict=True)))
+        job_execution_id, job_id, allow_failure = row[_JOB_PART]
+        job = JobRow(job_execution_id, job_id, allow_failure, self._stage(row), state, *row[_LEASE_PART])
+        self.jobs[job.id] = job
+        return job
+
+    def status_of_stage(self, row: Any) -> ExecutionStatus:
+        """The status of a stage as it is now, whether it is written or not.
+
+        Args:
+            row: Its row in the database, with ``id`` and ``status``.
+        """
+        known = self._stages.get(row.id)
+        status: ExecutionStatus = row.status if known is None else known.span.counts.status
+        return status
+
+    def counted(self, row: Any) -> ExecutionStatus:
+        """What a job counts as now, whether it is written or not.
+
+        Args:
+            row: Its row in the database, with ``id``, ``status`` and ``allow_failure``.
+        """
+        known = self.jobs.get(row.id)
+        return counted_status(row.status, row.allow_failure) if known is None else known.counted
+
+    # --- changes ------------------------------------------------------------------------------------------------
+
+    def move(self, job: JobRow, state: JobState) -> None:
+        """Give a job another state, and roll it up.
+
+        Args:
+            job: The job.
+            state: Its new state.
+        """
+        if state is job.state:
+            return
+        was = job.counted
+        job.state = state
+        self.touch(job)
+        stage, run = job.stage, job.stage.run
+        before = stage.span
+        stage.span = before.after(was, job.counted, state.start_time, state.completion_time)
+        if stage.span == before:
+            return
+        self._moved[stage.id] = stage
+        whole = run.span
+        run.span = whole.after(before.counts.status, stage.span.counts.status, stage.span.start, stage.span.end)
+        if run.span != whole:
+            self._moved_runs[run.id] = run
+
+    def touch(self, job: JobRow) -> None:
+        """Note that a row of a job was changed.
+
+        Args:
+            job: The job.
+        """
+        self._changed[job.id] = job
+
+    def cancel(self, run: RunRow, at: datetime) -> None:
+        """Note that canceling of a run was asked for.
+
+        Args:
+            run: The run.
+            at: The time.
+        """
+        run.canceled_at = at
+        self._moved_runs[run.id] = run
+
+    def skip_waiting(self, run: RunRow) -> None:
+        """Cancel every job of a run that was not handed out.
+
+        Args:
+            run: The run.
+        """
+        if self._changed:
+            self.write()  # So that the database knows which jobs wait.
+        for job in self._add(self._connection.execute(_WAITING, {"run_id": run.id})):
+            self.move(job, skipped(job.state))
+
+    def write(self) -> None:
+        """Write the rows that changed."""
+        jobs = [
+            {"row": job.id, **{name: getattr(job.state, name) for name in _STATE}, **_lease_of(job)}
+            for job in self._changed.values()
+        ]
+        stages = [{"row": stage.id, **span_values(stage.span)} for stage in self._moved.values()]
+        runs = [
+            {"row": run.id, **span_values(run.span, run.canceled_at), "canceled_at": run.canceled_at}
+            for run in self._moved_runs.values()
+        ]
+        for statement, rows in ((_WRITE_JOBS, jobs), (_WRITE_STAGES, stages), (_WRITE_RUNS, runs)):
+            execute_all(self._connection, statement, rows)
+        self._changed, self._moved, self._moved_runs = {}, {}, {}
+
+
+def _lease_of(job: JobRow) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in _LEASE}

@@ -1,0 +1,16 @@
+"""Conformance kits: test classes to derive from, which try whether a Backend or a Worker keeps the contract.
+
+They need pytest, hypothesis and httpx, which the extra ``testing`` brings.
+"""
+
+import pytest
+
+# What fails in a kit shows its values, as in a test module. It has to be said before the kits are imported.
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("backend", "client", "machine", "worker")))
+
+from ..backend_api import Paths  # noqa: E402
+from .backend import BackendConformance  # noqa: E402
+from .client import client_of  # noqa: E402
+from .worker import WorkerConformance  # noqa: E402
+
+__all__ = ["BackendConformance", "Paths", "WorkerConformance", "client_of"]

@@ -1,0 +1,169 @@
+"""The way to the Backend under test: by HTTP, or into an ASGI application without a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from attrs import frozen
+
+from ...api.request import JobStatusUpdate, PipelineExecutionRequest
+from ...api.response import (
+    JobExecutionResponse,
+    JobReportResponse,
+    PipelineExecutionResponse,
+    PipelineReportResponse,
+    StageReportResponse,
+)
+from ...converter import converter
+from ...dto import JobExecutionDTO
+from ...model import Pipeline
+from ..backend_api import Paths
+
+__all__ = ["Caller", "client_of"]
+
+T = TypeVar("T")
+
+_BASE = "http://localhost"
+
+
+def client_of(backend: str | Callable[..., Awaitable[None]], **options: Any) -> httpx.Client:
+    """Make a client of a Backend.
+
+    Args:
+        backend: Its base URL, or its ASGI application.
+        options: Further arguments of `httpx.Client`, for instance ``headers`` with a token.
+    """
+    if isinstance(backend, str):
+        return httpx.Client(base_url=backend, **options)
+    return httpx.Client(base_url=_BASE, transport=_AsgiTransport(backend), **options)
+
+
+class _AsgiTransport(httpx.BaseTransport):
+    """Calls an ASGI application (ASGI 3.0) in the thread of the caller, one request at a time."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._app = app
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        body = request.read()
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": request.url.scheme,
+            "path": request.url.path,
+            "raw_path": request.url.raw_path.partition(b"?")[0],
+            "query_string": request.url.query,
+            "root_path": "",
+            "headers": [(name.lower(), value) for name, value in request.headers.raw],
+            "server": (request.url.host, request.url.port or 80),
+            "client": ("127.0.0.1", 1),
+        }
+        sent: list[Mapping[str, Any]] = []
+        coming = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+        async def receive() -> Mapping[str, Any]:
+            message = next(coming, None)
+            while message is None:
+                # The client stays connected: an application that listens for its leaving waits until it has answered.
+                await asyncio.Event().wait()
+            return message
+
+        async def send(message: Mapping[str, Any]) -> None:
+            sent.append(message)
+
+        asyncio.run(self._run(scope, receive, send))
+        content = b"".join(message.get("body", b"") for message in sent[1:])
+        return httpx.Response(sent[0]["status"], headers=sent[0].get("headers", []), content=content)
+
+    async def _run(self, *arguments: Any) -> None:
+        await self._app(*arguments)
+
+
+@frozen
+class Caller:
+    """Asks a Backend, and reads what it answers by the converter.
+
+    Attributes:
+        client: The client.
+        paths: Where the Backend is asked what.
+    """
+
+    client: httpx.Client
+    paths: Paths
+
+    def get(self, path: str, type: type[T], *, query: Mapping[str, Any] | None = None, **parts: Any) -> T:
+        """Ask by ``GET``, and read the answer, which has to be 200."""
+        response = self.client.get(_at(path, parts), params=dict(query or {}))
+        return _read(response, type)
+
+    def post(self, path: str, type: type[T], message: Any = None, *, status: int | None = None, **parts: Any) -> T:
+        """Send a message by ``POST``, and read the answer, which has to be 200, or the status that is given."""
+        return _read(self.send(path, message, **parts), type, status or 200)
+
+    def send(self, path: str, message: Any = None, **parts: Any) -> httpx.Response:
+        """Send a message by ``POST``, and return the answer as it is. Bytes are sent as they are."""
+        content = b"" if message is None else message if isinstance(message, bytes) else converter.dumps(message)
+        return self.client.post(_at(path, parts), content=content, headers={"Content-Type": "application/json"})
+
+    # --- what most tests ask --------------------------------------------------------------------------------------
+
+    def start(self, request: PipelineExecutionRequest) -> PipelineExecutionResponse:
+        """Start a new run."""
+        return self.post(self.paths.execute, PipelineExecutionResponse, request, status=201)
+
+    def tell(self, update: JobStatusUpdate) -> JobExecutionResponse:
+        """Send what a Worker tells."""
+        return self.post(self.paths.update, JobExecutionResponse, update)
+
+    def run(self, execution_id: Any) -> PipelineExecutionResponse:
+        """How a run is doing."""
+        return self.get(self.paths.pipeline_status, PipelineExecutionResponse, execution_id=execution_id)
+
+    def cancel(self, execution_id: Any) -> PipelineExecutionResponse:
+        """Cancel a run."""
+        return self.post(self.paths.cancel, PipelineExecutionResponse, execution_id=execution_id)
+
+    def job(self, job_execution_id: Any) -> JobExecutionResponse:
+        """How a job is doing."""
+        return self.get(self.paths.job_status, JobExecutionResponse, job_execution_id=job_execution_id)
+
+    def record(self, job_execution_id: Any, **query: Any) -> JobExecutionDTO:
+        """The record of a job with its output."""
+        return self.get(self.paths.logs, JobExecutionDTO, query=query, job_execution_id=job_execution_id)
+
+    def jobs(self, pipeline: Pipeline, run_number: int) -> dict[str, Any]:
+        """The job executions of a run by the names of their jobs, as the reports on its stages have them."""
+        found: dict[str, Any] = {}
+        for stage in pipeline.stages:
+            report = self.stage_report(pipeline.name, stage.name, run_number=run_number)
+            found |= {job.job_name: job.job_execution_id for run in report.executions for job in run.jobs}
+        return found
+
+    def report(self, pipeline: str, **query: Any) -> PipelineReportResponse:
+        """The report on a pipeline."""
+        return self.get(self.paths.report, PipelineReportResponse, query=query, pipeline_name=pipeline)
+
+    def stage_report(self, pipeline: str, stage: str, **query: Any) -> StageReportResponse:
+        """The report on a stage."""
+        path = f"{self.paths.report}/stage/{{stage_name}}"
+        return self.get(path, StageReportResponse, query=query, pipeline_name=pipeline, stage_name=stage)
+
+    def job_report(self, pipeline: str, stage: str, job: str, **query: Any) -> JobReportResponse:
+        """The report on a job."""
+        path = f"{self.paths.report}/stage/{{stage_name}}/job/{{job_name}}"
+        return self.get(path, JobReportResponse, query=query, pipeline_name=pipeline, stage_name=stage, job_name=job)
+
+
+def _at(template: str, parts: Mapping[str, Any]) -> str:
+    return template.format(**{name: quote(str(value), safe="") for name, value in parts.items()})
+
+
+def _read(response: httpx.Response, type: type[T], status: int = 200) -> T:
+    assert response.status_code == status, f"expected {status}, found {response.status_code}: {response.text[:500]}"
+    return converter.loads(response.content, type)

@@ -1,0 +1,18 @@
+"""Values that carry what this package knows nothing about: JSON objects and environments."""
+
+from ..fields.types import Kind
+from .canonical import with_canonical_exponents
+from .json_object import Environment, JsonObject, read_json_object
+from .normalizing import MAX_BYTES, MAX_INTEGER, MAX_LEVELS, encode_usual
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_INTEGER",
+    "MAX_LEVELS",
+    "Environment",
+    "JsonObject",
+    "Kind",
+    "encode_usual",
+    "read_json_object",
+    "with_canonical_exponents",
+]

@@ -1,0 +1,27 @@
+"""Run once more what a run was for."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from cicd_common.api.request import PipelineExecutionRequest
+from cicd_common.model import PipelineExecution
+
+__all__ = ["request_again"]
+
+
+def request_again(run: PipelineExecution) -> PipelineExecutionRequest:
+    """Make a new request for what a run was for: its definition, branch, commit and variables.
+
+    Args:
+        run: The run. The Backend has its definition.
+    """
+    return PipelineExecutionRequest(
+        request_id=uuid4(),
+        repo=run.pipeline.repo_url,
+        branch=run.branch,
+        commit_hash=run.commit_hash,
+        pipeline_id=run.pipeline.id,
+        environment=run.environment,
+        is_local=run.is_local,
+    )

@@ -1,0 +1,142 @@
+"""Drawings of a run as SVG: which job waits for which, and when each of them ran."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from attrs import frozen
+
+from cicd_common.model import JobExecution, PipelineExecution, Plan
+
+__all__ = ["Bar", "Box", "Graph", "Line", "Timeline", "graph_of", "timeline_of"]
+
+_WIDTH, _HEIGHT, _GAP, _ROW = 150, 28, 40, 40
+_SCALE = 1000
+
+
+@frozen
+class Box:
+    """A job in a graph.
+
+    Attributes:
+        job: The job.
+        x: Its left edge.
+        y: Its upper edge.
+    """
+
+    job: JobExecution
+    x: int
+    y: int
+
+
+@frozen
+class Line:
+    """From a job to one that waits for it."""
+
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+
+@frozen
+class Graph:
+    """The jobs of a run, those that may run side by side below each other, and what they wait for.
+
+    Attributes:
+        boxes: The jobs.
+        lines: The dependencies.
+        width: The width of the drawing.
+        height: Its height.
+        box_width: The width of a box.
+        box_height: Its height.
+    """
+
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+    width: int
+    height: int
+    box_width: int = _WIDTH
+    box_height: int = _HEIGHT
+
+
+@frozen
+class Bar:
+    """When a job ran.
+
+    Attributes:
+        job: The job.
+        x: When it began, in thousandths of the run's time so far.
+        width: For how long it ran, likewise; at least one.
+    """
+
+    job: JobExecution
+    x: int
+    width: int
+
+
+@frozen
+class Timeline:
+    """When the jobs of a run ran, to scale.
+
+    Attributes:
+        bars: The jobs that have started, in the order of definition.
+    """
+
+    bars: tuple[Bar, ...]
+
+
+def graph_of(run: PipelineExecution) -> Graph:
+    """Lay out the jobs of a run: a column for each wave of each stage.
+
+    Args:
+        run: The run.
+    """
+    jobs = {job.job.name: job for stage in run.stages for job in stage.jobs}
+    columns = [wave for stage in Plan.of(run.pipeline).stages for wave in stage.waves]
+    boxes = {
+        name: Box(jobs[name], column * (_WIDTH + _GAP), row * _ROW)
+        for column, names in enumerate(columns)
+        for row, name in enumerate(names)
+    }
+    return Graph(
+        boxes=tuple(boxes.values()),
+        lines=tuple(_lines(boxes)),
+        width=len(columns) * (_WIDTH + _GAP) - _GAP,
+        height=max(map(len, columns)) * _ROW,
+    )
+
+
+def _lines(boxes: dict[str, Box]) -> Iterator[Line]:
+    for box in boxes.values():
+        for name in dict.fromkeys(box.job.job.dependencies):
+            other = boxes[name]
+            yield Line(other.x + _WIDTH, other.y + _HEIGHT // 2, box.x, box.y + _HEIGHT // 2)
+
+
+def timeline_of(run: PipelineExecution, now: datetime) -> Timeline:
+    """Put the jobs of a run on a scale of time. Clocks of Workers may differ: a bar begins within the scale.
+
+    Args:
+        run: The run.
+        now: The time, for how long what runs has taken.
+    """
+    started = [job for stage in run.stages for job in stage.jobs if job.start_time is not None]
+    if not started:
+        return Timeline(())
+    begin = min(job.start_time for job in started if job.start_time is not None)
+    end = max([begin, *(_end(job, now) for job in started)])
+    whole = (end - begin).total_seconds() or 1.0
+
+    def bar(job: JobExecution) -> Bar:
+        assert job.start_time is not None
+        x = min(int((job.start_time - begin).total_seconds() / whole * _SCALE), _SCALE - 1)
+        width = int((_end(job, now) - job.start_time).total_seconds() / whole * _SCALE)
+        return Bar(job, x, max(min(width, _SCALE - x), 1))
+
+    return Timeline(tuple(map(bar, started)))
+
+
+def _end(job: JobExecution, now: datetime) -> datetime:
+    return job.completion_time or now

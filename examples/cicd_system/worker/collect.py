@@ -1,0 +1,85 @@
+"""The program that finds and hashes artifacts, run as a process that can be killed: ``python collect.py``.
+
+A file may be huge, and a pattern may take for ever. The standard input is ``{"directory": ..., "patterns": [...]}``.
+The output is a line of JSON for each file, ``{"path", "size", "sha256"}`` or ``{"path", "error"}``, and then one
+``{"unmatched": [...]}``. The program imports nothing of the project, so that it starts fast.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wcmatch import glob
+
+# `*` matches names that begin with a dot, too; `**` follows no links; upper and lower case differ on every system.
+_FLAGS = glob.GLOBSTAR | glob.DOTGLOB | glob.CASE
+_GIT = ".git"  # Holds what git needs, among it addresses with passwords.
+
+
+def main() -> None:
+    """Find artifacts."""
+    order = json.load(sys.stdin)
+    directory = os.path.realpath(order["directory"])
+    matches = {pattern: _files(directory, pattern) for pattern in order["patterns"]}
+    for name in sorted(set().union(*matches.values())):
+        print(json.dumps(_description(directory, name)))
+    print(json.dumps({"unmatched": [pattern for pattern, names in matches.items() if not names]}))
+
+
+def _files(directory: str, pattern: str) -> set[str]:
+    try:
+        return {name for name in _matches(directory, pattern) if _is_taken(directory, name)}
+    except Exception:  # wcmatch says in many ways that a pattern is none.
+        return set()
+
+
+def _matches(directory: str, pattern: str) -> Iterator[str]:
+    """The names that match a pattern, and what is in the folders that it names."""
+    parts = [part for part in pattern.split("/") if part not in {"", "."}]
+    if not pattern or pattern.startswith("/") or ".." in parts:
+        return
+    takes_folders = pattern.endswith("/") or not glob.is_magic(pattern, flags=_FLAGS)
+    plain = "/".join(parts) + "/" * pattern.endswith("/")
+    for match in glob.iglob(plain.lstrip("/") or ".", root_dir=directory, flags=_FLAGS):
+        name = os.path.normpath(match)
+        yield name
+        if takes_folders and _is_inside(directory, os.path.realpath(os.path.join(directory, name))):
+            yield from _inside(directory, name)
+
+
+def _inside(directory: str, name: str) -> Iterator[str]:
+    for folder, folders, files in os.walk(os.path.join(directory, name)):
+        folders[:] = [name for name in folders if name != _GIT]
+        for file in files:
+            yield os.path.relpath(os.path.join(folder, file), directory)
+
+
+def _is_taken(directory: str, name: str) -> bool:
+    """Whether a name is that of a regular file, which no link puts outside of the working copy or in its ``.git``."""
+    real = os.path.realpath(os.path.join(directory, name))
+    if not os.path.isfile(real) or not _is_inside(directory, real):
+        return False
+    return _GIT not in Path(name).parts and _GIT not in Path(os.path.relpath(real, directory)).parts
+
+
+def _is_inside(directory: str, path: str) -> bool:
+    return os.path.commonpath([directory, path]) == directory
+
+
+def _description(directory: str, name: str) -> dict[str, Any]:
+    try:
+        with open(os.path.join(directory, name), "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"path": name, "size": file.tell(), "sha256": digest}
+    except OSError as error:
+        return {"path": name, "error": type(error).__name__}
+
+
+if __name__ == "__main__":
+    main()

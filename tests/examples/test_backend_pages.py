@@ -1,0 +1,192 @@
+"""The pages of the Backend, asked as a browser does."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from attrs import evolve
+from cicd_system.backend.drawing import graph_of, timeline_of
+from cicd_system.backend.guard import TOKEN_COOKIE
+from hypothesis import given
+
+from cicd_common.api.request import Artifact, ArtifactUploadRequest
+from cicd_common.store import ExecutionStore
+from cicd_common.testing.strategies import executions
+from tests.support.examples.backend_in_process import TOKEN, Backend, simple
+
+COOKIE = {"Cookie": f"{TOKEN_COOKIE}={TOKEN}"}
+NOBODY = uuid4()
+
+
+@pytest.fixture
+def backend():
+    with ExecutionStore("sqlite://") as store:
+        backend = Backend(store)
+        yield backend
+        backend.close()
+
+
+def browse(backend, path, method="GET", **arguments):
+    """Ask with the cookie alone."""
+    headers = {**COOKIE, "Authorization": "", **arguments.pop("headers", {})}
+    return backend.ask(method, path, headers=headers, **arguments)
+
+
+def started(backend, pipeline=None):
+    """Start a run; its id and that of its first job."""
+    job = backend.start(pipeline or simple("app", "first", "second"))
+    return backend.queue.jobs[-1].pipeline_execution_id, job
+
+
+class TestPages:
+    def test_home_lists_pipelines_with_their_last_runs(self, backend):
+        assert "No pipeline has run yet." in browse(backend, "/").text
+        run, _ = started(backend)
+        page = browse(backend, "/").text
+        assert f'<a href="/run/{run}">run 1</a>' in page
+        assert '<span class="status PENDING">PENDING</span>' in page
+
+    def test_a_run_shows_its_jobs_and_why(self, backend):
+        """It is loaded anew while it runs, and no more when it has ended."""
+        run, job = started(backend)
+        backend.report(job, 1, "RUNNING")
+        page = browse(backend, f"/run/{run}")
+        assert "RUNNING: job first is running" in page.text
+        assert page.headers["refresh"] == "2"
+        assert page.text.count('<rect class="') == 3  # Two jobs in the graph, and one in the timeline.
+        assert "Cancel" in page.text
+        backend.report(job, 2, "FAILED", exit_code=3)
+        page = browse(backend, f"/run/{run}")
+        assert "FAILED: job first failed with exit code 3" in page.text
+        assert "refresh" not in page.headers
+        assert "Cancel" not in page.text
+
+    def test_a_log_has_its_colours_and_links_to_its_lines(self, backend):
+        """Escape sequences become classes, and what looks like HTML is text."""
+        _, job = started(backend)
+        backend.report(job, 1, "RUNNING", logs="\x1b[31mred\x1b[0m <b>bold</b>\nsecond\n")
+        page = browse(backend, f"/job/{job}").text
+        assert re.search('<span class="ansi31">red</span> &lt;b&gt;bold&lt;/b&gt;', page)
+        assert '<a id="L2" href="#L2">2</a> second' in page
+
+    def test_artifacts_are_to_be_downloaded(self, backend):
+        run, job = started(backend)
+        artifact = Artifact(path="dist/a.whl", size=7, sha256="a" * 64)
+        backend.store.add_artifacts(ArtifactUploadRequest(job_execution_id=job, artifacts=(artifact,)))
+        assert (
+            f'<a href="/api/artifact/{"a" * 64}" download="a.whl">dist/a.whl</a>' in browse(backend, f"/run/{run}").text
+        )
+
+    def test_names_are_text(self, backend):
+        """No name of a pipeline, a stage or a job is taken for HTML."""
+        name = "<script>alert(1)</script>"
+        run, _ = started(backend, evolve(simple("app", "<img>"), name=name))
+        for path in ("/", f"/run/{run}"):
+            page = browse(backend, path).text
+            assert "<script" not in page
+            assert "<img" not in page
+            assert "&lt;script&gt;" in page
+
+    def test_there_is_nothing_for_unknown_ids(self, backend):
+        for path in (f"/run/{NOBODY}", f"/job/{NOBODY}", "/run/x", "/job/x"):
+            assert browse(backend, path).status_code == 404
+
+    def test_no_script_and_nothing_of_others_is_allowed(self, backend):
+        run, job = started(backend)
+        for path in ("/", f"/run/{run}", f"/job/{job}", "/sign-in"):
+            answer = browse(backend, path)
+            policy = answer.headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "script-src" not in policy
+            assert answer.headers["cache-control"] == "no-store"
+            assert " style=" not in answer.text
+
+    def test_the_style_is_served(self, backend):
+        style = backend.ask("GET", "/style.css")
+        assert style.headers["content-type"].startswith("text/css")
+        assert ".ansi31" in style.text
+        assert "<" not in style.text
+
+
+class TestButtons:
+    def test_a_run_is_canceled_and_run_again(self, backend):
+        """One is led to the run."""
+        run, _ = started(backend)
+        answer = browse(backend, f"/run/{run}/cancel", "POST")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/run/{run}")
+        assert backend.store.execution(run).canceled_at is not None
+        answer = browse(backend, f"/run/{run}/again", "POST")
+        assert answer.status_code == 303
+        assert len(backend.queue.jobs) == 2
+        assert answer.headers["location"] == f"/run/{backend.queue.jobs[1].pipeline_execution_id}"
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    def test_a_page_of_others_changes_nothing(self, backend, site):
+        """A browser says where a request comes from."""
+        run, _ = started(backend)
+        answer = browse(backend, f"/run/{run}/cancel", "POST", headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == 401
+        assert backend.store.execution(run).canceled_at is None
+        assert browse(backend, f"/run/{run}", headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
+class TestSigningIn:
+    def test_one_is_led_there(self, backend):
+        """Without a cookie, or with a wrong one."""
+        for cookie in ("", f"{TOKEN_COOKIE}=wrong"):
+            answer = backend.ask("GET", "/", headers={"Authorization": "", "Cookie": cookie})
+            assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+
+    def test_the_token_becomes_a_cookie(self, backend):
+        """It is not sent from the pages of others, and no script reads it."""
+        answer = backend.ask("POST", "/sign-in", data={"token": TOKEN}, headers={"Authorization": ""})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith(f"{TOKEN_COOKIE}={TOKEN};")
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        gone = browse(backend, "/sign-out", "POST")
+        assert '=""; ' in gone.headers["set-cookie"]
+
+    @pytest.mark.parametrize("data", [{"token": "wrong"}, {}, {"token": ["a", TOKEN]}])
+    def test_a_wrong_token_is_refused(self, backend, data):
+        answer = backend.ask("POST", "/sign-in", data=data, headers={"Authorization": ""})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+        assert "This is not the token" in answer.text
+
+    def test_a_form_is_bounded(self, backend):
+        answer = backend.ask("POST", "/sign-in", data={"token": "x" * 20_000}, headers={"Authorization": ""})
+        assert answer.status_code == 413
+
+
+class TestDrawing:
+    @given(executions())
+    def test_every_job_has_a_box_and_those_it_waits_for_are_before_it(self, run):
+        graph = graph_of(run)
+        jobs = [job for stage in run.stages for job in stage.jobs]
+        assert {box.job.id for box in graph.boxes} == {job.id for job in jobs}
+        assert len({(box.x, box.y) for box in graph.boxes}) == len(jobs)
+        assert all(line.x1 < line.x2 for line in graph.lines)
+        assert all(box.x + graph.box_width <= graph.width and box.y < graph.height for box in graph.boxes)
+
+    @given(executions())
+    def test_bars_are_within_the_scale(self, run):
+        """Whatever the clocks of the Workers say."""
+        for bar in timeline_of(run, datetime(2026, 1, 31, tzinfo=UTC) + timedelta(hours=3)).bars:
+            assert 0 <= bar.x < 1000
+            assert 1 <= bar.width <= 1000 - bar.x
+
+    def test_a_pipeline_that_did_not_start_has_no_bars(self, backend):
+        run, _ = started(backend)
+        assert timeline_of(backend.store.execution(run), datetime.now(UTC)).bars == ()
+
+
+def test_without_a_token_everybody_looks():
+    """Who asks for this machine by its own name."""
+    with ExecutionStore("sqlite://") as store:
+        backend = Backend(store, token=None)
+        assert backend.ask("GET", "/").status_code == 200
+        assert "Sign out" not in backend.ask("GET", "/").text
+        assert backend.ask("GET", "/", headers={"Host": "evil.example"}).status_code == 421
+        backend.close()

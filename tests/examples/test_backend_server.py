@@ -1,0 +1,88 @@
+"""What a client may cost the Backend that says little, or nothing."""
+
+import contextlib
+import socket
+import threading
+from uuid import uuid4
+
+import httpx
+import pytest
+from cicd_system.backend import Dispatcher, create_app, guard
+from cicd_system.backend.server import listening, make_server
+
+from cicd_common.artifacts import ArtifactStore
+from cicd_common.store import ExecutionStore
+from tests.support.examples.attempts import NoQueue
+from tests.support.examples.waiting import until
+
+DEADLINE = 30
+
+
+@pytest.fixture
+def address(monkeypatch):
+    """Where a Backend listens that gives its clients a tenth of a second."""
+    monkeypatch.setattr(guard, "PATIENCE", 0.1)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # Handlers belong to the main thread.
+    with ExecutionStore("sqlite://") as store, listening("127.0.0.1", 0) as listener:
+        server = make_server(_app(store), arrival=0.1)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        until(lambda: server.started, "the Backend to start", pause=0.01)
+        yield listener.getsockname()
+        server.should_exit = True
+        thread.join()
+
+
+def _app(store):
+    return create_app(store, Dispatcher(store, NoQueue()), contents=ArtifactStore(f"memory://{uuid4()}"))
+
+
+def answer_to(address, sent):
+    """All that a connection is answered until the Backend closes it."""
+    with socket.create_connection(address, timeout=DEADLINE) as connection:
+        connection.sendall(sent)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := connection.recv(65_536):
+                answer += chunk
+    return answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"G", b"GET /health HTTP/1.1\r\nHost: localhost\r\n", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: "],
+)
+def test_half_a_request_is_not_waited_for(address, sent):
+    """The connection is closed, so that it holds nothing."""
+    assert answer_to(address, sent) == b""
+
+
+def test_a_head_without_an_end_is_refused(address):
+    """It is not collected in memory."""
+    answer = answer_to(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1_000_000)
+    assert answer.startswith(b"HTTP/1.1 4") or answer == b""
+
+
+@pytest.mark.parametrize("what", ["POST /api/job/status", f"PUT /api/artifact/{'0' * 64}", "POST /sign-in"])
+def test_half_a_body_is_not_waited_for(address, what):
+    """The client is told so."""
+    head = f"{what} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
+    assert answer_to(address, head + b"Content-Length: 100\r\n\r\n{").startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_is_slow_between_requests_is_served(address):
+    """One that has asked may keep its connection, and ask later."""
+    with httpx.Client(base_url=f"http://{address[0]}:{address[1]}") as client:
+        assert client.get("/health", headers={"Host": "localhost"}).status_code == 200
+        for _ in range(3):
+            answer_to(address, b"")  # Longer than a request may take to arrive.
+        assert client.get("/health", headers={"Host": "localhost"}).status_code == 200
+
+
+def test_many_that_say_nothing_keep_nobody_out(address):
+    """They are gone after a moment."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(address, timeout=DEADLINE))
+        answer = httpx.get(f"http://{address[0]}:{address[1]}/health", headers={"Host": "localhost"}, timeout=DEADLINE)
+        assert answer.status_code == 200

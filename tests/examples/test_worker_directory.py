@@ -1,0 +1,47 @@
+"""The directories in which Workers work, and what cannot be removed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cicd_system.worker.directory import clear, job_directory
+
+
+@contextlib.contextmanager
+def without_rights(directory):
+    """Be somebody whom permissions hold, as root is not, and the owner of a directory."""
+    if os.geteuid():
+        yield
+        return
+    os.chown(directory, 65534, -1)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+class TestClear:
+    def test_folders_that_are_shut(self):
+        """A job may shut folders; they are opened and removed, and links are not followed."""
+        with TemporaryDirectory() as parent, without_rights(Path(parent)):
+            (Path(parent) / "other").mkdir(mode=0o500)
+            directory = Path(parent) / "directory"
+            (directory / "a" / "b").mkdir(parents=True)
+            (directory / "a" / "b" / "f").touch()
+            (directory / "link").symlink_to("../other")
+            for folder in ("a/b", "a", "."):
+                (directory / folder).chmod(0)
+            clear(directory)
+            assert not directory.exists()
+            assert (Path(parent) / "other").stat().st_mode & 0o777 == 0o500
+
+    def test_job_directory(self, tmp_path):
+        """It is there for the block alone."""
+        with job_directory(tmp_path, "job") as directory:
+            (directory / "f").touch()
+            assert directory.name.startswith("job-")
+        assert not directory.exists()

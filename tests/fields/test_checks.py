@@ -1,0 +1,174 @@
+"""Constructors of checked classes: what they show, take and refuse."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pydoc
+import sys
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Flag, auto
+from typing import Any, get_type_hints
+from uuid import UUID
+
+import attrs
+import pytest
+
+from cicd_common import ContractError
+from cicd_common.api.request import JobStatusUpdate
+from cicd_common.converter import ContractConverter
+from cicd_common.dto import StageDTO
+from cicd_common.enums import ExecutionStatus
+from cicd_common.fields import Name, Ordinal, checked
+from tests.support.contract import ENGINES, TYPES, name_of
+from tests.support.golden_files import full
+
+
+@pytest.mark.parametrize("cls", TYPES, ids=name_of)
+class TestSignature:
+    def test_shows_the_types_of_the_fields(self, cls: Any) -> None:
+        """What ``inspect.signature`` says of an argument is the type of the field."""
+        hints = get_type_hints(cls)
+        parameters = inspect.signature(cls).parameters
+        assert {name: each.annotation for name, each in parameters.items()} == {
+            field.name: hints[field.name] for field in attrs.fields(cls) if field.init
+        }
+
+    def test_has_hints_that_resolve(self, cls: Any) -> None:
+        """``typing.get_type_hints`` of the constructor gives the types of the fields."""
+        hints = get_type_hints(cls)
+        fields = {field.name: hints[field.name] for field in attrs.fields(cls) if field.init}
+        assert get_type_hints(cls.__init__) == fields | {"return": type(None)}
+
+
+def test_help_shows_the_types() -> None:
+    """``help()`` names types, and no field is of the type Any."""
+    shown = pydoc.render_doc(JobStatusUpdate, renderer=pydoc.plaintext)
+    assert "job_execution_id: uuid.UUID" in shown
+    assert "status: cicd_common.enums.ExecutionStatus" in shown
+    assert "Any" not in shown
+
+
+REPLACERS = [attrs.evolve] + ([copy.replace] if sys.version_info >= (3, 13) else [])
+
+
+@pytest.mark.parametrize("replace", REPLACERS, ids=lambda each: each.__name__)
+class TestReplacing:
+    def test_changes_a_field(self, replace: Any) -> None:
+        """The other fields stay as they are."""
+        update = full(JobStatusUpdate)
+        changed = replace(update, sequence=7)
+        assert changed.sequence == 7
+        assert replace(changed, sequence=update.sequence) == update
+
+    def test_checks_the_new_value(self, replace: Any) -> None:
+        """A value of another type is refused, and so is a name that is no field."""
+        with pytest.raises(ContractError, match="/sequence: expected an integer"):
+            replace(full(JobStatusUpdate), sequence="7")
+        with pytest.raises(TypeError):
+            replace(full(JobStatusUpdate), colour="red")
+
+
+class Access(Flag):
+    READ = auto()
+    WRITE = auto()
+
+
+@attrs.frozen(kw_only=True)
+@checked
+class Probe:
+    """A class of a team, as strict as those of the contract."""
+
+    name: Name
+    port: Ordinal = 80
+    day: date | None = None
+    clock: time | None = None
+    period: timedelta | None = None
+    seal: bytes = b""
+    price: Decimal = Decimal(0)
+    share: float = 0.0
+    access: Access = Access.READ
+    ids: tuple[UUID, ...] = ()
+    since: datetime | None = None
+    status: ExecutionStatus = ExecutionStatus.PENDING
+
+
+PROBE = Probe(
+    name="probe",
+    day=date(2026, 1, 31),
+    clock=time(12, 30),
+    period=timedelta(minutes=5),
+    seal=b"seal",
+    price=Decimal("1.50"),
+    share=0.25,
+    access=Access.READ | Access.WRITE,
+    ids=(UUID(int=1),),
+    since=datetime(2026, 1, 31, tzinfo=UTC),
+)
+
+
+@attrs.frozen(kw_only=True)
+@checked
+class Day:
+    """A class of leaves that all have JSON text at hand, and that msgspec would read in another way."""
+
+    begin: date
+    prices: tuple[Decimal, ...] = ()
+    clock: time | None = None
+
+
+class OwnDate(date):
+    """Such as a test's that freezes the calendar."""
+
+
+class OwnDecimal(Decimal):
+    """Such as a database driver's."""
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+def test_a_time_with_an_offset_is_held_in_utc(engine: ContractConverter) -> None:
+    """A class without rules about several fields shifts its times, too."""
+    stage = full(StageDTO)
+    text = engine.dumps(stage).replace(b"Z", b"+00:00")
+    read = engine.loads(text, StageDTO)
+    assert read == stage
+    assert read.created_at.tzinfo is UTC
+
+
+class TestClassesOfOthers:
+    @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+    def test_come_back(self, engine: ContractConverter) -> None:
+        """Every kind of leaf can be a field of a checked class, on both engines, with equal bytes."""
+        day = Day(begin=date(2026, 1, 31), prices=(Decimal("1.50"), Decimal(2)), clock=time(12))
+        for probe in (PROBE, Probe(name="least"), day, Day(begin=date(2026, 2, 1))):
+            assert engine.loads(engine.dumps(probe), type(probe)) == probe
+            assert engine.structure(engine.unstructure(probe), type(probe)) == probe
+            assert len({each.dumps(probe) for each in ENGINES}) == 1
+
+    def test_keep_plain_values(self) -> None:
+        """An instance of a derived type becomes the plain value that it equals."""
+        probe = attrs.evolve(PROBE, day=OwnDate(2026, 1, 31), price=OwnDecimal("1.50"))
+        assert probe == PROBE
+        assert (type(probe.day), type(probe.price)) == (date, Decimal)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"day": datetime(2026, 1, 31, tzinfo=UTC)}, "/day: expected a date"),
+            ({"clock": time(12, tzinfo=UTC)}, "/clock: expected a time of day without an offset"),
+            ({"period": 5}, "/period: expected a duration"),
+            ({"seal": "text"}, "/seal: expected bytes"),
+            ({"price": Decimal("NaN")}, "/price: expected a finite decimal number"),
+            ({"share": float("inf")}, "/share: expected a number in the range of a double"),
+            ({"share": 1}, "/share: expected a number"),
+            ({"access": 1}, "/access: expected a sum of some of 1, 2"),
+            ({"port": 0}, "/port: expected an integer of 1 or more"),
+            ({"ids": (UUID(int=1), "x")}, "/ids/1: expected a UUID"),
+        ],
+    )
+    def test_refuse_what_does_not_fit(self, changes: dict[str, Any], message: str) -> None:
+        """The message says what was expected, and where."""
+        with pytest.raises(ContractError) as caught:
+            attrs.evolve(PROBE, **changes)
+        assert str(caught.value).startswith(f"Probe: {message}")

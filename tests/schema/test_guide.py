@@ -1,0 +1,29 @@
+"""The examples in the guide on schemas run, one after the other, and its tables are complete."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from cicd_common.schema import Effect
+
+GUIDE = Path(__file__).parents[2] / "docs" / "schemas.md"
+TEXT = GUIDE.read_text(encoding="utf-8")
+
+
+def test_examples_run() -> None:
+    """Each example does what the guide says."""
+    names: dict[str, Any] = {"__name__": "guide"}
+    for example in re.finditer(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
+        line = TEXT.count("\n", 0, example.start(1))
+        exec(compile("\n" * line + example[1], str(GUIDE), "exec", dont_inherit=True), names)
+    assert names["loosened"].breaks
+
+
+def test_effects_are_described_as_they_describe_themselves() -> None:
+    """Each in a row."""
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", TEXT, re.MULTILINE))
+    assert {name: f"{text[0].upper()}{text[1:]}." for name, text in rows.items()} == {
+        effect.value: effect.description for effect in Effect
+    }

@@ -1,0 +1,139 @@
+"""Updates are joined by the rule of the model, one at a time and many together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import pytest
+from attrs import evolve, fields
+
+from cicd_common import ContractError, ExecutionStatus
+from cicd_common.api.request import JobStatusUpdate
+from cicd_common.model import Job, Pipeline, Stage, UpdateOutcome
+from cicd_common.model.job_execution import JobState
+from cicd_common.model.update import join
+from cicd_common.store import UnknownJobExecutionError
+
+MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+STATES = list(ExecutionStatus)
+# The update that brings a job there has the sequence 3: the others are one that was missed, the same, and the next.
+SEQUENCES = (2, 3, 4)
+TIMES = [MOMENT + timedelta(microseconds=each) for each in (-1, 0, 1)]
+ONE_EACH = Pipeline(
+    name="build",
+    repo_url="https://example.org/repo.git",
+    stages=(
+        Stage(
+            name="check",
+            jobs=tuple(
+                Job(name=f"{state} {sequence} {at}", script=("x",))
+                for state, sequence, at in product(STATES, SEQUENCES, range(3))
+            ),
+        ),
+    ),
+)
+
+
+def told(job, sequence, status, at=MOMENT):
+    return JobStatusUpdate(
+        job_execution_id=job, sequence=sequence, status=status, occurred_at=at, logs=f"{sequence}\n", worker="worker"
+    )
+
+
+def state_of(store, job):
+    record = store.job_execution(job)
+    return JobState(**{field.name: getattr(record, field.name) for field in fields(JobState)})
+
+
+def test_is_joined_by_the_rule(store):
+    """In whatever state a job is, whichever sequence the output has, and whenever it came."""
+    jobs = iter(store.start(ONE_EACH).jobs)
+    for state, sequence, at in product(STATES, SEQUENCES, TIMES):
+        job = next(jobs).job_execution_id
+        store.apply(told(job, 1, ExecutionStatus.PENDING))
+        if state is not ExecutionStatus.PENDING:
+            store.apply(told(job, 3, ExecutionStatus.RUNNING))
+        if state not in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING):
+            store.apply(told(job, 3, state))
+        update = told(job, sequence, ExecutionStatus.RUNNING, at)
+        joined, outcome = join(state_of(store, job), update)
+        applied = store.apply(update)
+        assert (applied.outcome, applied.response.status) == (outcome, joined.status)
+        assert state_of(store, job) == joined
+        assert (sequence, f"{sequence}\n") in store.logs(job).chunks
+
+
+def test_of_a_canceled_run(store):
+    """The Worker of a job whose run was canceled is told to stop."""
+    started = store.start(ONE_EACH)
+    job = started.jobs[0].job_execution_id
+    store.apply(told(job, 1, ExecutionStatus.RUNNING))
+    assert not store.apply(told(job, 2, ExecutionStatus.RUNNING)).response.is_cancel_requested
+    store.cancel(started.execution.execution_id)
+    assert store.apply(told(job, 3, ExecutionStatus.RUNNING)).response.is_cancel_requested
+
+
+def test_of_another_worker(store):
+    """The Worker that does not have the job is told so, and nothing of what it says is stored."""
+    job = store.start(ONE_EACH).jobs[0].job_execution_id
+    store.apply(told(job, 1, ExecutionStatus.RUNNING))
+    applied = store.apply(evolve(told(job, 2, ExecutionStatus.SUCCESS), worker="another"))
+    assert (applied.outcome, applied.response.is_superseded) == (UpdateOutcome.SUPERSEDED, True)
+    assert store.logs(job).chunks == ((1, "1\n"),)
+    assert store.job_status(job).status is ExecutionStatus.RUNNING
+
+
+def test_an_unknown_job_in_a_batch_fails_alone(store):
+    """The others are applied, and each result stands where its update stood."""
+    first, second = (job.job_execution_id for job in store.start(ONE_EACH).jobs[:2])
+    batch = [told(job, 1, ExecutionStatus.RUNNING) for job in (first, ONE_EACH.id, second)]
+    one, none, two = store.apply_all(batch)
+    assert isinstance(none, UnknownJobExecutionError)
+    assert [each.response.job_execution_id for each in (one, two)] == [first, second]
+    assert store.job_status(second).status is ExecutionStatus.RUNNING
+
+
+def test_a_release_hands_the_job_out_again(store):
+    """The request of the next attempt goes on behind what is stored."""
+    job = store.start(ONE_EACH).jobs[0].job_execution_id
+    store.apply(told(job, 1, ExecutionStatus.RUNNING))
+    released = store.apply(evolve(told(job, 2, ExecutionStatus.RUNNING), is_released=True))
+    [request] = released.jobs
+    assert (request.job_execution_id, request.attempt, request.last_sequence) == (job, 2, 2)
+    record = store.job_execution(job)
+    assert (record.worker, record.attempt) == (None, 2)
+
+
+def test_releases_in_a_batch_hand_the_job_out_as_it_is_then(store):
+    """Each request is of its attempt and sequence, though later updates of the batch bring the job further."""
+    job = store.start(ONE_EACH).jobs[0].job_execution_id
+    updates = [
+        evolve(told(job, sequence, ExecutionStatus.RUNNING), attempt=attempt, is_released=is_released)
+        for sequence, attempt, is_released in ((1, 1, True), (2, 2, True), (3, 3, False))
+    ]
+    found = [[(job.attempt, job.last_sequence) for job in applied.jobs] for applied in store.apply_all(updates)]
+    assert found == [[(2, 1)], [(3, 2)], []]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: store.apply({}),
+        lambda store: store.apply_all(["x"]),
+        lambda store: store.start("x"),
+        lambda store: store.report(None),
+        lambda store: store.add_artifacts(None),
+        lambda store: store.add_logs(()),
+    ],
+)
+def test_anything_else_than_a_message_is_refused(store, ask):
+    """The error says what was expected."""
+    with pytest.raises(ContractError, match="expected a "):
+        ask(store)
+
+
+def test_of_no_job(store):
+    """Nothing is stored for a job that does not exist."""
+    with pytest.raises(UnknownJobExecutionError):
+        store.apply(told(ONE_EACH.id, 2, ExecutionStatus.RUNNING))

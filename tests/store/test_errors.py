@@ -1,0 +1,524 @@
+"""Whatever goes wrong is a StoreError, says nothing that is secret, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from attrs import evolve
+from sqlalchemy import Engine, create_engine, event, exc, text
+
+from cicd_common import ContractError, ExecutionStatus
+from cicd_common.api.request import (
+    Artifact,
+    ArtifactUploadRequest,
+    ExecutionLogUpload,
+    JobStatusUpdate,
+    PipelineExecutionRequest,
+    ReportRequest,
+)
+from cicd_common.errors import Problem, UnknownJobError, UnknownNameError
+from cicd_common.model import ExecutionLog, Job, Pipeline, Stage, UpdateOutcome
+from cicd_common.store import (
+    BusyError,
+    DefinitionError,
+    ExecutionStore,
+    FullError,
+    SchemaError,
+    StoreError,
+    UnavailableError,
+    UnknownExecutionError,
+    UnknownJobExecutionError,
+    UnknownPipelineError,
+    UnknownReportNameError,
+    UrlError,
+)
+from cicd_common.store.failures import failure
+
+psycopg = pytest.importorskip("psycopg")
+
+MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+NOBODY = UUID(int=7)
+PIPELINE = Pipeline(
+    name="build", repo_url="https://token@example.org", stages=(Stage(name="s", jobs=(Job(name="j", script=("x",)),)),)
+)
+
+
+def told(job_execution_id, **fields):
+    values = {"sequence": 1, "status": ExecutionStatus.RUNNING, "occurred_at": MOMENT, "worker": "w", **fields}
+    return JobStatusUpdate(job_execution_id=job_execution_id, **values)
+
+
+def logged(**ids):
+    return ExecutionLogUpload(logs=(ExecutionLog(sequence=0, timestamp=MOMENT, log_text="x", **ids),))
+
+
+UPLOAD = ArtifactUploadRequest(job_execution_id=NOBODY, artifacts=(Artifact(path="a", size=1, sha256="0" * 64),))
+
+
+class TestUnknown:
+    @pytest.mark.parametrize(
+        ("error", "pointer", "ask"),
+        [
+            (UnknownExecutionError, "/execution_id", lambda store: store.status(NOBODY)),
+            (UnknownExecutionError, "/execution_id", lambda store: store.execution(NOBODY)),
+            (UnknownExecutionError, "/execution_id", lambda store: store.cancel(NOBODY)),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.apply(told(NOBODY))),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.apply(told(NOBODY), at=MOMENT)),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.job_status(NOBODY)),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.job_execution(NOBODY)),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.log_tail(NOBODY)),
+            (
+                UnknownExecutionError,
+                "/execution_id",
+                lambda store: store.add_logs(logged(pipeline_execution_id=NOBODY)),
+            ),
+            (
+                UnknownExecutionError,
+                "/execution_id",
+                lambda store: store.add_logs(logged(stage_execution_id=NOBODY)),
+            ),
+            (
+                UnknownJobExecutionError,
+                "/job_execution_id",
+                lambda store: store.add_logs(logged(job_execution_id=NOBODY)),
+            ),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.logs(NOBODY)),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.artifacts(NOBODY)),
+            (UnknownJobExecutionError, "/job_execution_id", lambda store: store.add_artifacts(UPLOAD)),
+            (UnknownPipelineError, "/pipeline_id", lambda store: store.pipeline(NOBODY)),
+            (UnknownReportNameError, "/pipeline_name", lambda store: store.report(ReportRequest(pipeline_name="x"))),
+        ],
+    )
+    def test_is_one_error(self, store, error, pointer, ask):
+        """What does not exist is an error of the store and of the contract, which says what and where."""
+        with pytest.raises(error) as caught:
+            ask(store)
+        assert isinstance(caught.value, StoreError)
+        assert isinstance(caught.value, ContractError)
+        assert [problem.pointer for problem in caught.value.problems] == [pointer]
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+    def test_is_what_the_model_raises(self):
+        """Who catches the errors of the model and of reports catches these too."""
+        assert issubclass(UnknownJobExecutionError, UnknownJobError)
+        assert issubclass(UnknownReportNameError, UnknownNameError)
+
+    @pytest.mark.parametrize(
+        ("error", "fields"),
+        [
+            (UnknownPipelineError, {"pipeline_id": NOBODY}),
+            (UnknownPipelineError, {"file_path": "pipeline.yaml"}),
+            (UnknownPipelineError, {"pipeline_id": NOBODY, "pipeline": PIPELINE}),
+        ],
+    )
+    def test_request(self, store, error, fields):
+        """A request is to name one definition that the store has, or gets; nothing stays of one that does not."""
+        request = PipelineExecutionRequest(request_id=NOBODY, repo="r", **fields)
+        for _ in range(2):
+            with pytest.raises(error):
+                store.start(request)
+        assert store.pipelines() == ()
+        assert store.start(PIPELINE, request_id=NOBODY).jobs
+
+    def test_another_repository_than_the_pipelines_is_refused(self, store):
+        """Its code would run with the secrets of the pipeline. Nothing is stored."""
+        request = PipelineExecutionRequest(request_id=NOBODY, repo="https://evil.example", pipeline=PIPELINE)
+        with pytest.raises(DefinitionError, match="/repo: expected the repository of the pipeline"):
+            store.start(request)
+        assert store.pipelines() == ()
+        store.start(PIPELINE)
+        with pytest.raises(DefinitionError):
+            store.start(evolve(request, pipeline=None, pipeline_id=PIPELINE.id))
+        started = store.start(
+            evolve(request, repo=PIPELINE.repo_url, branch="develop", pipeline=None, pipeline_id=PIPELINE.id)
+        )
+        assert started.jobs[0].branch == "develop"
+
+    def test_definition(self, store):
+        """An id stands for one definition."""
+        store.start(PIPELINE)
+        for other in (evolve(PIPELINE, name="other"), evolve(PIPELINE, id=NOBODY)):
+            with pytest.raises(DefinitionError):
+                store.start(other)
+        assert [PIPELINE.id] == [pipeline.id for pipeline in store.pipelines()]
+        assert store.start(PIPELINE).execution.run_number == 2
+
+
+def cursor_of(sequence):
+    return urlsafe_b64encode(f"{MOMENT.isoformat()} {sequence} {NOBODY}".encode()).decode()
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("pointer", "ask"),
+        [
+            ("/at", lambda store: store.start(PIPELINE, at=datetime(2026, 1, 1))),
+            ("/at", lambda store: store.cancel(NOBODY, datetime(2026, 1, 1))),
+            ("/request_id", lambda store: store.start(PIPELINE, request_id="x")),
+            ("/execution_id", lambda store: store.status("x")),
+            ("/limit", lambda store: store.logs(NOBODY, limit=0)),
+            ("/limit", lambda store: store.pipelines(limit=1_001)),
+            ("/limit", lambda store: store.execution_logs(job_execution_id=NOBODY, limit=0)),
+            ("/max_bytes", lambda store: store.log_tail(NOBODY, max_bytes=0)),
+            ("/at", lambda store: store.take_over(datetime(2026, 1, 1))),
+            ("/at", lambda store: store.apply(told(NOBODY), at=datetime(2026, 1, 1))),
+            ("/count", lambda store: store.forget(before=MOMENT, keep_last=-1)),
+            ("", lambda store: store.forget(before=None)),
+            ("", lambda store: store.apply_all(None)),
+            ("/cursor", lambda store: store.execution_logs(job_execution_id=NOBODY, after=5)),
+            ("/cursor", lambda store: store.execution_logs(job_execution_id=NOBODY, after=cursor_of(2**63))),
+            ("/cursor", lambda store: store.execution_logs(job_execution_id=NOBODY, after=cursor_of(-1))),
+            ("/lease_seconds", lambda _: ExecutionStore("sqlite://", lease_seconds=2**60)),
+            ("/resend_seconds", lambda _: ExecutionStore("sqlite://", resend_seconds=2**60)),
+            ("/branch", lambda store: store.start(PIPELINE, branch="")),
+            ("/lease_seconds", lambda _: ExecutionStore("sqlite://", lease_seconds=0)),
+            ("/cursor", lambda store: store.execution_logs(job_execution_id=NOBODY, after="x")),
+            ("", lambda store: store.execution_logs()),
+            ("", lambda store: store.execution_logs(job_execution_id=NOBODY, stage_execution_id=NOBODY)),
+            ("/after_sequence", lambda store: store.logs(NOBODY, after=-1)),
+            ("/cursor", lambda store: store.report(ReportRequest(pipeline_name="build", cursor="x"))),
+        ],
+    )
+    def test_are_checked(self, store, pointer, ask):
+        """What is given is checked like all that the package is given."""
+        with pytest.raises(ContractError) as caught:
+            ask(store)
+        assert [problem.pointer for problem in caught.value.problems] == [pointer]
+
+
+class TestUrl:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "secret",
+            "postgres://u:secret@h/n",
+            "mysql://u:secret@h/n",
+            "postgresql+asyncpg://u:secret@h/n",
+            "postgresql://u:secret@h:port/n",
+            None,
+        ],
+    )
+    def test_is_refused(self, url):
+        """A URL of something else is one error, which does not repeat it."""
+        with pytest.raises(UrlError) as caught:
+            ExecutionStore(url)
+        assert "secret" not in str(caught.value)
+        assert caught.value.__suppress_context__
+
+
+class TestUnavailable:
+    def test_nobody_answers(self, unused_tcp_port):
+        """A server that is not there is an error that does not repeat the URL."""
+        with pytest.raises(UnavailableError) as caught:
+            ExecutionStore(f"postgresql://user:secret@127.0.0.1:{unused_tcp_port}/name", timeout=2)
+        assert "secret" not in str(caught.value)
+        assert caught.value.__suppress_context__
+
+    def test_no_directory(self, tmp_path):
+        """Nor is a file in a directory that is not there."""
+        with pytest.raises(UnavailableError):
+            ExecutionStore(f"sqlite:///{tmp_path}/none/store.db")
+
+    def test_no_database(self, tmp_path):
+        """Nor is a file of something else."""
+        (tmp_path / "store.db").write_text("no database" * 1_000)
+        with pytest.raises(UnavailableError):
+            ExecutionStore(f"sqlite:///{tmp_path}/store.db")
+
+    def test_closed(self, store):
+        """A store that was closed says so, and may be closed again."""
+        store.close()
+        store.close()
+        with pytest.raises(UnavailableError, match="closed"):
+            store.status(NOBODY)
+
+    def test_connection_lost(self, postgres_schema):
+        """A connection that the server ended is an error once; then there is a new one. Nothing half-done stays."""
+        with ExecutionStore(postgres_schema) as store, ended_at(postgres_schema, "INSERT INTO pipeline_executions"):
+            pipeline = with_own_ids(PIPELINE)
+            with pytest.raises(UnavailableError):
+                store.start(pipeline)
+            with pytest.raises(UnknownPipelineError):
+                store.pipeline(pipeline.id)
+            assert store.start(pipeline).execution.run_number == 1
+
+    def test_connection_lost_in_an_update(self, postgres_schema):
+        """So it is in an update; and there, too, nothing half-done stays."""
+        with ExecutionStore(postgres_schema) as store:
+            (job,) = store.start(with_own_ids(PIPELINE)).jobs
+            update = told(job.job_execution_id, logs="secret")
+            with ended_at(postgres_schema, "INSERT INTO logs"), pytest.raises(UnavailableError) as caught:
+                store.apply(update)
+            assert "secret" not in str(caught.value)
+            assert store.job_status(job.job_execution_id).status is ExecutionStatus.PENDING
+            assert store.logs(job.job_execution_id).chunks == ()
+            assert store.apply(update).outcome is UpdateOutcome.APPLIED
+
+    def test_a_server_that_became_read_only(self, postgres_schema):
+        """After a fail-over a connection stays read-only: it is thrown away, and the next one is asked."""
+        with ExecutionStore(postgres_schema) as store:
+            (job,) = store.start(with_own_ids(PIPELINE)).jobs
+
+            def make_read_only(connection, _cursor, statement, *_):
+                if statement.startswith("UPDATE"):
+                    driver = connection.connection.driver_connection
+                    driver.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+                    driver.execute("SET TRANSACTION READ ONLY")
+
+            event.listen(Engine, "before_cursor_execute", make_read_only)
+            try:
+                with pytest.raises(UnavailableError, match="25006"):
+                    store.apply(told(job.job_execution_id))
+            finally:
+                event.remove(Engine, "before_cursor_execute", make_read_only)
+            assert store.apply(told(job.job_execution_id)).outcome is UpdateOutcome.APPLIED
+
+
+def with_own_ids(pipeline):
+    stages = [
+        evolve(stage, id=uuid4(), jobs=tuple(evolve(job, id=uuid4()) for job in stage.jobs))
+        for stage in pipeline.stages
+    ]
+    return evolve(pipeline, id=uuid4(), stages=tuple(stages))
+
+
+def end(url, pid):
+    """Have the server end a connection."""
+    engine = create_engine(url)
+    with engine.begin() as other:
+        other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+    engine.dispose()
+
+
+class ended_at:  # noqa: N801 - used as a function
+    """Have the server end a connection, once, just before a statement."""
+
+    def __init__(self, url, statement):
+        self.url, self.statement = url, statement
+
+    def __enter__(self):
+        event.listen(Engine, "before_cursor_execute", self.end)
+
+    def end(self, connection, _cursor, statement, *_):
+        if statement.startswith(self.statement):
+            self.__exit__()
+            end(self.url, connection.connection.driver_connection.info.backend_pid)
+
+    def __exit__(self, *_):
+        if event.contains(Engine, "before_cursor_execute", self.end):
+            event.remove(Engine, "before_cursor_execute", self.end)
+
+
+class TestTimeout:
+    @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 1e9, "1", True, None])
+    @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+    def test_is_checked_when_the_store_is_opened(self, database, timeout):
+        """One rule for both databases, before anything is connected."""
+        url = "sqlite://" if database == "sqlite" else "postgresql://u:secret@127.0.0.1:1/n"
+        with pytest.raises(UrlError, match="/timeout: expected a number of seconds"):
+            ExecutionStore(url, timeout=timeout)
+
+    @pytest.mark.parametrize("timeout", [0, 0.0004])
+    def test_of_nothing_does_not_wait(self, url, timeout):
+        """On PostgreSQL, where 0 means no limit, too."""
+        with ExecutionStore(url) as store, ExecutionStore(url, timeout=timeout) as hasty:
+            run = store.start(PIPELINE).execution.execution_id
+            with store._database.write() as connection:
+                connection.execute(text("UPDATE pipeline_executions SET is_local = is_local"))
+                with pytest.raises(BusyError):
+                    hasty.cancel(run)
+
+    def test_an_encoding_of_the_environment_does_not_matter(self, postgres_schema, monkeypatch):
+        """Texts travel in UTF-8."""
+        monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+        with ExecutionStore(postgres_schema) as store:
+            pipeline = evolve(with_own_ids(PIPELINE), name="bäu")
+            store.start(pipeline)
+            assert store.pipeline(pipeline.id) == pipeline
+
+
+class TestBusy:
+    def test_others_write(self, url):
+        """Who waits in vain for others gets an error of its own, and may try again."""
+        with ExecutionStore(url) as store, ExecutionStore(url, timeout=0.2) as hasty:
+            started = store.start(PIPELINE)
+            run, update = started.execution.execution_id, told(started.jobs[0].job_execution_id)
+            with store._database.write() as connection:
+                connection.execute(text("UPDATE pipeline_executions SET is_local = is_local"))
+                with pytest.raises(BusyError):
+                    hasty.cancel(run)
+                with pytest.raises(BusyError):
+                    hasty.apply(update)
+                assert hasty.status(run).status is ExecutionStatus.PENDING
+            assert hasty.apply(update).outcome is UpdateOutcome.APPLIED
+            assert hasty.cancel(run)
+
+    def test_others_read(self, tmp_path):
+        """A file that others hold while it is opened for the first time is busy, too."""
+        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        other.execute("CREATE TABLE something (id)")
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM something").fetchall()
+        with pytest.raises(BusyError):
+            ExecutionStore(f"sqlite:///{tmp_path}/store.db", timeout=0.1)
+        other.close()
+        ExecutionStore(f"sqlite:///{tmp_path}/store.db").close()
+
+    def test_all_connections_in_use(self):
+        """So is a database whose connections are all in use."""
+        with ExecutionStore("sqlite://", timeout=0.05) as store:
+            with store._database.read(), pytest.raises(BusyError):
+                store.pipelines()
+            assert store.pipelines() == ()
+
+
+class TestFull:
+    def test_writes_nothing(self, tmp_path):
+        """A database without room says so, and holds nothing of what did not fit."""
+
+        def limit(connection, _):
+            connection.execute("PRAGMA max_page_count = 150")
+
+        event.listen(Engine, "connect", limit)
+        try:
+            with ExecutionStore(f"sqlite:///{tmp_path}/store.db") as store:
+                (job,) = store.start(PIPELINE).jobs
+                update = told(job.job_execution_id, logs="x" * 1_000_000)
+                with pytest.raises(FullError):
+                    store.apply(update)
+                assert store.job_status(job.job_execution_id).status is ExecutionStatus.PENDING
+                assert store.logs(job.job_execution_id).chunks == ()
+                store.apply(evolve(update, logs="less"))
+        finally:
+            event.remove(Engine, "connect", limit)
+
+
+class TestFailure:
+    @pytest.mark.parametrize(
+        ("error", "cause"),
+        [
+            (FullError, psycopg.errors.DiskFull("secret")),
+            (BusyError, psycopg.errors.LockNotAvailable("secret")),
+            (BusyError, psycopg.errors.DeadlockDetected("secret")),
+            (BusyError, psycopg.errors.QueryCanceled("secret")),
+            (UnavailableError, psycopg.errors.AdminShutdown("secret")),
+            (UnavailableError, psycopg.errors.ReadOnlySqlTransaction("secret")),
+            (UnavailableError, psycopg.errors.InvalidPassword("secret")),
+            (UnavailableError, psycopg.errors.InvalidCatalogName("secret")),
+            (UnavailableError, psycopg.errors.TooManyConnections("secret")),
+            (UnavailableError, psycopg.errors.IdleInTransactionSessionTimeout("secret")),
+            (UnavailableError, psycopg.errors.IoError("secret")),
+            (UnavailableError, psycopg.errors.DataCorrupted("secret")),
+            (UnavailableError, psycopg.OperationalError("secret")),
+            (StoreError, psycopg.errors.UndefinedTable("secret")),
+            (StoreError, psycopg.ProgrammingError("secret")),
+        ],
+    )
+    def test_is_told_by_its_code(self, error, cause):
+        """What the server says becomes the error of its kind, and nothing of its text is repeated."""
+        found = failure(exc.DBAPIError("secret", {}, cause))
+        assert type(found) is error
+        assert "secret" not in str(found)
+        assert type(cause).__name__ in str(found)
+
+    def test_of_sqlalchemy(self):
+        """What never came to a database is told by its name."""
+        assert type(failure(exc.InvalidRequestError("secret"))) is StoreError
+
+    def test_does_not_show_what_caused_it(self, store):
+        """The text of what the database said may hold what was stored, so no traceback shows it."""
+        with store._database.write() as connection:
+            connection.execute(text("DROP TABLE artifacts"))
+            connection.execute(text("DROP TABLE logs"))
+        (job,) = store.start(PIPELINE).jobs
+        with pytest.raises(StoreError) as caught:
+            store.apply(told(job.job_execution_id, logs="secret"))
+        assert "secret" not in str(caught.value)
+        assert caught.value.__suppress_context__
+
+
+class TestSchema:
+    def test_is_made_once(self, bare_url):
+        """Opening a database again changes nothing."""
+        with ExecutionStore(bare_url) as store:
+            store.start(PIPELINE)
+        with ExecutionStore(bare_url) as store:
+            assert [PIPELINE.id] == [pipeline.id for pipeline in store.pipelines()]
+
+    def test_of_others(self, bare_url):
+        """A database with tables of others under our names is refused, and stays as it is."""
+        execute(bare_url, "CREATE TABLE jobs (id INTEGER)")
+        with pytest.raises(SchemaError, match="found tables of others: jobs"):
+            ExecutionStore(bare_url)
+        execute(bare_url, "SELECT id FROM jobs")
+
+    def test_a_database_that_cannot_hold_every_text_is_refused(self, postgres_schema):
+        """One sentence says what was expected."""
+        name = f"cicd_common_test_{uuid4().hex}"
+        admin = create_engine(postgres_schema, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(
+                text(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+            )
+            try:
+                with pytest.raises(SchemaError, match="expected a database with the encoding UTF8, found SQL_ASCII"):
+                    ExecutionStore(admin.url.set(database=name).render_as_string(hide_password=False))
+            finally:
+                connection.execute(text(f"DROP DATABASE {name}"))
+        admin.dispose()
+
+    def test_sqlite_settings(self, tmp_path):
+        """SQLite writes ahead, keeps foreign keys, and syncs what it acknowledges."""
+        with ExecutionStore(f"sqlite:///{tmp_path}/store.db") as store, store._database.read() as connection:
+            found = {
+                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("journal_mode", "foreign_keys", "synchronous")
+            }
+        assert found == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}
+
+    def test_closes_cleanly(self, tmp_path):
+        """What is left of a store that was closed is one file."""
+        with ExecutionStore(f"sqlite:///{tmp_path}/store.db") as store:
+            store.start(PIPELINE)
+        assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
+
+
+def execute(url, statement):
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture
+def unused_tcp_port():
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        yield listener.getsockname()[1]  # It is bound, so nobody else gets it, and does not listen.
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UnavailableError, 503),
+        (BusyError, 503),
+        (DefinitionError, 409),
+        (UnknownPipelineError, 404),
+        (UnknownExecutionError, 404),
+        (UnknownJobExecutionError, 404),
+        (UnknownReportNameError, 404),
+    ],
+)
+def test_errors_carry_the_status_of_an_answer(error, status):
+    """What is not found, what conflicts and what is not at hand are told apart; a problem document says so too."""
+    assert error.status == status
+    if issubclass(error, ContractError):
+        assert error(Pipeline, [Problem("/id", "value", "expected another one")]).to_problem()["status"] == status

@@ -1,0 +1,188 @@
+"""Group commit: threads share transactions, and a failure of one update is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from threading import Event
+from uuid import UUID, uuid4
+
+import pytest
+
+from cicd_common import ExecutionStatus
+from cicd_common.api.request import JobStatusUpdate
+from cicd_common.api.response import JobExecutionResponse
+from cicd_common.model import UpdateOutcome
+from cicd_common.store import Applied, BusyError, UnavailableError
+from cicd_common.store.errors import unknown_job
+from cicd_common.store.group_commit import GroupCommit, Take
+from tests.support.store_processes import until
+
+
+def update() -> JobStatusUpdate:
+    return JobStatusUpdate(
+        job_execution_id=uuid4(),
+        sequence=1,
+        status=ExecutionStatus.RUNNING,
+        occurred_at=datetime(2026, 1, 31, tzinfo=UTC),
+        worker="worker",
+    )
+
+
+def applied(job: UUID) -> Applied:
+    response = JobExecutionResponse(job_execution_id=job, status=ExecutionStatus.RUNNING)
+    return Applied(outcome=UpdateOutcome.APPLIED, response=response)
+
+
+class Database:
+    """Applies updates; the first transaction waits until it may go on."""
+
+    def __init__(self, bad: Sequence[UUID] = (), error: BaseException | None = None) -> None:
+        self.batches: list[int] = []
+        self.goes_on = Event()
+        self.bad, self.error = bad, error
+
+    def apply_all(self, take: Take) -> list[Applied]:
+        updates = take()
+        self.batches.append(len(updates))
+        if len(self.batches) == 1:
+            assert self.goes_on.wait(60)
+        if self.error is not None and any(update.job_execution_id in self.bad for update in updates):
+            raise self.error
+        return [applied(update.job_execution_id) for update in updates]
+
+
+def run(database: Database, updates: Sequence[JobStatusUpdate]) -> list[Applied | BaseException]:
+    """Apply updates by a thread each; all but the first come while the first is under way."""
+    group = GroupCommit(database.apply_all)
+    with ThreadPoolExecutor(len(updates)) as pool:
+        first = pool.submit(group.apply, updates[0])
+        until(lambda: database.batches)
+        others = [pool.submit(group.apply, each) for each in updates[1:]]
+        until(lambda: len(group._waiting) == len(others))
+        database.goes_on.set()
+        return [each.exception(60) or each.result() for each in (first, *others)]
+
+
+def test_updates_that_wait_go_together_into_the_next_transaction():
+    """Each thread gets the result of its own."""
+    updates = [update() for _ in range(8)]
+    database = Database()
+    results = run(database, updates)
+    assert database.batches == [1, 7]
+    assert [each.response.job_execution_id for each in results] == [each.job_execution_id for each in updates]
+
+
+def test_updates_that_come_while_a_transaction_begins_go_with_it():
+    """The transaction takes them when it has begun."""
+    begins = Event()
+    batches = []
+
+    def apply_all(take: Take) -> list[Applied]:
+        assert begins.wait(60)
+        updates = take()
+        batches.append(len(updates))
+        return [applied(each.job_execution_id) for each in updates]
+
+    group = GroupCommit(apply_all)
+    with ThreadPoolExecutor(4) as pool:
+        results = [pool.submit(group.apply, update()) for _ in range(4)]
+        until(lambda: len(group._waiting) == 3)
+        begins.set()
+        assert all(isinstance(each.result(60), Applied) for each in results)
+    assert batches == [4]
+
+
+@pytest.mark.parametrize("error", [BusyError("busy"), UnavailableError("gone")])
+def test_a_transaction_that_cannot_begin_fails_for_all_that_wait(error):
+    """Each thread gets an error of its own, and none waits once more."""
+    fails = Event()
+    calls = []
+
+    def apply_all(_: Take) -> list[Applied]:
+        calls.append(1)
+        assert fails.wait(60)
+        raise error
+
+    group = GroupCommit(apply_all)
+    with ThreadPoolExecutor(4) as pool:
+        results = [pool.submit(group.apply, update()) for _ in range(4)]
+        until(lambda: len(group._waiting) == 3)
+        fails.set()
+        errors = [each.exception(60) for each in results]
+    assert {type(each) for each in errors} == {type(error)}
+    assert len({id(each) for each in errors}) == 4
+    assert calls == [1]
+
+
+def test_when_a_batch_fails_each_update_is_tried_alone():
+    """Only the one that is to blame fails."""
+    updates = [update() for _ in range(4)]
+    bad = updates[2].job_execution_id
+    database = Database([bad], BusyError("busy"))
+    results = run(database, updates)
+    assert database.batches == [1, 3, 1, 1, 1]
+    assert [isinstance(each, BusyError) for each in results] == [False, False, True, False]
+
+
+def test_when_the_database_does_not_answer_no_update_is_tried_alone():
+    """Each of the threads would wait for the one before it."""
+    updates = [update() for _ in range(4)]
+    database = Database([updates[2].job_execution_id], UnavailableError("gone"))
+    results = run(database, updates)
+    assert database.batches == [1, 3]
+    assert [isinstance(each, UnavailableError) for each in results] == [False, True, True, True]
+    assert len({id(each) for each in results}) == 4
+
+
+def test_an_update_that_fails_alone_raises_its_error():
+    """There is no second try."""
+    bad = update()
+    database = Database([bad.job_execution_id], BusyError("busy"))
+    database.goes_on.set()
+    with pytest.raises(BusyError):
+        GroupCommit(database.apply_all).apply(bad)
+    assert database.batches == [1]
+
+
+def test_an_unknown_job_is_raised_to_its_own_thread():
+    """The transaction gives its error as a result."""
+    group = GroupCommit(lambda take: [unknown_job(each.job_execution_id) for each in take()])
+    with pytest.raises(type(unknown_job(uuid4()))):
+        group.apply(update())
+
+
+def test_a_leader_that_is_interrupted_leaves_the_others_to_another():
+    """An interrupt is raised where it came, and no update of another thread is lost."""
+    updates = [update() for _ in range(4)]
+    database = Database([each.job_execution_id for each in updates[:1]], KeyboardInterrupt())
+    results = run(database, updates)
+    assert isinstance(results[0], KeyboardInterrupt)
+    assert all(isinstance(each, Applied) for each in results[1:])
+
+
+def test_a_leader_that_is_interrupted_in_a_batch_leaves_the_others_to_another():
+    """The second transaction is interrupted, once."""
+    updates = [update() for _ in range(4)]
+
+    class InterruptedOnce(Database):
+        def apply_all(self, take):
+            result = super().apply_all(take)
+            if len(self.batches) == 2:
+                raise KeyboardInterrupt
+            return result
+
+    database = InterruptedOnce()
+    results = run(database, updates)
+    assert [isinstance(each, KeyboardInterrupt) for each in results].count(True) == 1
+    assert [isinstance(each, Applied) for each in results].count(True) == 3
+
+
+def test_no_batch_is_larger_than_the_bound():
+    """Those that do not fit lead the next one."""
+    updates = [update() for _ in range(130)]
+    database = Database()
+    run(database, updates)
+    assert sum(database.batches) == 130
+    assert max(database.batches) <= 64

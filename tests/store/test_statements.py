@@ -1,0 +1,285 @@
+"""What reads and writes cost: how many statements, and that none of them looks at a whole table."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from uuid import UUID, uuid4
+
+import pytest
+from attrs import evolve, frozen
+from sqlalchemy import Engine, create_engine, event
+
+from cicd_common import ExecutionStatus
+from cicd_common.api.request import (
+    Artifact,
+    ArtifactUploadRequest,
+    ExecutionLogUpload,
+    JobStatusUpdate,
+    ReportRequest,
+)
+from cicd_common.model import ExecutionLog, Job, Pipeline, Stage
+from cicd_common.store import ExecutionStore
+from tests.support.history import fill
+
+MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+PIPELINE = Pipeline(
+    name="build",
+    repo_url="https://example.org/repo.git",
+    stages=(
+        Stage(name="compile", jobs=(Job(name="make", script=("make",)),)),
+        Stage(
+            name="check",
+            jobs=(
+                Job(name="test", script=("make test",)),
+                Job(name="lint", script=("make lint",)),
+                Job(name="sum up", script=("make sum",), dependencies=("test", "lint")),
+            ),
+        ),
+    ),
+)
+FEW, MANY = 10, 10_000
+
+
+def told(job_execution_id: UUID, sequence: int, status: ExecutionStatus) -> JobStatusUpdate:
+    return JobStatusUpdate(
+        job_execution_id=job_execution_id,
+        sequence=sequence,
+        status=status,
+        occurred_at=MOMENT,
+        logs="done\n",
+        worker="worker",
+    )
+
+
+def run_through(store: ExecutionStore, end: ExecutionStatus) -> tuple[UUID, list[UUID]]:
+    """A run whose jobs all end in a status, as far as it comes, with the jobs."""
+    started = store.start(PIPELINE, at=MOMENT)
+    jobs = [job.job_execution_id for job in started.jobs]
+    for job in jobs:
+        store.apply(told(job, 1, ExecutionStatus.RUNNING))
+        jobs += [each.job_execution_id for each in store.apply(told(job, 2, end)).jobs]
+    return started.execution.execution_id, jobs
+
+
+def with_own_ids(pipeline: Pipeline) -> Pipeline:
+    """A pipeline of another name that is as a pipeline is."""
+    stages = [
+        evolve(stage, id=uuid4(), jobs=tuple(evolve(job, id=uuid4()) for job in stage.jobs))
+        for stage in pipeline.stages
+    ]
+    return evolve(pipeline, id=uuid4(), name="another", stages=tuple(stages))
+
+
+@frozen
+class History:
+    """A database with runs, and some ids in it."""
+
+    url: str
+    store: ExecutionStore
+    runs: list[UUID]
+    job: UUID
+
+
+def history_of(url: str, total: int) -> History:
+    """A database with as many runs of one pipeline, of which the last is just starting, and some of other pipelines."""
+    store = ExecutionStore(url)
+    ends = (ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED)
+    runs = [run_through(store, end) for end in ends]
+    ids = [run for run, _ in runs]
+    for _ in range(total // 100):
+        store.start(with_own_ids(PIPELINE), at=MOMENT)
+    fill(url, PIPELINE.id, ids, total - 1)
+    started = store.start(PIPELINE, at=MOMENT)
+    job = runs[0][1][0]
+    store.add_artifacts(
+        ArtifactUploadRequest(job_execution_id=job, artifacts=(Artifact(path="a", size=1, sha256="0" * 64),))
+    )
+    return History(url, store, [*ids, started.execution.execution_id], job)
+
+
+@contextmanager
+def counted():
+    """The statements that are executed meanwhile, with their parameters, but for ends of transactions."""
+    statements = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        if not statement.startswith(("BEGIN", "COMMIT")):
+            statements.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+NAMES = [
+    {},
+    {"stage_name": "check"},
+    {"stage_name": "check", "job_name": "test"},
+]
+FILTERS = [
+    {},
+    {"status": ExecutionStatus.FAILED},
+    {"run_number": 2},
+    {"run_number": 2, "status": ExecutionStatus.FAILED},
+]
+
+
+def every_report(store: ExecutionStore):
+    """Every kind of report: the first page, one behind it, an empty one, and one of what does not exist."""
+    for names in NAMES:
+        for some in FILTERS:
+            request = ReportRequest(pipeline_name="build", limit=3, **names, **some)
+            yield request
+            if cursor := store.report(request).next_cursor:
+                yield ReportRequest(pipeline_name="build", limit=3, cursor=cursor, **names, **some)
+        yield ReportRequest(pipeline_name="build", run_number=2**40, **names)
+
+
+def every_read(history: History):
+    """Every read but reports, with the number of statements that it may take."""
+    store, job, run = history.store, history.job, history.runs[-1]
+    (first,) = store.pipelines(name="build")
+    return {
+        "status": (1, lambda: store.status(run)),
+        "job_status": (1, lambda: store.job_status(job)),
+        "job_execution": (1, lambda: store.job_execution(job)),
+        "log_tail": (2, lambda: store.log_tail(job)),
+        "execution_logs of a run": (1, lambda: store.execution_logs(pipeline_execution_id=run)),
+        "execution_logs of a job": (1, lambda: store.execution_logs(job_execution_id=job)),
+        "execution": (7, lambda: store.execution(run)),
+        "logs": (1, lambda: store.logs(job, after=1)),
+        "no logs": (2, lambda: store.logs(job, after=1_000)),
+        "artifacts": (1, lambda: store.artifacts(job)),
+        "artifacts behind": (2, lambda: store.artifacts(job, after="a")),
+        "pipeline": (4, lambda: store.pipeline(first.id)),
+        "pipelines": (1, store.pipelines),
+        "pipelines behind": (1, lambda: store.pipelines(name="build", after=first.id)),
+    }
+
+
+def log_of(job: UUID) -> ExecutionLogUpload:
+    return ExecutionLogUpload(
+        logs=(ExecutionLog(job_execution_id=job, sequence=0, timestamp=MOMENT, log_text="started"),)
+    )
+
+
+def every_write(history: History):
+    """The longest way of each write through the store, and the most statements that it may take."""
+    store = history.store
+    run = history.runs[-1]
+    jobs = [job.id for stage in store.execution(run).stages for job in stage.jobs]
+    return {
+        # Lock the run and look at the job; change what changes of job, stage and run, and put the output.
+        "apply what begins": (2 + 4, lambda: store.apply(told(jobs[0], 1, ExecutionStatus.RUNNING))),
+        "apply more output": (2 + 2, lambda: store.apply(told(jobs[0], 2, ExecutionStatus.RUNNING))),
+        "apply a repeat": (2 + 2, lambda: store.apply(told(jobs[0], 2, ExecutionStatus.RUNNING))),
+        # Then look which jobs are ready, lock and look at them, mark them, and read their requests.
+        "apply what opens a stage": (2 + 4 + 8, lambda: store.apply(told(jobs[0], 3, ExecutionStatus.SUCCESS))),
+        "take over nothing": (3, lambda: store.take_over(MOMENT)),
+        "cancel": (7, lambda: store.cancel(run)),
+        "start": (12, lambda: store.start(PIPELINE)),
+        "add_logs": (2, lambda: store.add_logs(log_of(jobs[0]))),
+        "forget nothing": (1, lambda: store.forget(before=MOMENT - timedelta(days=1))),
+        "add_artifacts": (
+            2,
+            lambda: store.add_artifacts(
+                ArtifactUploadRequest(
+                    job_execution_id=history.job, artifacts=(Artifact(path="b", size=1, sha256="0" * 64),)
+                )
+            ),
+        ),
+    }
+
+
+@pytest.fixture
+def history(request, url):
+    history = history_of(url, request.param)
+    yield history
+    history.store.close()
+
+
+class TestStatements:
+    @pytest.mark.parametrize("history", [FEW], indirect=True)
+    def test_are_bounded(self, history):
+        """Each read and write takes the same few statements, in a short history."""
+        check_bounds(history)
+
+    @pytest.mark.parametrize("history", [MANY], indirect=True)
+    def test_are_bounded_and_scan_no_table(self, history):
+        """So they do in a long one. None looks at every row of a table, or at every entry of an index."""
+        statements = check_bounds(history)
+        engine = create_engine(history.url)
+        found = {statement: plan for statement, plan in plans(engine, statements) if scans(plan)}
+        engine.dispose()
+        assert found == {}
+
+
+def check_bounds(history):
+    """Count the statements of each read and write; those of all, but for pages that hold a good part of a table."""
+    all_statements = []
+    for request in every_report(history.store):
+        with counted() as statements:
+            history.store.report(request)
+        assert len(statements) <= 3, request
+        all_statements += statements
+    for calls in (every_read(history), every_write(history)):
+        for name, (bound, call) in calls.items():
+            with counted() as statements:
+                call()
+            assert len(statements) <= bound, (name, statements)
+            all_statements += statements
+    for names in NAMES:
+        with counted() as statements:
+            history.store.report(ReportRequest(pipeline_name="build", limit=1_000, **names))
+        assert len(statements) <= 3, names
+    return all_statements
+
+
+def plans(engine, statements):
+    """The plan of each statement."""
+    distinct = {statement: parameters for statement, parameters in statements if not statement.startswith("INSERT")}
+    prefix = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            # A table of few rows is scanned though it has an index: this way, only one that has none is.
+            connection.exec_driver_sql("SET enable_seqscan = off")
+        for statement, parameters in distinct.items():
+            some = parameters[0] if isinstance(parameters, list) else parameters
+            rows = connection.exec_driver_sql(f"{prefix} {statement}", some)
+            yield statement, "\n".join(str(row[-1]) for row in rows)
+
+
+# All but the first are rows of one page, as a statement has them before it is at its end.
+NO_TABLES = ("SCAN CONSTANT ROW", "SCAN sizes", "SCAN page", "SCAN tail", "SCAN (subquery-")
+# These are walked from one end, and as far as a page reaches.
+IN_ORDER = ("pipelines_by_name", "job_executions_unclaimed", "job_executions_claimed")
+
+
+def scans(plan: str) -> list[str]:
+    """The lines of a plan that say that all of a table or of an index is read."""
+    lines = [line.strip().removeprefix("->").strip() for line in plan.splitlines()]
+    found = [line for line in lines if line.startswith(("Seq Scan", "SCAN"))]
+    for line, after in pairwise([*lines, ""]):
+        is_index = line.startswith(("Index", "Bitmap Index")) and " Scan " in line
+        if is_index and not after.startswith("Index Cond"):
+            found.append(line)
+    return [line for line in found if not line.startswith(NO_TABLES) and not any(index in line for index in IN_ORDER)]
+
+
+class TestScans:
+    @pytest.mark.parametrize(
+        "plan",
+        [
+            "SCAN jobs",
+            "SCAN logs USING INDEX logs_by_text",
+            "Limit  (cost=1)\n  ->  Seq Scan on jobs  (cost=1)",
+            "Limit  (cost=1)\n  ->  Index Scan using jobs_pkey on jobs  (cost=1)\n        Filter: (a = b)",
+        ],
+    )
+    def test_are_seen(self, plan):
+        """The test of plans does see what it is there for."""
+        assert scans(plan)

@@ -1,0 +1,87 @@
+"""On PostgreSQL an update that waits for others is joined with what they have left, and not with what it saw before."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from cicd_common import ExecutionStatus
+from cicd_common.api.request import JobStatusUpdate
+from cicd_common.model import Job, Pipeline, Stage, UpdateOutcome
+from cicd_common.store.tables import job_executions, pipeline_executions, stage_executions
+from tests.support.store_processes import await_one_behind
+
+MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+TWO_STAGES = Pipeline(
+    name="build",
+    repo_url="https://example.org/repo.git",
+    stages=(
+        Stage(name="compile", jobs=(Job(name="make", script=("make",)),)),
+        Stage(name="check", jobs=(Job(name="test", script=("make test",)),)),
+    ),
+)
+RUNNING, SUCCESS, FAILED = ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS, ExecutionStatus.FAILED
+
+
+@pytest.fixture
+def run(store):
+    return store.start(TWO_STAGES, at=MOMENT).execution.execution_id
+
+
+@pytest.fixture
+def job(store, run):
+    """The job of its first stage, which has begun."""
+    job = store.execution(run).stages[0].jobs[0].id
+    store.apply(told(job, 1, RUNNING))
+    return job
+
+
+def told(job, sequence, status):
+    return JobStatusUpdate(
+        job_execution_id=job, sequence=sequence, status=status, occurred_at=MOMENT, logs="x\n", worker="w"
+    )
+
+
+def applied_after(store, update, change):
+    """Apply an update that comes while someone else is changing what it stands on."""
+    with ThreadPoolExecutor(1) as pool:
+        with store._database.write() as connection:
+            connection.execute(select(pipeline_executions.c.id).with_for_update())  # As all that move a run do.
+            connection.execute(change)
+            applied = pool.submit(store.apply, update, at=MOMENT)
+            await_one_behind(connection)
+        return applied.result(timeout=30)
+
+
+@pytest.mark.parametrize("fresh", ["postgresql"], indirect=True)
+class TestMeanwhile:
+    def test_later_update(self, store, job):
+        """A later update has come: this one is late, and its output is stored all the same."""
+        applied = applied_after(store, told(job, 2, RUNNING), job_executions.update().values(last_sequence=7))
+        assert applied.outcome is UpdateOutcome.LATE
+        assert store.job_execution(job).last_sequence == 7
+        assert store.logs(job).chunks == ((1, "x\n"), (2, "x\n"))
+
+    def test_other_end(self, store, job):
+        """The job has ended otherwise: the first end stands, and nothing is handed out."""
+        ended = job_executions.update().where(job_executions.c.id == job).values(status=FAILED)
+        applied = applied_after(store, told(job, 2, SUCCESS), ended)
+        assert (applied.outcome, applied.jobs) == (UpdateOutcome.CONFLICT, ())
+        assert store.job_status(job).status is FAILED
+
+    def test_canceled(self, store, run, job):
+        """The run was canceled: what follows from the job's end leaves it so."""
+        applied = applied_after(store, told(job, 2, FAILED), pipeline_executions.update().values(canceled_at=MOMENT))
+        assert applied.outcome is UpdateOutcome.APPLIED
+        assert store.execution(run).canceled_at == MOMENT
+
+    def test_stage_moved(self, store, run, job):
+        """Another job of the stage has failed: it still counts, and the next stage does not begin."""
+        first = stage_executions.c.id == store.execution(run).stages[0].id
+        applied = applied_after(store, told(job, 2, SUCCESS), stage_executions.update().where(first).values(failed=1))
+        assert (applied.outcome, applied.jobs) == (UpdateOutcome.APPLIED, ())
+        with store._database.read() as connection:
+            assert connection.execute(select(stage_executions.c.status).where(first)).scalar_one() is FAILED

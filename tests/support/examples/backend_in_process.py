@@ -1,0 +1,131 @@
+"""A Backend without a process of its own: the application on a real store, with a queue that only remembers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from cicd_system.backend import Dispatcher, create_app
+
+from cicd_common import ExecutionStatus, converter
+from cicd_common.api.request import JobExecutionRequest, JobStatusUpdate, PipelineExecutionRequest
+from cicd_common.model import Job, Pipeline, Stage
+from cicd_common.store import ExecutionStore
+
+TOKEN = "correct-horse-battery"
+JSON = {"Content-Type": "application/json"}
+OCCURRED = "2026-01-31T12:30:00Z"
+
+
+class Kept:
+    """A queue that keeps what it takes, and refuses what it is told to.
+
+    Attributes:
+        jobs: What it has taken.
+        asked: How often it was asked to take something.
+        refuses: Which jobs it does not take.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[JobExecutionRequest] = []
+        self.asked = 0
+        self.refuses = lambda _: False
+
+    def put(self, request: JobExecutionRequest) -> None:
+        self.asked += 1
+        if self.refuses(request):
+            raise ConnectionRefusedError(f"no broker for {request.commands}")
+        self.jobs.append(request)
+
+    @property
+    def names(self) -> list[str]:
+        return [job.job_name for job in self.jobs]
+
+
+class Backend:
+    """The application, with all that it stands on. Close it in the end.
+
+    Args:
+        store: Where it keeps all.
+        token: The token that it wants, and gets from here.
+        settings: Others of `create_app`.
+    """
+
+    def __init__(self, store: ExecutionStore, token: str | None = TOKEN, **settings: Any) -> None:
+        self.store = store
+        self.queue = Kept()
+        self.app = create_app(store, Dispatcher(store, self.queue), token=token, **settings)
+        self._runner = asyncio.Runner()
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        transport = httpx.ASGITransport(self.app)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
+
+    def close(self) -> None:
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    def send(self, request: httpx.Request) -> httpx.Response:
+        """Send a request as it is."""
+        return self._runner.run(self._client.send(request))
+
+    def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        return self._runner.run(self._client.request(method, path, **arguments))
+
+    def post(self, path: str, content: Any, **headers: str) -> httpx.Response:
+        """Send bytes, or what the contract or ``json`` makes bytes of, as JSON."""
+        data = content if isinstance(content, bytes) else converter.dumps(content)
+        return self.ask("POST", path, content=data, headers=JSON | headers)
+
+    def read(self, type_: type[Any], method: str, path: str, **arguments: Any) -> Any:
+        """Ask for what the contract says is of a type."""
+        answer = self.ask(method, path, **arguments)
+        assert answer.status_code == 200, answer.text
+        return converter.loads(answer.content, type_, strict=True)
+
+    def start(self, pipeline: Pipeline) -> UUID:
+        """Start a run; the id of its first job."""
+        answer = self.post("/api/pipeline/execute", order(pipeline))
+        assert answer.status_code == 201, answer.text
+        return self.queue.jobs[-1].job_execution_id
+
+    def report(self, job_execution_id: UUID, sequence: int, status: str, **fields: Any) -> httpx.Response:
+        """Say how a job is doing."""
+        return self.post("/api/job/status", update(job_execution_id, sequence, status, **fields))
+
+
+def order(pipeline: Pipeline | None = None, **fields: Any) -> PipelineExecutionRequest:
+    repo = "/repo" if pipeline is None else pipeline.repo_url
+    given = {"request_id": uuid4(), "repo": repo, "pipeline": pipeline, **fields}
+    return PipelineExecutionRequest(**given)
+
+
+def update(job_execution_id: UUID, sequence: int, status: str, **fields: Any) -> JobStatusUpdate:
+    plain = {
+        "job_execution_id": str(job_execution_id),
+        "sequence": sequence,
+        "status": ExecutionStatus[status].value,
+        "occurred_at": OCCURRED,
+        "worker": "worker",
+        **fields,
+    }
+    return converter.structure(plain, JobStatusUpdate)
+
+
+def simple(name: str = "app", *jobs: str) -> Pipeline:
+    """A pipeline of one stage, or of two: the last job is alone in the second."""
+    first, *last = jobs or ("one",)
+    stages = [Stage(name="first", jobs=(Job(name=first, script=("true",)),))]
+    stages += [Stage(name="second", jobs=tuple(Job(name=each, script=("true",)) for each in last))] if last else []
+    return Pipeline(name=name, repo_url="/repo", stages=tuple(stages))
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    """What a problem document says; it has to be one of this status, and whole."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    said = answer.json()
+    assert said.keys() >= {"type", "title", "status", "detail"}
+    assert said["status"] == status
+    return said

@@ -1,0 +1,249 @@
+"""A whole system for a test: Backends and Workers as processes, with what is needed to drive and to watch them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Self
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.support.examples.programs import Program, marked_processes, parent_of, stop
+from tests.support.examples.proxy import HttpProxy
+from tests.support.examples.settings import Setting
+from tests.support.examples.system_api import Api
+from tests.support.examples.system_checks import Logs, check_secrets
+from tests.support.examples.waiting import DEADLINE, until
+
+OURS = "side"  # A directory of what tests and jobs have written, not the system.
+MARK = "SYSTEM_UNDER_TEST"  # In the environment of all that a system starts, jobs included.
+
+
+class System:
+    """Processes on a store and a broker, with a directory for all that they write.
+
+    As a context manager it runs; in the end it stops all that it started and checks that nothing is left of it, that
+    all its log lines are of CicdLogger, and that no secret was told.
+
+    Args:
+        directory: Where everything goes.
+        store: The URL of the store.
+        broker: The URL of the broker.
+        queue: The name of the queue.
+        backends: How many Backends.
+        workers: How many Workers.
+        secrets: What jobs are given in their environment, by name.
+        via_proxy: Whether the Workers reach the Backends through an `HttpProxy` each.
+        job_timeout: For how many seconds a job may run.
+        redeliver_after: After how many seconds Redis delivers again what was not acknowledged.
+        lease: After how many silent seconds a Worker has lost its job.
+        resend: After how many seconds a job that nobody claims is sent again.
+        worker_brokers: The URLs by which Workers reach the broker, in turn; that of the Backends by default.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        store: str,
+        broker: str,
+        queue: str = "cicd.jobs",
+        backends: int = 1,
+        workers: int = 2,
+        secrets: dict[str, str] | None = None,
+        via_proxy: bool = False,
+        job_timeout: float = 120,
+        redeliver_after: float | None = None,
+        lease: int = 12,
+        resend: int = 5,
+        worker_brokers: Sequence[str] = (),
+    ) -> None:
+        self.directory = directory
+        self.store = store
+        self.secrets = {"DEPLOY_KEY": token_hex(12)} if secrets is None else secrets
+        self.token = token_hex(16)
+        self._mark = uuid4().hex
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("CICD_")},
+            MARK: self._mark,
+            "CICD_TOKEN": self.token,
+            "CICD_STORE": store,
+            "CICD_ARTIFACTS": str(directory / "artifacts"),
+            "CICD_BROKER": broker,
+            "CICD_QUEUE": queue,
+            "CICD_JOB_TIMEOUT": str(job_timeout),
+            "CICD_LEASE": str(lease),
+            "CICD_RESEND": str(resend),
+            **({} if redeliver_after is None else {"CICD_REDELIVER_AFTER": str(redeliver_after)}),
+        }
+        self.proxies = [HttpProxy() for _ in range(backends)] if via_proxy else []
+        self.urls = [""] * backends
+        self.backends = [self._backend(number) for number in range(backends)]
+        self.workers: list[Program] = []
+        self._new_workers = workers
+        self._worker_brokers = worker_brokers or [broker]
+        self.api = Api(self.token)
+        self.logs = Logs(directory)
+
+    @classmethod
+    def on(cls, setting: Setting, directory: Path, **changes: Any) -> Self:
+        """A system on what a test was given."""
+        names = ("store", "broker", "queue", "backends", "workers")
+        return cls(directory, **{name: getattr(setting, name) for name in names} | changes)
+
+    def __enter__(self) -> Self:
+        self.repository = self.directory / "repository"
+        self.repository.mkdir()
+        (self.repository / "README").write_text("A repository without git.\n")
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        killed = self.stop()
+        if kind is None:
+            assert not killed, "had to be killed"
+            self.logs.check()
+            self.check_secrets()
+
+    def start(self) -> None:
+        """Start all, and wait until the Backends answer."""
+        for backend in self.backends:
+            backend.start()
+        if self.proxies:
+            self.add_workers(self._new_workers)
+        for number in range(len(self.backends)):
+            self._wait_for_backend(number)
+        if not self.proxies:
+            self.add_workers(self._new_workers)
+
+    def stop(self) -> list[str]:
+        """Stop all. The names of the processes that had to be killed, and what else there still was."""
+        for proxy in self.proxies:
+            proxy.mend()
+        # The Workers first, so that they can still tell a Backend about what they end with.
+        killed = stop(self.workers) + stop(self.backends)
+        for proxy in self.proxies:
+            proxy.close()
+        self.api.close()
+        return killed + self._end_strays()
+
+    def _end_strays(self) -> list[str]:
+        """Give what Workers have killed the moment that it takes to be gone; end what is not."""
+        with contextlib.suppress(pytest.fail.Exception):
+            until(lambda: not self.strays(), "the end of all processes", deadline=5)
+        left = self.strays()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return list(left.values())
+
+    def strays(self) -> dict[int, str]:
+        """What runs of all that the system's processes have started, and the command of each."""
+        known = {program.pid for program in (*self.backends, *self.workers) if program.runs}
+        return {pid: command for pid, command in marked_processes(f"{MARK}={self._mark}") if pid not in known}
+
+    def check_secrets(self) -> None:
+        """No file that the system wrote holds a secret or the token, and no row of its store."""
+        files = (file for file in self.directory.rglob("*") if file.is_file() and OURS not in file.parts)
+        check_secrets([self.token, *self.secrets.values()], files, self.store)
+
+    # --- its processes ----------------------------------------------------------------------------------------------
+
+    def _program(self, module: str, name: str, flags: Iterable[str], **environment: str) -> Program:
+        command = [sys.executable, "-m", f"cicd_system.{module}", *flags]
+        return Program(name, command, self._environment | environment, self.directory)
+
+    def _backend(self, number: int) -> Program:
+        flags = ["--host", "127.0.0.1", "--port", "0", "--url-file", str(self._url_file(number))]
+        return self._program("backend", f"backend-{number}", flags)
+
+    def _url_file(self, number: int) -> Path:
+        return self.directory / f"backend-{number}.url"
+
+    def _wait_for_backend(self, number: int) -> None:
+        until(lambda: self._answers(number), f"{self.backends[number].name} to answer")
+        url = self._url_file(number).read_text().strip()
+        if not self.urls[number]:
+            self._found_backend(number, url)
+        assert self.urls[number] == url
+
+    def _answers(self, number: int) -> bool:
+        if not self.backends[number].runs:
+            pytest.fail(f"{self.backends[number].name} has ended: {self.logs.tails()}")
+        with contextlib.suppress(FileNotFoundError, httpx.TransportError):
+            url = self._url_file(number).read_text().strip()
+            return httpx.get(f"{url}/health", timeout=DEADLINE).status_code == 200
+        return False
+
+    def _found_backend(self, number: int, url: str) -> None:
+        self.urls[number] = url
+        self.api.add(url)
+        if self.proxies:
+            parts = urlsplit(url)
+            self.proxies[number].target = (str(parts.hostname), int(parts.port or 0))
+
+    def restart_backend(self, number: int = 0) -> None:
+        """Start a Backend that was killed again, on its port."""
+        program = self.backends[number]
+        program.command[program.command.index("--port") + 1] = str(urlsplit(self.urls[number]).port)
+        self._url_file(number).unlink()
+        program.start()
+        self._wait_for_backend(number)
+
+    def add_workers(self, count: int = 1) -> None:
+        """Start more Workers."""
+        added = [self._worker(len(self.workers) + number) for number in range(count)]
+        for worker in added:
+            worker.start()
+        self.workers += added
+
+    def _worker(self, number: int) -> Program:
+        turn = number % len(self.backends)
+        url = f"http://127.0.0.1:{self.proxies[turn].port}" if self.proxies else self.urls[turn]
+        workdir = self.directory / f"work-{number}"
+        workdir.mkdir()
+        flags = ["--name", f"worker-{number}", "--allow-host", "--workdir", str(workdir)]
+        secrets = {f"CICD_SECRET_{name}": value for name, value in self.secrets.items()}
+        broker = self._worker_brokers[number % len(self._worker_brokers)]
+        return self._program("worker", f"worker-{number}", flags, CICD_BACKEND=url, CICD_BROKER=broker, **secrets)
+
+    def worker_of(self, process: int) -> Program:
+        """The Worker that a process of a job descends from."""
+        by_pid = {worker.pid: worker for worker in self.workers if worker.runs}
+        while process not in by_pid:
+            assert process > 1, "the job has no Worker"
+            process = parent_of(process)
+        return by_pid[process]
+
+    def cli(self, *arguments: str, deadline: float = DEADLINE, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the CLI to its end."""
+        program = self.cli_program(*arguments, **environment)
+        return subprocess.run(
+            program.command,
+            cwd=self.directory,
+            env=program.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=deadline,
+            check=False,
+        )
+
+    def cli_program(self, *arguments: str, **environment: str) -> Program:
+        """The CLI as a process that is not started yet. What it says is not all log lines, so its file is no log."""
+        program = self._program("cli", "cli", arguments, **{"CICD_BACKEND": self.urls[0]} | environment)
+        program.log = self.directory / f"cli-{uuid4().hex}.txt"
+        return program

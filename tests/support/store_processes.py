@@ -1,0 +1,76 @@
+"""What the processes do that the tests of the store start, and what several of these tests do."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from cicd_common import ExecutionStatus
+from cicd_common.api.request import JobStatusUpdate
+from cicd_common.store import ExecutionStore
+
+MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+PATIENCE = 60
+
+
+def apply_all(url: str, updates: Any, results: Any) -> None:
+    """Apply updates until there is a None, and tell which jobs were handed out."""
+    with ExecutionStore(url) as store:
+        while (update := updates.get()) is not None:
+            results.put([job.job_execution_id for job in store.apply(update, at=MOMENT).jobs])
+
+
+def start_all(url: str, barrier: Any, pipelines: Any, results: Any) -> None:
+    """Open the store together with others, then start pipelines, each with the id of its request."""
+    barrier.wait()
+    with ExecutionStore(url) as store:
+        for pipeline, request_id in pipelines:
+            started = store.start(pipeline, request_id=request_id)
+            results.put((pipeline.id, started.execution, [job.job_execution_id for job in started.jobs]))
+    results.put(None)
+
+
+def updates_to_success(job_execution_id: UUID, writer: str) -> list[JobStatusUpdate]:
+    """The updates of a job that begins and succeeds, with a line of the writer's in each."""
+    return [
+        JobStatusUpdate(
+            job_execution_id=job_execution_id,
+            sequence=sequence,
+            status=status,
+            occurred_at=MOMENT,
+            logs=f"{writer} {sequence}\n",
+            worker=writer,
+        )
+        for sequence, status in enumerate((ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS), 1)
+    ]
+
+
+def write_on(url: str, pipeline: Any, acknowledgements: Any) -> None:
+    """Start runs and report on their jobs, and acknowledge each write, until killed."""
+    store = ExecutionStore(url)
+    while True:
+        started = store.start(pipeline)
+        acknowledgements.send(("started", started.execution))
+        jobs = list(started.jobs)
+        for job in jobs:
+            for update in updates_to_success(job.job_execution_id, f"{os.getpid()}"):
+                jobs += store.apply(update).jobs
+                acknowledgements.send(("applied", update))
+
+
+def await_one_behind(connection):
+    """Wait until someone waits for a row that a transaction holds."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    until(lambda: connection.exec_driver_sql(waiting).scalar_one())
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

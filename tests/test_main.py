@@ -1,0 +1,187 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import io
+import json
+import runpy
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cicd_common.__main__ import main
+from cicd_common.kinds import ScriptParameters
+from cicd_common.model import Job
+from cicd_common.schema import schema
+
+Run = Any
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command; what it exits with, and what it prints."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(arguments)
+        except SystemExit as ending:
+            code = int(str(ending.code))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """The schema of today, and others that differ from it."""
+    made = {name: schema() for name in ("today", "stricter", "looser", "default", "neither")}
+    retries = {name: made[name]["$defs"]["Job"]["properties"]["retries"] for name in made}
+    retries["stricter"]["maximum"] = 5
+    retries["looser"]["maximum"] = 20
+    retries["default"]["default"] = 1
+    retries["neither"].update(minimum=-1, maximum=5)
+    for name, each in made.items():
+        (tmp_path / name).write_text(json.dumps(each))
+    return {name: str(tmp_path / name) for name in made}
+
+
+class TestSchema:
+    def test_prints_that_of_the_contract(self, run: Run) -> None:
+        """In ASCII, since patterns hold characters that turn the text around them."""
+        code, out, err = run("schema")
+        assert (code, json.loads(out), err) == (0, schema(), "")
+        assert out.isascii()
+
+    def test_prints_that_of_a_type(self, run: Run) -> None:
+        """By its name, or by its module and its name."""
+        assert json.loads(run("schema", "Job")[1]) == schema(Job)
+        assert json.loads(run("schema", "cicd_common.kinds:ScriptParameters")[1]) == schema(ScriptParameters)
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("Jobs", "expected module:name or a type of the contract: Artifact, "),
+            ("cicd_common.kinds:Absent", "has no attribute 'Absent'"),
+            ("there.is.none:Job", "No module named 'there'"),
+            ("cicd_common.kinds:Kinds", "Kinds.classes: "),
+        ],
+    )
+    def test_what_has_none_is_told(self, run: Run, name: str, message: str) -> None:
+        """In one line, with the exit code of wrong arguments."""
+        code, out, err = run("schema", name)
+        assert (code, out) == (2, "")
+        assert message in err.splitlines()[-1]
+
+
+class TestCompare:
+    def test_nothing_changed(self, run: Run, files: dict[str, str]) -> None:
+        """The new one is that of the package by default."""
+        assert run("compare", files["today"]) == (0, "changes: 0, that break what they may not: 0\n", "")
+        assert run("compare", files["stricter"], files["stricter"])[0] == 0
+
+    def test_says_what_breaks(self, run: Run, files: dict[str, str]) -> None:
+        """In words, and by the exit code."""
+        code, out, err = run("compare", files["today"], files["stricter"])
+        assert (code, err) == (1, "")
+        assert out.splitlines() == [
+            "/$defs/Job/properties/retries: a rule was tightened: maximum was 10 and is 5",
+            "  Breaks old writers: new readers refuse documents of theirs.",
+            "changes: 1, that break what they may not: 1",
+        ]
+
+    def test_what_breaks_nothing_is_no_failure(self, run: Run, files: dict[str, str]) -> None:
+        """It is told all the same."""
+        code, out, _ = run("compare", files["today"], files["default"])
+        assert code == 0
+        assert "the default changed: was 0 and is 1\n  A document means something else to the other side." in out
+
+    @pytest.mark.parametrize(
+        ("new", "allowed", "code"),
+        [
+            ("stricter", ["old-writers"], 0),
+            ("stricter", ["old-readers"], 1),
+            ("looser", ["old-writers"], 1),
+            ("looser", ["old-readers"], 0),
+            ("neither", ["old-readers"], 1),
+            ("neither", ["old-readers", "old-writers"], 0),
+        ],
+    )
+    def test_breaks_can_be_allowed(
+        self, run: Run, files: dict[str, str], new: str, allowed: list[str], code: int
+    ) -> None:
+        """For old readers, for old writers, or for both."""
+        options = [option for name in allowed for option in ("--allow", name)]
+        assert run("compare", files["today"], files[new], *options)[0] == code
+
+    def test_prints_json(self, run: Run, files: dict[str, str]) -> None:
+        """For programs."""
+        code, out, _ = run("compare", files["today"], files["looser"], "--json")
+        assert code == 1
+        assert json.loads(out) == [
+            {
+                "pointer": "/$defs/Job/properties/retries",
+                "kind": "RULE_LOOSENED",
+                "what": "a rule was loosened",
+                "detail": "maximum was 10 and is 20",
+                "effects": ["OLD_READERS"],
+                "breaks": ["OLD_READERS"],
+            }
+        ]
+
+    def test_reads_the_standard_input(self, run: Run, files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """For either of the two."""
+        for arguments in (("-", files["stricter"]), (files["stricter"], "-")):
+            monkeypatch.setattr(sys, "stdin", io.StringIO(Path(files["today"]).read_text()))
+            assert run("compare", *arguments)[0] == 1
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (None, "cannot read "),
+            ("{", "cannot read "),
+            ("{}", "expected JSON Schemas as cicd_common.schema.schema makes"),
+        ],
+    )
+    def test_what_is_no_schema_is_told(self, run: Run, tmp_path: Path, text: str | None, message: str) -> None:
+        """In one line, with the exit code of wrong arguments."""
+        if text is not None:
+            (tmp_path / "file").write_text(text)
+        code, out, err = run("compare", str(tmp_path / "file"))
+        assert (code, out) == (2, "")
+        assert message in err.splitlines()[-1]
+
+
+class TestProgram:
+    def test_runs_as_a_module(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        """Its exit code is that of the command."""
+        monkeypatch.setattr(sys, "argv", ["cicd-common", "schema", "Artifact"])
+        monkeypatch.delitem(sys.modules, "cicd_common.__main__")
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_module("cicd_common", run_name="__main__")
+        assert caught.value.code == 0
+        assert "Artifact" in capsys.readouterr().out
+
+    def test_runs_from_a_pipe_to_a_pipe(self) -> None:
+        """As it stands in the guide."""
+        command = [sys.executable, "-m", "cicd_common"]
+        made = subprocess.run([*command, "schema"], capture_output=True, check=True)
+        compared = subprocess.run([*command, "compare", "-"], input=made.stdout, capture_output=True, check=True)
+        assert compared.stdout.startswith(b"changes: 0")
+
+    def test_needs_a_command(self, run: Run) -> None:
+        """The usage names the program as it is installed."""
+        code, _, err = run()
+        assert code == 2
+        assert err.startswith("usage: cicd-common ")
+
+    def test_is_installed(self) -> None:
+        """Under the name that the usage says."""
+        setup = ConfigParser()
+        setup.read(Path(__file__).parents[1] / "setup.cfg")
+        scripts = setup["options.entry_points"]["console_scripts"].strip()
+        assert scripts == f"cicd-common = {main.__module__}:{main.__name__}"

@@ -1,0 +1,1 @@
+"""Backends and Workers with one fault each, for which the kits are."""

@@ -1,0 +1,26 @@
+"""Of each broken Backend and Worker the tests that name its fault have to fail, and no others.
+
+Two kinds of tests are left out where they name no fault: the machine, whose findings are left to chance, and those that
+only wait, which would take minutes.
+"""
+
+import pytest
+
+LEFT_OUT = {
+    "test_any_system_ends_as_the_model_does",
+    "test_a_worker_that_is_heard_of_keeps_its_job",
+    "test_a_lost_job_goes_to_the_next_attempt",
+    "test_is_heard_of_while_its_job_is_silent",
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Expect the failures that a class names in `fails`."""
+    for item in list(items):
+        fails = getattr(getattr(item, "cls", None), "fails", None)
+        if fails is None:
+            continue
+        if item.name in fails:
+            item.add_marker(pytest.mark.xfail(strict=True, raises=(AssertionError, pytest.fail.Exception)))
+        elif item.originalname in LEFT_OUT:
+            items.remove(item)

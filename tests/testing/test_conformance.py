@@ -1,0 +1,113 @@
+"""The kits let what keeps the contract pass, and find each fault that they are for."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from cicd_common import ExecutionStatus
+from cicd_common.api.request import JobStatusUpdate
+from cicd_common.testing import FakeBackend
+from cicd_common.testing.backend_api import BackendApi, serve
+from cicd_common.testing.conformance import BackendConformance, Paths, WorkerConformance, client_of
+from cicd_common.testing.conformance.client import Caller
+from cicd_common.testing.conformance.machine import machine_of
+from tests.support.moves import MOMENT, pipeline
+from tests.testing.broken import test_backends as backends
+from tests.testing.broken.test_workers import SmallWorker
+
+
+class TestFakeBackend(BackendConformance):
+    """The Backend in memory, asked without a server."""
+
+    @pytest.fixture
+    def api(self) -> BackendApi:
+        """A new one for each test."""
+        return BackendApi()
+
+    @pytest.fixture
+    def backend(self, api: BackendApi) -> httpx.Client:
+        """Its client."""
+        return client_of(api)
+
+    @pytest.fixture
+    def short_leases(self) -> httpx.Client:
+        """Another one, with short leases."""
+        return client_of(BackendApi(FakeBackend(lease_seconds=int(self.lease_seconds))))
+
+    @pytest.fixture
+    def handed_out(self, api: BackendApi):
+        """What it has handed out."""
+        return lambda: api.requests
+
+
+class TestServedAtOtherPaths(BackendConformance):
+    """The same behind a server, at paths of its own; the requests that it hands out are not seen."""
+
+    paths = Paths(execute="/v2/runs", pipeline_status="/v2/runs/{execution_id}")
+    examples = 2
+
+    @pytest.fixture
+    def backend(self):
+        """A client of a server."""
+        with serve(BackendApi(paths=self.paths).answer) as url, client_of(url) as client:
+            yield client
+
+
+class TestSmallWorker(WorkerConformance):
+    """A Worker of a hundred lines."""
+
+    lease_seconds = 1
+
+    @pytest.fixture
+    def run_job(self):
+        """Run it here."""
+        return lambda request, url: SmallWorker(request, url).run()
+
+
+@pytest.mark.parametrize("kit", [BackendConformance, WorkerConformance])
+def test_a_kit_says_which_fixture_it_needs(kit):
+    """Deriving is not enough."""
+    fixture = {BackendConformance: "backend", WorkerConformance: "run_job"}[kit]
+    with pytest.raises(NotImplementedError, match=f"give a fixture `{fixture}`"):
+        vars(kit)[fixture].__wrapped__(kit())
+
+
+def test_the_machine_finds_faults_by_itself():
+    """A system of Workers that is played comes upon what no named test was written for."""
+    kit = backends.Broken()
+    kit.examples = 60
+    ask = Caller(client_of(BackendApi(backends.HandsOutEarly())), kit.paths)
+    before = settings.get_current_profile_name()
+    settings.load_profile("unshrunk")  # It is found soon, and made small for a minute.
+    try:
+        # It may be found in more than one way.
+        with pytest.raises((AssertionError, BaseExceptionGroup)):
+            kit.test_any_system_ends_as_the_model_does(ask)
+    finally:
+        settings.load_profile(before)
+
+
+@settings(max_examples=3, database=None, phases=[Phase.generate])
+@given(data=st.data())
+def test_the_machine_plays_every_rule(data):
+    """In an order that a run of few steps may not come to: a job is released, repeated and canceled."""
+    machine = machine_of(Caller(client_of(BackendApi()), Paths()))()
+    machine.start(pipeline(["a"]), again=False)
+    machine.start(pipeline(["a"]), again=True)
+    machine.claim(data)
+    (run,) = [run for run in machine.runs if run.left]
+    (job_id,) = run.left
+    claim = JobStatusUpdate(
+        job_execution_id=job_id, sequence=1, status=ExecutionStatus.RUNNING, occurred_at=MOMENT, worker="worker 1"
+    )
+    run.left[job_id] = [claim]
+    for rule in (machine.tell, machine.deliver, machine.repeat, machine.release):
+        rule(data)
+    assert machine.models.job_execution(job_id).attempt == 2
+    machine.start_again(data)
+    machine.cancel(data)
+    machine.the_backend_is_where_the_models_are()
+    machine.teardown()

@@ -1,0 +1,321 @@
+"""The strategies reach what they promise: else the properties that rest on them would say little."""
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, get_type_hints
+from uuid import UUID
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import HypothesisWarning
+
+from cicd_common import ExecutionStatus, converter
+from cicd_common.api.request import Artifact, JobStatusUpdate
+from cicd_common.api.response import JobExecutionResponse
+from cicd_common.dto import JobDTO
+from cicd_common.fields import Between, Name, Refusal, Rule, split
+from cicd_common.fields.times import read_time
+from cicd_common.fields.uuids import read_uuid
+from cicd_common.model import Job, Pipeline, PipelineExecution, Plan, Stage, StatusCounts
+from cicd_common.testing.strategies import (
+    History,
+    deliveries,
+    from_type,
+    histories,
+    integers,
+    names,
+    pipelines,
+    relative_paths,
+    texts,
+    times,
+    uuids,
+)
+from cicd_common.testing.strategies.documents import Document, documents, time_texts, uuid_texts
+from cicd_common.testing.strategies.leaves import ASTRAL
+from cicd_common.values import Environment, JsonObject
+from tests.support.contract import ENGINES, TYPES, name_of
+from tests.support.moves import MOMENT
+from tests.support.strategies import deep_pipeline
+
+# Found, and not made small, which would take long and is of no use here.
+SOON = settings(
+    max_examples=5_000,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
+
+
+def found(strategy: st.SearchStrategy[Any], condition: Callable[[Any], bool]) -> Any:
+    """A value that the strategy gives and that keeps the condition; an error if there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HypothesisWarning)  # A pipeline is long when it is shown.
+        return find(strategy, condition, settings=SOON)
+
+
+def accepts(read: Callable[[str], Any]) -> Callable[[str], bool]:
+    def is_accepted(text: str) -> bool:
+        try:
+            read(text)
+        except Refusal:
+            return False
+        return True
+
+    return is_accepted
+
+
+class TestLeaves:
+    @pytest.mark.parametrize("edge", ["", "\x00", ASTRAL, "\u2028", '"', "\\"])
+    def test_texts_hold_what_is_written_in_another_way(self, edge: str) -> None:
+        """Characters past the first plane, controls, quotes; and there are empty texts."""
+        assert edge in found(texts(), lambda text: edge in text if edge else not text)
+
+    def test_texts_may_be_long(self) -> None:
+        """Longer than any buffer of a parser."""
+        assert len(found(texts(), lambda text: len(text) > 5_000)) > 5_000
+
+    @pytest.mark.parametrize("length", [1, 255])
+    def test_names_are_as_short_and_as_long_as_they_may_be(self, length: int) -> None:
+        """From 1 character to 255."""
+        assert length == len(found(names(), lambda name: len(name) == length))
+
+    @pytest.mark.parametrize("limit", [-(2**63), -1, 0, 1, 2**63 - 1])
+    def test_integers_reach_their_limits(self, limit: int) -> None:
+        """Both ends, and the middle."""
+        assert limit == found(integers(), lambda value: value == limit)
+
+    @pytest.mark.parametrize("year", [1, 9999])
+    def test_times_reach_the_first_and_the_last_year(self, year: int) -> None:
+        """In UTC."""
+        assert year == found(times(), lambda time: time.astimezone(UTC).year == year).astimezone(UTC).year
+
+    @pytest.mark.parametrize("sign", [-1, 1])
+    def test_times_have_offsets(self, sign: int) -> None:
+        """East and west."""
+        time = found(times(), lambda each: sign * each.utcoffset().total_seconds() > 0)
+
+        assert isinstance(time, datetime)
+
+    def test_uuids_are_of_any_version(self) -> None:
+        """The one of zeros, too."""
+        assert UUID(int=0) == found(uuids(), lambda uuid: uuid.int == 0)
+        assert found(uuids(), lambda uuid: uuid.variant != "specified in RFC 4122") is not None
+
+    def test_paths_have_parts(self) -> None:
+        """More than one."""
+        assert "/" in found(relative_paths(), lambda path: "/" in path)
+
+
+class TestTypes:
+    @pytest.mark.parametrize("cls", TYPES, ids=name_of)
+    def test_every_field_that_may_be_null_is_and_is_not(self, cls: type) -> None:
+        """Each by itself."""
+        for name, hint in get_type_hints(cls, include_extras=True).items():
+            if name in attrs.fields_dict(cls) and split(hint)[2]:
+                is_null = from_type(cls).map(lambda each, name=name: getattr(each, name) is None)
+                assert [found(is_null, lambda each: each), found(is_null, lambda each: not each)] == [True, False]
+
+    @pytest.mark.parametrize("code", [None, "syntax", "missing", "type", "value"])
+    @pytest.mark.parametrize("cls", [JobStatusUpdate, Job], ids=name_of)
+    def test_documents_are_good_and_bad_in_every_way(self, cls: type, code: str | None) -> None:
+        """Some are read, and each kind of problem is met."""
+
+        def codes(document: Document[Any]) -> list[str | None]:
+            return [None] if document.value is not None else [problem.code for problem in document.problems]
+
+        assert code in codes(found(documents(cls), lambda document: code in codes(document)))
+
+
+class TestPipelines:
+    def test_jobs_wait_for_earlier_stages(self) -> None:
+        """Dependencies cross stages."""
+
+        def crosses(pipeline: Pipeline) -> bool:
+            first = {job.name for job in pipeline.stages[0].jobs}
+            return any(first & set(job.dependencies) for stage in pipeline.stages[1:] for job in stage.jobs)
+
+        assert len(found(pipelines(), crosses).stages) > 1
+
+    def test_jobs_wait_for_jobs_further_down_in_their_stage(self) -> None:
+        """The order of definition is not that of running."""
+
+        def looks_ahead(pipeline: Pipeline) -> bool:
+            return any(
+                set(stage.jobs[at].dependencies) & {job.name for job in stage.jobs[at + 1 :]}
+                for stage in pipeline.stages
+                for at in range(len(stage.jobs))
+            )
+
+        assert looks_ahead(found(pipelines(), looks_ahead))
+
+    def test_a_dependency_may_be_named_twice(self) -> None:
+        """Which changes nothing."""
+
+        def repeats(pipeline: Pipeline) -> bool:
+            jobs = [job for stage in pipeline.stages for job in stage.jobs]
+            return any(len(set(job.dependencies)) < len(job.dependencies) for job in jobs)
+
+        assert repeats(found(pipelines(), repeats))
+
+    def test_executions_are_of_their_pipeline(self) -> None:
+        """Job for job, in states of every kind."""
+
+        def is_mixed(execution: PipelineExecution) -> bool:
+            return len({job.status for stage in execution.stages for job in stage.jobs}) > 2
+
+        execution = found(from_type(PipelineExecution), is_mixed)
+
+        assert [stage.jobs for stage in execution.pipeline.stages] == [
+            tuple(job.job for job in stage.jobs) for stage in execution.stages
+        ]
+
+    @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+    def test_a_deep_pipeline_travels(self, engine: Any) -> None:
+        """Of 2,000 stages, each job waiting for the one before; and so does a run of it."""
+        pipeline = deep_pipeline(2_000)
+        execution = PipelineExecution.of(pipeline, run_number=1)
+
+        assert pipeline == engine.loads(engine.dumps(pipeline), Pipeline)
+        assert execution == engine.loads(engine.dumps(execution), PipelineExecution)
+
+
+class TestHistories:
+    @given(pipelines(max_jobs=5), st.data())
+    def test_any_delivery_ends_in_the_same_run(self, pipeline: Pipeline, data: st.DataObject) -> None:
+        """Every job of the run ends, and the order in which a network delivers what is told makes no difference."""
+        history = data.draw(histories(pipeline))
+        ends = set()
+        for updates in (history.updates, data.draw(deliveries(history))):
+            execution, _ = history.execution.hand_out(MOMENT)
+            for update in updates:
+                execution, _ = execution.apply(update)
+                execution, _ = execution.hand_out(MOMENT)
+            ends.add(execution)
+        (end,) = ends
+        assert end.status.is_terminal
+
+    @pytest.mark.parametrize("status", [status for status in ExecutionStatus if status.is_terminal])
+    def test_runs_end_in_every_way(self, status: ExecutionStatus) -> None:
+        """They succeed, fail and are canceled."""
+
+        def end_of(history: History) -> ExecutionStatus:
+            execution = history.execution
+            for updates in history.rounds:
+                execution, _ = execution.hand_out(MOMENT)
+                for update in updates:
+                    execution, _ = execution.apply(update)
+            return execution.status
+
+        assert end_of(found(pipelines().flatmap(histories), lambda history: end_of(history) is status)) is status
+
+    def test_deliveries_repeat_and_reorder(self) -> None:
+        """A delivery differs from the history in more than its repeats."""
+
+        def is_mixed(pair: tuple[History, tuple[JobStatusUpdate, ...]]) -> bool:
+            history, arrived = pair
+            return len(arrived) > len(history.updates) and tuple(dict.fromkeys(arrived)) != history.updates
+
+        both = pipelines().flatmap(histories).flatmap(lambda each: st.tuples(st.just(each), deliveries(each)))
+        history, arrived = found(both, is_mixed)
+
+        assert set(arrived) == set(history.updates)
+
+
+class TestPipelineKnobs:
+    @given(pipelines(min_jobs=3, max_jobs=4, max_stages=2, kinds=["script", "acme.http-check"]))
+    def test_a_pipeline_has_what_was_asked_for(self, pipeline: Pipeline) -> None:
+        """Jobs, stages and kinds are within their bounds."""
+        jobs = [job for stage in pipeline.stages for job in stage.jobs]
+        assert 3 <= len(jobs) <= 4
+        assert len(pipeline.stages) <= 2
+        assert {job.kind for job in jobs} <= {"script", "acme.http-check"}
+
+    def test_the_smallest_pipeline_is_small(self) -> None:
+        """What a failing test of a user shows can be read at a glance: one job, with nothing that does not matter."""
+        smallest = find(pipelines(kinds=["script"]), lambda _: True, settings=settings(database=None))
+        (stage,) = smallest.stages
+        (job,) = stage.jobs
+        assert (job.script, job.dependencies, job.artifacts, job.environment) == (("true",), (), (), Environment())
+        assert len(repr(smallest)) < 1_000
+
+
+@attrs.frozen(kw_only=True)
+class Deployment:
+    """A class of a user, of annotations of the contract, of the standard library, and of a rule of one's own."""
+
+    target: Name
+    port: Annotated[int, Rule("a port", Between(1, 65_535))]
+    even: Annotated[int, Rule("an even number", lambda value: value % 2 == 0)]
+    due: date
+    update: JobStatusUpdate | None
+    others: "tuple[Deployment, ...]" = ()
+    version: tuple[int, str] = (1, "a")
+    _secret: bool = attrs.field(init=False, default=False)
+
+
+class TestClassesOfUsers:
+    @given(from_type(Deployment))
+    def test_are_drawn_by_their_annotations(self, deployment: Deployment) -> None:
+        """Rules hold, nested classes too, and fields that are no arguments keep their default."""
+        assert 1 <= deployment.port <= 65_535
+        assert deployment.even % 2 == 0
+        assert isinstance(deployment.due, date)
+        assert not deployment._secret
+        assert converter.loads(converter.dumps(deployment), Deployment) == deployment
+
+    def test_may_hold_others_of_their_own(self) -> None:
+        """A deployment of deployments is drawn."""
+        assert found(from_type(Deployment), lambda each: len(each.others) > 0).others
+
+
+class TestPlainHypothesis:
+    """The entry point registered the types before this module was imported."""
+
+    @pytest.mark.parametrize("cls", [*TYPES, Plan, StatusCounts], ids=name_of)
+    def test_from_type(self, cls: type) -> None:
+        """Every exported type is drawn, without an import of the kit."""
+        assert isinstance(found(st.from_type(cls), lambda _: True), cls)
+
+    @pytest.mark.parametrize("cls", [JobStatusUpdate, JobDTO, Stage, JobExecutionResponse, Artifact], ids=name_of)
+    def test_builds(self, cls: type) -> None:
+        """`st.builds` draws arguments that the rules of the fields accept."""
+        assert isinstance(found(st.builds(cls), lambda _: True), cls)
+
+    def test_rules_of_ones_own_are_passed_over(self) -> None:
+        """Hypothesis draws what the type may be: of the rule it knows nothing."""
+        assert found(st.from_type(Annotated[int, Rule("an odd number", bool)]), lambda value: value == 0) == 0
+
+    @pytest.mark.parametrize(
+        "first",
+        ["hypothesis", "cicd_common.testing", "cicd_common.testing.strategies", "cicd_common.testing.registration"],
+    )
+    def test_needs_no_import(self, first: str) -> None:
+        """A type of the contract is drawn, whatever is imported first."""
+        program = (
+            f"import {first}; from hypothesis import find, strategies as st; from cicd_common.model import Job;"
+            "print(type(find(st.from_type(Job), bool)).__name__)"
+        )
+        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+        assert ran.stdout == "Job\n"
+
+
+@given(...)
+def test_given_reads_annotations(update: JobStatusUpdate, environment: Environment, parameters: JsonObject) -> None:
+    """`@given(...)` draws what the arguments of a test are annotated with."""
+    assert converter.loads(converter.dumps(update), JobStatusUpdate) == update
+    assert isinstance(environment, Environment)
+    assert isinstance(parameters, JsonObject)
+
+
+class TestTextForms:
+    @pytest.mark.parametrize(("strategy", "read"), [(time_texts(), read_time), (uuid_texts(), read_uuid)])
+    def test_right_and_wrong(self, strategy: st.SearchStrategy[str], read: Callable[[str], Any]) -> None:
+        """Both are met."""
+        assert accepts(read)(found(strategy, accepts(read)))
+        assert not accepts(read)(found(strategy, lambda text: not accepts(read)(text)))

@@ -1,0 +1,275 @@
+"""How deep JSON may nest: one bound, on every Python, engine and stack, looked at before any decoder recurses."""
+
+import sys
+import threading
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cicd_common import ContractError
+from cicd_common._wire.depth import MAX_LEVELS, is_deep, is_deep_data
+from cicd_common.api.request import JobStatusUpdate
+from cicd_common.converter import ContractConverter
+from tests.support.contract import ENGINES, name_of, outcome
+from tests.support.golden_files import full
+
+UPDATE = full(JobStatusUpdate)
+TOO_DEEP = "expected JSON that nests at most 100 levels deep"
+FORMS = [("[", "]"), ('{"a":', "}"), ('[1,{"a":"]", "b\\"}" : ', "} , [] ]"), ('[[],{"[":1,"a":', "}]")]
+every_engine = pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+every_form = pytest.mark.parametrize(("opener", "closer"), FORMS)
+
+
+def document(levels: int, opener: str = "[", closer: str = "]", inside: str = "1") -> str:
+    """A `JobStatusUpdate` of so many levels, under a key that no one knows."""
+    nested = opener * (levels - 1) + inside + closer * (levels - 1)
+    return ENGINES[0].dumps(UPDATE).decode().replace("{", f'{{"unknown":{nested},', 1)
+
+
+def problems(read: Any, *args: Any) -> list[tuple[str, str, str]]:
+    with pytest.raises(ContractError) as caught:
+        read(*args)
+    return [(problem.pointer, problem.code, problem.message) for problem in caught.value.problems]
+
+
+def levels_of(text: str) -> int:
+    """How deep JSON text nests, found one character after the other."""
+    deepest = level = 0
+    is_inside = is_escaped = False
+    for character in text:
+        if is_inside:
+            is_inside = is_escaped or character != '"'
+            is_escaped = not is_escaped and character == "\\"
+        elif character == '"':
+            is_inside = True
+        elif character in "[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif character in "]}":
+            level -= 1
+    return deepest
+
+
+def in_a_thread(stack: int, call: Any) -> Any:
+    """What a function returns in a thread with a stack of so many bytes."""
+    found: list[Any] = []
+    before = threading.stack_size(stack)
+    try:
+        thread = threading.Thread(target=lambda: found.append(call()))
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    return found[0]
+
+
+texts = st.text('ab[]{}"\\,:🚀', max_size=10).map(lambda text: text.replace("\\", "\\\\").replace('"', '\\"'))
+values = st.recursive(
+    st.one_of(texts.map(lambda text: f'"{text}"'), st.just("1")),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]"),
+        st.lists(st.tuples(texts, inner), max_size=3).map(
+            lambda items: "{" + ",".join(f'"{key}" : {value}' for key, value in items) + "}"
+        ),
+        st.tuples(st.integers(1, 120), inner).map(lambda pair: "[" * pair[0] + pair[1] + "]" * pair[0]),
+    ),
+    max_leaves=20,
+)
+
+
+class TestIsDeep:
+    @settings(max_examples=settings.default.max_examples * 8)
+    @given(text=values)
+    def test_counts_as_one_character_after_the_other_does(self, text: str) -> None:
+        """Brackets in texts and escaped quotes do not disturb the count of the levels."""
+        assert is_deep(text.encode()) == (levels_of(text) > MAX_LEVELS)
+
+    @every_form
+    @pytest.mark.parametrize("levels", [1, 8, 9, 99, 100, 101, 102, 1_000])
+    def test_is_exact_around_the_bound(self, opener: str, closer: str, levels: int) -> None:
+        """Each form of nesting is refused from level 101 on."""
+        text = opener * levels + "1" + closer * levels
+        assert is_deep(text.encode()) == (levels_of(text) > MAX_LEVELS)
+
+    @pytest.mark.parametrize("text", ["[" * 100, "]" * 500, "[]" * 500, "[}" * 500, '"' * 500, '"' + "[" * 500])
+    def test_what_is_no_json_is_not_deep(self, text: str) -> None:
+        """A decoder finds such a text to be broken before it is deep."""
+        assert not is_deep(text.encode())
+
+    @example(b"[" * 300)
+    @given(data=st.binary(max_size=400))
+    def test_looks_at_any_bytes(self, data: bytes) -> None:
+        """Bytes that are no JSON are looked at without an error."""
+        assert is_deep(data) in (True, False)
+
+
+class TestBound:
+    @every_engine
+    @every_form
+    def test_is_the_same_for_every_document(self, engine: ContractConverter, opener: str, closer: str) -> None:
+        """A document of 100 levels is read, as text and as bytes, and one of more is refused."""
+        opened = levels_of(opener)
+        for levels in (1, 2, 50, 99, 100):
+            text = document((levels - 1) // opened + 1, opener, closer)
+            assert UPDATE == engine.loads(text, JobStatusUpdate) == engine.loads(text.encode(), JobStatusUpdate)
+        for more in (1, 2, 10, 9_900, 90_000):
+            text = document((MAX_LEVELS - 1) // opened + 1 + more, opener, closer)
+            for data in (text, text.encode(), bytearray(text.encode()), memoryview(text.encode())):
+                assert problems(engine.loads, data, JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
+
+    @every_engine
+    def test_is_one_hundred_levels(self, engine: ContractConverter) -> None:
+        """The object of the document is the first level."""
+        assert engine.loads(document(100), JobStatusUpdate) == UPDATE
+        assert problems(engine.loads, document(101), JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
+        assert problems(engine.loads, document(101, inside="[]"), JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
+
+    @every_engine
+    def test_counts_no_brackets_in_texts(self, engine: ContractConverter) -> None:
+        """Brackets in texts are no levels, nor are those that were closed."""
+        for inside in ('"%s"' % ("[{" * 20_000), '"%s"' % ('\\"[' * 20_000), '"\\\\",%s1' % ("[],{}," * 20_000)):
+            for levels in (2, 50, 99):
+                assert engine.loads(document(levels, inside=inside), JobStatusUpdate) == UPDATE
+
+    @every_engine
+    def test_what_is_deep_is_looked_at(self, engine: ContractConverter) -> None:
+        """What is ignored is JSON, or refused."""
+        for inside in ("NaN", "1,", "01", '"\n"', "]", "[}", '{"a":1,"a"}', "", '"\\ud83d"'):
+            for levels in (2, 50, 100):
+                (found,) = problems(engine.loads, document(levels, inside=inside or "["), JobStatusUpdate)
+                assert found[:2] == ("", "syntax")
+        for inside in ("9" * 5_000, "1e999", '{"a":1,"a":2}', '"\\ud83d\\ude00"', " 1 "):
+            assert engine.loads(document(99, inside=inside), JobStatusUpdate) == UPDATE
+
+    @every_engine
+    def test_what_the_types_hold_is_read_beside_it(self, engine: ContractConverter) -> None:
+        """Problems beside a deep value are told as ever."""
+        text = document(100).replace('"sequence":42', '"sequence":[]')
+        for strict in (False, True):
+            with pytest.raises(ContractError) as caught:
+                engine.loads(text, JobStatusUpdate, strict=strict)
+            pointers = [problem.pointer for problem in caught.value.problems]
+            assert pointers == ["/sequence", "/unknown"][: 1 + strict]
+
+    @every_engine
+    def test_tells_where_a_text_breaks(self, engine: ContractConverter) -> None:
+        """A text that breaks off is told by line and column, if it is not too deep."""
+        with pytest.raises(ContractError) as caught:
+            engine.loads("[\n" * 100 + "  x", JobStatusUpdate)
+        assert "the text breaks at line 101, column 3" in str(caught.value)
+
+
+def nested(levels: int, kind: Any = list) -> Any:
+    """Plain data of so many levels."""
+    data: Any = kind()
+    for _ in range(levels - 1):
+        data = [data] if kind is list else {"a": data}
+    return data
+
+
+class TestPlainData:
+    @every_engine
+    @pytest.mark.parametrize("kind", [list, dict])
+    def test_has_the_same_bound(self, engine: ContractConverter, kind: Any) -> None:
+        """The object itself is the first level, whatever is read of it."""
+        plain = engine.unstructure(UPDATE)
+        assert engine.structure(plain | {"unknown": nested(99, kind)}, JobStatusUpdate) == UPDATE
+        for levels in (100, 101, 20_000):
+            deep = plain | {"unknown": nested(levels, kind)}
+            assert problems(engine.structure, deep, JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
+
+    def test_that_holds_itself_is_refused(self) -> None:
+        """A cycle has no end."""
+        data: list[Any] = []
+        data += [data, data]
+        assert is_deep_data(data)
+
+    def test_that_shares_its_parts_is_looked_at_once_a_level(self) -> None:
+        """2^100 paths lead through data of 100 levels that holds each part twice."""
+        data: Any = 1
+        for _ in range(MAX_LEVELS):
+            data = [data, data]
+        assert not is_deep_data(data)
+        assert is_deep_data([data])
+
+    @pytest.mark.parametrize("data", [None, 1, "text", [], {}, [[1], {"a": [2]}]])
+    def test_that_is_shallow_passes(self, data: Any) -> None:
+        """Data of a few levels is no problem, nor is data without levels."""
+        assert not is_deep_data(data)
+
+
+@attrs.frozen
+class Tree:
+    """A class that holds itself."""
+
+    branch: "list[Tree]" = attrs.field(factory=list)
+
+
+attrs.resolve_types(Tree)
+
+
+def tree(levels: int) -> Tree:
+    """A tree that is written with so many levels: an object and a list for each branch."""
+    made = Tree()
+    for _ in range(levels // 2 - 1):
+        made = Tree(branch=[made])
+    return made
+
+
+class TestWriting:
+    @every_engine
+    def test_what_could_not_be_read_is_not_written(self, engine: ContractConverter) -> None:
+        """Classes outside the contract may nest without a bound; their JSON may not."""
+        assert engine.loads(engine.dumps(tree(100)), Tree) == tree(100)
+        assert problems(engine.dumps, tree(102)) == [("", "value", TOO_DEEP)]
+
+
+class TestStack:
+    """How deep the caller's own calls are, and how large its stack is, does not matter."""
+
+    @every_engine
+    @pytest.mark.parametrize("levels", [1, 10, 100, 101, 10_000, 100_000])
+    def test_a_small_stack_is_enough(self, engine: ContractConverter, levels: int) -> None:
+        """A thread with a stack of 256 KiB reads and refuses as any other does."""
+        text = document(levels)
+        for data in (text, text.encode()):
+            expected = outcome(engine.loads, data, JobStatusUpdate)
+            assert in_a_thread(256 * 1024, lambda data=data: outcome(engine.loads, data, JobStatusUpdate)) == expected
+
+    @every_engine
+    @pytest.mark.parametrize("levels", [99, 101, 10_000])
+    def test_a_small_stack_is_enough_for_plain_data(self, engine: ContractConverter, levels: int) -> None:
+        """A thread with a stack of 256 KiB makes instances of plain data as any other does."""
+        plain = engine.unstructure(UPDATE) | {"unknown": nested(levels)}
+        expected = outcome(engine.structure, plain, JobStatusUpdate)
+        assert in_a_thread(256 * 1024, lambda: outcome(engine.structure, plain, JobStatusUpdate)) == expected
+
+    @every_engine
+    def test_a_small_stack_is_enough_for_a_class_that_holds_itself(self, engine: ContractConverter) -> None:
+        """A thread with a stack of 256 KiB reads and writes 100 levels of a class."""
+        data = engine.dumps(tree(100))
+        assert in_a_thread(256 * 1024, lambda: engine.dumps(engine.loads(data, Tree))) == data
+
+    @every_engine
+    @pytest.mark.parametrize("levels", [1, 10, 100, 101, 10_000])
+    def test_few_calls_are_enough(self, engine: ContractConverter, levels: int) -> None:
+        """Where 150 more calls can be made, reading ends as it does elsewhere."""
+        text = document(levels)
+        expected = outcome(engine.loads, text, JobStatusUpdate)
+        for calls in (150, 200, 300):
+            assert expected == far_up(calls, engine.loads, text, JobStatusUpdate)
+
+
+def far_up(calls: int, read: Any, *args: Any) -> Any:
+    """What reading ends in where the interpreter follows so many more calls, and no more."""
+    frame, depth = sys._getframe(), 0
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]
+
+    def call(more: int) -> Any:
+        return call(more - 1) if more else outcome(read, *args)
+
+    return call(sys.getrecursionlimit() - depth - calls)
