@@ -23,10 +23,11 @@ COMMANDS = {
     "python -m cicd_common.store upgrade": ["cicd_common.store", "upgrade"],
     "python -m cicd_system.backend": ["cicd_system.backend"],
     "python -m cicd_system.worker": ["cicd_system.worker"],
-    "python -m cicd_system.cli": ["cicd_system.cli"],
-    "python -m cicd_system.cli check": ["cicd_system.cli", "check"],
-    "python -m cicd_system.cli run": ["cicd_system.cli", "run"],
-    "python -m cicd_system.cli report": ["cicd_system.cli", "report"],
+    "scripts/cicd": ["cicd_system.cli"],
+    "scripts/cicd check": ["cicd_system.cli", "check"],
+    "scripts/cicd run": ["cicd_system.cli", "run"],
+    "scripts/cicd runs": ["cicd_system.cli", "runs"],
+    "scripts/cicd report": ["cicd_system.cli", "report"],
     "scripts/demo": ["cicd_system.demo"],
 }
 _BOUNDS = {"minimum": "at least", "maximum": "at most"}

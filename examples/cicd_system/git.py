@@ -8,13 +8,13 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-__all__ = ["RepositoryError", "commit_of", "git", "is_remote"]
+__all__ = ["RepositoryError", "commit_of", "git", "git_environment", "is_remote", "what_git_says"]
 
 # What git may use to reach a repository: nothing that runs a program that the address names.
 _PROTOCOLS = "file:git:http:https:ssh"
 _PATIENCE = 30
-# What git sets for its hooks; it would point to another repository.
-_OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
+# By these git would find another repository than the one that it is told of; as when it is started by a hook.
+_ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
 
 
 class RepositoryError(Exception):
@@ -60,12 +60,10 @@ def git(*arguments: str) -> str:
     Raises:
         RepositoryError: It fails, or cannot be run.
     """
-    inherited = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
-    environment = {**inherited, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(
             ["git", *arguments],
-            env=environment,
+            env=git_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -76,7 +74,21 @@ def git(*arguments: str) -> str:
     except (OSError, ValueError) as error:  # It is not installed, or a name holds a NUL.
         raise RepositoryError(f"git cannot be run: {type(error).__name__}") from None
     if done.returncode:
-        # The last line says what was wrong; an address in it may hold a password.
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["git knows no such commit"]
-        raise RepositoryError(re.sub(r"://[^/@\s]*@", "://***@", said[-1]))
+        raise RepositoryError(what_git_says(done.stderr) or "git knows no such commit")
     return os.fsdecode(done.stdout).rstrip("\n")
+
+
+def git_environment() -> dict[str, str]:
+    """The environment of this process, such that git starts no program for an address, and asks nobody."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    return {**inherited, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+
+
+def what_git_says(errors: bytes) -> str:
+    """The last line of what git has to say, which tells what is wrong, without the passwords of addresses.
+
+    Args:
+        errors: What it wrote to its standard error.
+    """
+    lines = errors.decode(errors="replace").strip().splitlines() or [""]
+    return re.sub(r"://[^/@\s]*@", "://***@", lines[-1])

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-__all__ = ["passwords_in", "queue_options", "setting", "with_log_level"]
+__all__ = ["maskable", "passwords_in", "queue_options", "setting", "with_log_level"]
 
 _MASKABLE = 8  # Characters; what is shorter cannot be masked.
 
@@ -54,7 +54,16 @@ def passwords_in(*urls: str) -> list[str]:
     Args:
         *urls: What should be URLs.
     """
-    return [password for password in map(_password, urls) if len(password) >= _MASKABLE]
+    return maskable(*map(_password, urls))
+
+
+def maskable(*secrets: str) -> list[str]:
+    """Those of some secrets that are long enough to be masked.
+
+    Args:
+        *secrets: The secrets.
+    """
+    return [secret for secret in secrets if len(secret) >= _MASKABLE]
 
 
 def _password(url: str) -> str:

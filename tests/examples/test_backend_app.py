@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from cicd_system.recent import RecentRuns
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload
@@ -186,6 +187,12 @@ class TestJobs:
         assert page(any_backend, job, "?after=2") == ("3\n4\n", 4)
         assert page(any_backend, job, "?after=9") == ("", 9)
 
+    def test_end_of_a_log(self, any_backend):
+        """Without the rest of it."""
+        job = any_backend.start(simple())
+        any_backend.report(job, 1, "RUNNING", logs="x" * 1000 + "the end\n")
+        assert page(any_backend, job, "?tail=8") == ("the end\n", 1)
+
     def test_job_with_no_output(self, any_backend):
         """Its first page is empty."""
         assert page(any_backend, any_backend.start(simple())) == ("", 0)
@@ -288,6 +295,17 @@ QUERIES = {
 }
 
 
+def test_last_runs(any_backend):
+    """The last run of each name of pipelines."""
+    for name in ("b", "a", "a"):
+        any_backend.start(simple(name))
+    found = any_backend.read(RecentRuns, "GET", "/api/runs").reports
+    assert [(each.pipeline_name, [run.run_number for run in each.executions]) for each in found] == [
+        ("a", [2]),
+        ("b", [1]),
+    ]
+
+
 class TestQueries:
     """Parameters are read as strictly as documents are."""
 
@@ -299,7 +317,7 @@ class TestQueries:
         assert "DONE" not in str(said)
 
     @pytest.mark.parametrize(
-        "query", ["after=x", "after=-1", "limit=0", "limit=1001", "status=FAILED", "after=1&after=1"]
+        "query", ["after=x", "tail=x", "after=-1", "limit=0", "limit=1001", "status=FAILED", "after=1&after=1"]
     )
     def test_logs(self, untouched, query):
         """As those of reports."""

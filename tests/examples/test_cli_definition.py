@@ -172,6 +172,13 @@ CASES = {
             "11:9: /stages/0/jobs/1/allow_failure: expected true or false; without quotes, and no other word",
         ],
     ),
+    "parameters": (
+        SMALL.replace("script", "\n    parameters: {\n      shell: fish,\n      x: 1},\n    script"),
+        [
+            "4:7: /stages/0/jobs/0/parameters/shell: expected one of sh, bash",
+            "5:7: /stages/0/jobs/0/parameters/x: expected no key of this name",
+        ],
+    ),
     "typing errors": (
         "nam: a\n" + SMALL.replace("script: [x]", "script: [x], scripts: [y], id: 5, dependencies: [k]"),
         [

@@ -8,20 +8,24 @@ import platform
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from cicd_common import ExecutionStatus
+from tests.support.examples.proxy import HttpProxy
 from tests.support.examples.settings import SETTINGS
 from tests.support.examples.system import System
 from tests.support.examples.waiting import DEADLINE, until
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -252,13 +256,37 @@ class TestWhatIsShown:
         assert len(own_system.cli("report", "filter", "--status", "FAILED").stdout.splitlines()) == 1
 
     def test_last_lines(self, own_system, repository):
-        """Of the log of a job that has failed the end is shown, and where the whole is."""
-        file = write(repository, "long", script="seq 100; exit 1")
-        done = own_system.cli("run", str(file))
-        assert "\n100\n" in done.stdout
-        assert "\n50\n" not in done.stdout
+        """Of the log of a job that has failed the end is shown, and where the whole is; no more is even fetched."""
+        file = write(repository, "long", script="seq 200000; exit 1")
+        backend = urlsplit(own_system.urls[0])
+        with HttpProxy((backend.hostname, backend.port)) as proxy:
+            done = own_system.cli("run", str(file), CICD_BACKEND=f"http://127.0.0.1:{proxy.port}")
+            fetched = sum(len(exchange.answer.body) for exchange in proxy.exchanges)
+        assert "\n200000\n" in done.stdout
+        assert "\n199000\n" not in done.stdout
+        assert fetched < 200_000
         (job,) = re.findall(r"all: logs (\S+)", done.stdout)
         assert "\n50\n" in own_system.cli("logs", job).stdout
+
+    def test_allowed_failure(self, own_system, repository):
+        """It is told apart from one that makes the run fail."""
+        file = write(repository, "allowed", script="exit 3")
+        file.write_text(file.read_text() + "        allow_failure: true\n")
+        done = own_system.cli("run", str(file))
+        assert (done.returncode, "stage / job: FAILED, allowed\n" in done.stdout) == (0, True)
+        assert "\n--- job: FAILED, allowed\n" in done.stdout
+        assert "job (FAILED, allowed)" in own_system.cli("report", "allowed", "--stage", "stage").stdout
+        assert "FAILED, allowed" in own_system.cli("report", "allowed", "--stage", "stage", "--job", "job").stdout
+
+    def test_runs(self, own_system, repository):
+        """Without a name, the last run of each pipeline, newest first; with one, its last runs."""
+        for name in ("older", "newer", "newer"):
+            own_system.cli("run", str(write(repository, name, script="true")))
+        _, *lines = own_system.cli("runs").stdout.splitlines()
+        assert [line.split()[:3] for line in lines[:2]] == [["newer", "2", "SUCCESS"], ["older", "1", "SUCCESS"]]
+        assert len({line.split()[0] for line in lines}) == len(lines)
+        _, *lines = own_system.cli("runs", "newer").stdout.splitlines()
+        assert [line.split()[0] for line in lines] == ["2", "1"]
 
 
 class TestRefused:
@@ -417,10 +445,10 @@ class Terminal:
 class Waiting:
     """A run at a terminal whose job waits to be let go."""
 
-    def __init__(self, system: System, repository: Path, name: str) -> None:
+    def __init__(self, system: System, repository: Path, name: str, before: str = ":") -> None:
         self._system = system
         self._gate = repository / "gate"
-        file = write(repository, name, script=f"until [ -e {self._gate} ]; do sleep 0.02; done")
+        file = write(repository, name, script=f"{before}; until [ -e {self._gate} ]; do sleep 0.02; done")
         self.terminal = Terminal(system, "run", str(file))
         self.terminal.until("RUNNING")
         self.id = RUN_ID.findall(self.terminal.text)[0]
@@ -484,15 +512,34 @@ class TestTerminal:
         assert waiting.was_left()
 
     def test_many_jobs(self, own_system, repository):
-        """Where there is no room for all, those that fail are shown, and the rest is counted."""
+        """While there is no room for all, those that say most are shown; in the end the terminal scrolls."""
+        gate = repository / "gate"
         file = write(repository, "many", *[f"job-{number:02}" for number in range(30)], script="true")
-        file.write_text(file.read_text() + "      - name: at fault\n        script: [exit 3]\n")
+        wait = f"until [ -e {gate} ]; do sleep 0.02; done"
+        file.write_text(file.read_text() + f"      - name: waits\n        script: ['{wait}; exit 3']\n")
         terminal = Terminal(own_system, "run", "--local", str(file))
+        terminal.until("30 SUCCESS")
+        view = terminal.text[terminal.text.rindex("run 1 ") :]
+        assert "waits" in view
+        assert len(re.findall(r"job-\d\d", view)) < 24
+        gate.touch()
         assert terminal.end() == 1
         last = terminal.text[terminal.text.rindex("run 1 ") :]
-        assert "at fault" in last, last
-        assert re.search(r"31 jobs: .*SUCCESS.* 1 FAILED", last), last
-        assert len(re.findall(r"job-\d\d", last)) < 24
+        assert "jobs:" not in last
+        assert sorted(set(re.findall(r"job-\d\d", last))) == [f"job-{number:02}" for number in range(30)]
+
+    def test_log_below_the_table(self, own_system, repository):
+        """The end of the log of the job that runs stands below the table; at the end of the run the table is alone."""
+        waiting = Waiting(own_system, repository, "log", before="seq 1000 1100; printf '\\033[2J'")
+        waiting.terminal.until("\\x1b[2J")
+        view = waiting.terminal.text[waiting.terminal.text.rindex("run 1 ") :]
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", view).splitlines()
+        assert [line.split()[:2] for line in lines[2:4]] == [["job", "RUNNING"], ["job", "─" * 76]]
+        assert lines[-3:] == ["1099", "1100", "\\x1b[2J"]
+        assert "1001" not in view
+        waiting.let_go()
+        assert waiting.terminal.end() == 0
+        assert "1100" not in waiting.terminal.text[waiting.terminal.text.rindex("run 1 ") :]
 
     def test_terminated(self, own_system, repository):
         """When it is told to end, it leaves the terminal in order and the run running."""
@@ -511,3 +558,24 @@ def test_address_is_quoted(own_system):
         assert (done.returncode, done.stdout) == (3, "")
         assert f"no pipeline {name}" in done.stderr or "404" in done.stderr
     assert httpx.get(f"{own_system.urls[0]}/health").status_code == 200
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_completion(own_system, repository):
+    """What `cicd completion bash` prints makes bash complete commands, choices and names of pipelines."""
+    own_system.cli("run", "--detach", str(write(repository, "completed", script="true")))
+    script = """
+        eval "$(cicd completion bash)"
+        function=$(complete -p cicd | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+        for typed in "cicd re" "cicd completion z" "cicd runs complet"; do
+            COMP_WORDS=($typed); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
+            "$function" cicd
+            echo "${COMPREPLY[@]}"
+        done
+    """
+    environment = own_system.cli_program().environment
+    environment |= {"PATH": f"{SCRIPTS}:{environment['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert (done.stdout.splitlines(), done.stderr) == (["report rerun", "zsh", "completed"], "")

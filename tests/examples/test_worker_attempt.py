@@ -564,13 +564,13 @@ class TestRequest:
         bench.attempt(job)
         assert bench.store.job_execution(job.job_execution_id).reason is EndReason.NOT_RUNNABLE
 
-    @pytest.mark.parametrize("parameters", [{"shell": "fish"}, {"other": 1}])
+    @pytest.mark.parametrize("parameters", [{"shell": "fish"}, {"other": 1}, {"submodules": 1}])
     def test_parameters_that_the_kind_does_not_have_are_not_runnable(self, bench, parameters):
         """The log says which there are."""
         job = bench.job("true", parameters=JsonObject(parameters))
         bench.attempt(job)
         assert bench.store.job_execution(job.job_execution_id).reason is EndReason.NOT_RUNNABLE
-        assert "expected no parameter but shell" in bench.log(job)
+        assert f"/parameters/{next(iter(parameters))}: expected " in bench.log(job)
 
     def test_bash_by_the_parameter_shell(self, bench):
         """Arrays are none of sh."""

@@ -64,11 +64,13 @@ NOW = {".gitignore": "ignored\n", "source": "changed\n", "sub/new": "new\n"}
 def make(tmp_path):
     """Make a working copy, and say what is in it."""
 
-    def make(repo, commit=None, *, as_it_is=False):
+    def make(repo, commit=None, *, as_it_is=False, submodules=False):
         directory = tmp_path / "work" / "copy"
         directory.parent.mkdir(exist_ok=True)
         try:
-            with working_copy(str(repo), commit, directory, as_it_is=as_it_is, tools=GOING_ON) as copy:
+            with working_copy(
+                str(repo), commit, directory, as_it_is=as_it_is, submodules=submodules, tools=GOING_ON
+            ) as copy:
                 return files_in(copy)
         finally:
             assert not directory.exists()
@@ -179,6 +181,92 @@ class TestRepository:
         monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
         assert make(repository) == SECOND
         assert make(repository, as_it_is=True) == NOW
+
+
+@pytest.fixture
+def library(repository, tmp_path):
+    """A submodule of the repository, which has one itself."""
+    git(repository, "checkout", "--quiet", "--force", "HEAD")
+    for name in ("leaf", "library"):
+        path = tmp_path / name
+        path.mkdir()
+        git(path, "init", "--quiet", "--initial-branch=main")
+        (path / name).write_text(f"{name}\n")
+        if name == "library":
+            git(path, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../leaf", "leaf")
+        git(path, "add", ".")
+        git(path, "commit", "--quiet", "--message=first")
+    add = ("submodule", "--quiet", "add", str(tmp_path / "library"), "lib")
+    git(repository, "-c", "protocol.file.allow=always", *add)
+    git(repository, "commit", "--quiet", "--message=third")
+    return repository / "lib"
+
+
+@pytest.fixture
+def files_allowed(monkeypatch):
+    """Git may take submodules from repositories on this machine."""
+    for name, value in {"COUNT": "1", "KEY_0": "protocol.file.allow", "VALUE_0": "always"}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+
+
+def submodules_in(files):
+    return {name: text for name, text in files.items() if name.startswith("lib/") and not name.endswith((".git", "s"))}
+
+
+class TestSubmodules:
+    @pytest.mark.usefixtures("files_allowed")
+    @pytest.mark.parametrize("is_alone", [False, True])
+    def test_checked_out(self, repository, library, tmp_path, is_alone):
+        """They are there with their own submodules, and the commit of each is the one that was committed."""
+        git(library, "commit", "--quiet", "--allow-empty", "--message=newer")
+        with working_copy(
+            str(repository), None, tmp_path / "copy", as_it_is=False, is_alone=is_alone, submodules=True, tools=GOING_ON
+        ) as copy:
+            assert submodules_in(files_in(copy)) == {"lib/library": "library\n", "lib/leaf/leaf": "leaf\n"}
+            assert git(copy / "lib", "rev-parse", "HEAD") == git(library, "rev-parse", "HEAD~1")
+
+    @pytest.mark.usefixtures("library")
+    def test_not_asked_for(self, repository, make):
+        assert submodules_in(make(repository)) == {}
+        assert submodules_in(make(repository, as_it_is=True)) == {}
+
+    @pytest.mark.usefixtures("library")
+    def test_of_this_machine(self, repository, make):
+        """One that is on this machine is not taken where nobody has allowed it."""
+        with pytest.raises(WorkspaceError, match="lib"):
+            make(repository, submodules=True)
+
+    @pytest.mark.usefixtures("files_allowed")
+    def test_known_address(self, repository, library, tmp_path, make):
+        """The address that the repository has for one counts, not the one that was committed."""
+        (tmp_path / "library").rename(tmp_path / "moved")
+        git(repository, "config", "submodule.lib.url", str(tmp_path / "moved"))
+        git(tmp_path / "moved", "config", "--file", ".gitmodules", "submodule.leaf.url", str(tmp_path / "leaf"))
+        assert submodules_in(make(repository, submodules=True))["lib/library"] == "library\n"
+        assert library.exists()
+
+    def test_as_they_are(self, repository, library, make):
+        """With what was changed in them, and without what they ignore or what git keeps in them."""
+        (library / "library").write_text("changed\n")
+        (library / ".gitignore").write_text("trace\n")
+        (library / "trace").touch()
+        git(repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init", "lib")
+        found = make(repository, as_it_is=True, submodules=True)
+        assert {name: text for name, text in found.items() if name.startswith("lib")} == {
+            "lib/.gitignore": "trace\n",
+            "lib/.gitmodules": (library / ".gitmodules").read_text(),
+            "lib/library": "changed\n",
+        }
+
+    @pytest.mark.parametrize("url", ["ext::touch trace", "ssh://-oProxyCommand=touch%20trace/x"])
+    def test_programs(self, repository, library, make, tmp_path, monkeypatch, url):
+        """No address makes git start a program."""
+        monkeypatch.chdir(tmp_path)
+        git(repository, "config", "submodule.lib.url", url)
+        with pytest.raises(WorkspaceError):
+            make(repository, submodules=True)
+        assert not list(tmp_path.rglob("trace"))
+        assert library.exists()
 
 
 class TestDirectory:

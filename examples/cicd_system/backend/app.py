@@ -36,6 +36,7 @@ from cicd_common.model import LogText
 from cicd_common.store import ExecutionStore, Started
 
 from ..git import RepositoryError
+from ..recent import recent_runs
 from .access import AccessLog, about
 from .contents import content_routes
 from .dispatch import Dispatcher
@@ -58,7 +59,7 @@ MAX_BODY = 8 * 1024 * 1024
 _REPORT = "/api/report/"
 # The parts of a report's path: a name behind each of these.
 _LEVELS = ("pipeline", "stage", "job")
-_NUMBERS = ("run_number", "limit", "after")
+_NUMBERS = ("run_number", "limit", "after", "tail")
 # As in JSON, and no longer than what the contract could take.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 
@@ -116,6 +117,7 @@ class _Backend:
             ("GET", "/api/job/artifacts/{job_execution_id}", self.artifacts),
             ("POST", "/api/execution/logs", self.add_logs),
             ("GET", "/api/execution/logs/{execution_id}", self.execution_logs),
+            ("GET", "/api/runs", self.runs),
             ("GET", _REPORT + "{rest:path}", self.report),
             ("GET", "/api/job/logs/{job_execution_id}", self.logs),
             ("GET", "/health", self.health),
@@ -219,15 +221,20 @@ class _Backend:
 
     def logs(self, request: Request) -> Response:
         job_execution_id = _id(request, "job_execution_id")
-        asked = _query(request, JobExecutionDTO, "after", "limit")
+        asked = _query(request, JobExecutionDTO, "after", "limit", "tail")
         with about(request, job_execution_id=job_execution_id):
             # The state first: what it says of the end of the output is then true of the output, too.
             job = self._store.job_execution(job_execution_id)
+            if "tail" in asked:
+                return _answer(evolve(job, logs=self._store.log_tail(job_execution_id, max_bytes=asked["tail"])))
             text = _without_gaps(self._store.logs(job_execution_id, **asked))
         last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
         return _answer(evolve(job, logs=text.text, last_sequence=last))
 
     # --- reports ------------------------------------------------------------------------------------------------
+
+    def runs(self, _: Request) -> Response:
+        return _answer(recent_runs(self._store))
 
     def report(self, request: Request) -> Response:
         names = _names(request)

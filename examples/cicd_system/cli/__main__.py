@@ -10,32 +10,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import click
-from rich.live import Live
-from rich.table import Table
+from click.shell_completion import get_completion_class
 
 from cicd_common import ContractError, ExecutionStatus
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
-from cicd_common.api.response import JobExecutionRecord, PipelineExecutionResponse
+from cicd_common.api.response import PipelineExecutionResponse
 from cicd_common.logging import configure
 from cicd_common.model import Pipeline, PipelineExecution, Plan
 from cicd_common.values import Environment
 
 from ..again import request_again
 from ..git import RepositoryError, commit_of
+from ..options import maskable
 from .client import BackendError, Client
 from .definition import DefinitionFileError, read_definition
-from .following import Snapshot, failed_jobs, follow
 from .repository import completed
-from .showing import changes, console, now, report_table, run_table, visible
+from .running import FOLLOWING, LEFT, start_run
+from .showing import console, report_table, runs_table, visible
 
-_FAILED, _BAD_FILE, _NO_BACKEND, _LEFT = 1, 2, 3, 130
-_LAST_LINES = 20
-_FOLLOWING = 300  # For how many seconds a Backend may be away while a run is followed.
+_BAD_FILE, _NO_BACKEND = 2, 3
+_PROGRAM, _COMPLETE = "cicd", "_CICD_COMPLETE"
 
 _DETACH = click.option("--detach", is_flag=True, help="Do not follow the run: only say its id.")
 _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -54,7 +53,7 @@ def main(context: click.Context, backend: str, patience: float) -> None:
     canceled, 2 the command line or the file is wrong, 3 the Backend does not answer or refuses, 130 interrupted.
     """
     token = os.environ.get("CICD_TOKEN") or None
-    configure(service="cli", level="WARNING", secrets=[token] if token else [])
+    configure(service="cli", level="WARNING", secrets=maskable(token or ""))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that a terminal is left in order.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -63,6 +62,29 @@ def main(context: click.Context, backend: str, patience: float) -> None:
         context.obj = context.with_resource(Client(backend, token, patience=patience))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what lets a shell complete commands, options, and names of pipelines.
+
+    For bash: eval "$(scripts/cicd completion bash)"
+    """
+    made = get_completion_class(shell)
+    assert made is not None
+    click.echo(made(main, {}, _PROGRAM, _COMPLETE).source())
+
+
+def _pipelines(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names of pipelines for a shell; none where the Backend does not answer at once."""
+    root = context.find_root()
+    with (
+        suppress(BackendError, ValueError),
+        Client(root.params["backend"], os.environ.get("CICD_TOKEN"), patience=0) as client,
+    ):
+        return [each.pipeline_name for each in client.runs().reports if each.pipeline_name.startswith(incomplete)]
+    return []
 
 
 # --- definitions ------------------------------------------------------------------------------------------------
@@ -107,6 +129,7 @@ def _read(file: Path, repo: str | None = None, branch: str | None = None) -> Pip
 @click.option(
     "--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for all jobs; may be repeated."
 )
+@click.option("--request-id", type=click.UUID, help="Ask again for the run of a request whose answer was lost.")
 @_DETACH
 @click.pass_obj
 def run(
@@ -117,6 +140,7 @@ def run(
     branch: str | None,
     local: bool,
     variables: tuple[str, ...],
+    request_id: UUID | None,
     detach: bool,
 ) -> None:
     """Start a run, and follow it to its end.
@@ -131,7 +155,7 @@ def run(
     commit = commit or pipeline.commit_hash
     with _problems():
         request = PipelineExecutionRequest(
-            request_id=uuid4(),
+            request_id=request_id or uuid4(),
             repo=pipeline.repo_url,
             branch=pipeline.branch,
             commit_hash=None if local else commit_of(pipeline.repo_url, pipeline.branch, commit),
@@ -139,7 +163,7 @@ def run(
             environment=_environment(variables),
             is_local=local,
         )
-        _run(client, pipeline, request, detach=detach)
+        sys.exit(start_run(client, pipeline.name, request, detach=detach))
 
 
 def _environment(variables: tuple[str, ...]) -> Environment:
@@ -147,19 +171,6 @@ def _environment(variables: tuple[str, ...]) -> Environment:
     if not all(sign for _, sign, _ in pairs):
         raise click.UsageError("expected NAME=VALUE behind --env")
     return Environment({name: value for name, _, value in pairs})
-
-
-def _run(client: Client, pipeline: Pipeline, request: PipelineExecutionRequest, *, detach: bool) -> NoReturn:
-    """Start a run, and follow it to its end if that is wanted."""
-    started = _started(client, request)
-    click.echo(f"run {started.run_number} of {visible(pipeline.name)}: {started.execution_id}")
-    if detach:
-        sys.exit(0)
-    client = client.patient(_FOLLOWING)
-    snapshot = _followed(client, pipeline, started)
-    for name, record in failed_jobs(client, pipeline, started, snapshot):
-        _show_end(name, record)
-    sys.exit(0 if snapshot.run.status is ExecutionStatus.SUCCESS else _FAILED)
 
 
 @main.command()
@@ -170,72 +181,7 @@ def rerun(client: Client, execution_id: UUID, detach: bool) -> None:
     """Run once more what a run was for: its definition, its branch, its commit and its variables."""
     with _problems():
         before = client.execution(execution_id)
-        _run(client, before.pipeline, request_again(before), detach=detach)
-
-
-def _started(client: Client, request: PipelineExecutionRequest) -> PipelineExecutionResponse:
-    try:
-        return client.execute(request)
-    except KeyboardInterrupt:
-        click.echo("interrupted; it is not known whether the run has started", err=True)
-        sys.exit(_LEFT)
-
-
-def _followed(client: Client, pipeline: Pipeline, started: PipelineExecutionResponse) -> Snapshot:
-    """The run at its end. When interrupted, ask what is to become of it; when interrupted again, leave it."""
-    with suppress(KeyboardInterrupt):
-        try:
-            return _follow(client, pipeline, started)
-        except KeyboardInterrupt:
-            if _wants_to_cancel():
-                client.cancel(started.execution_id)
-                return _follow(client, pipeline, started)
-    click.echo(f"it goes on; to see how: status {started.execution_id}", err=True)
-    sys.exit(_LEFT)
-
-
-def _wants_to_cancel() -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    click.echo("\nCancel the run? Otherwise it goes on. [y/N]: ", nl=False, err=True)
-    try:
-        # Not by readline, which at times does not hear of a Ctrl-C.
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
-    except KeyboardInterrupt:
-        return False
-
-
-def _follow(client: Client, pipeline: Pipeline, started: PipelineExecutionResponse) -> Snapshot:
-    out = console()
-    snapshots = follow(client, pipeline, started)
-    last = next(snapshots)
-    if not out.is_terminal:
-        _echo(changes(None, last))
-        for snapshot in snapshots:
-            _echo(changes(last, snapshot))
-            last = snapshot
-        return last
-
-    def view() -> Table:
-        note = "the Backend does not answer; asking again" if client.is_silent else ""
-        return run_table(last, now(), height=out.height, note=note)
-
-    with Live(get_renderable=view, console=out):
-        for snapshot in snapshots:
-            last = snapshot
-    return last
-
-
-def _echo(lines: Iterator[str]) -> None:
-    for line in lines:
-        click.echo(line)
-
-
-def _show_end(name: str, record: JobExecutionRecord) -> None:
-    lines = visible(record.logs).splitlines()
-    more = f", the last {_LAST_LINES} of {len(lines)} lines; all: logs {record.execution_id}"
-    click.echo(f"\n--- {visible(name)} failed{more if len(lines) > _LAST_LINES else ''}")
-    _echo(iter(lines[-_LAST_LINES:]))
+        sys.exit(start_run(client, before.pipeline.name, request_again(before), detach=detach))
 
 
 @main.command()
@@ -290,7 +236,7 @@ def _job_of(run: PipelineExecution, name: str) -> UUID:
 def _show_log(client: Client, job_execution_id: UUID, *, follows: bool) -> None:
     after = 0
     if follows:
-        client = client.patient(_FOLLOWING)
+        client = client.patient(FOLLOWING)
     while True:
         for page in client.log_pages(job_execution_id, after):
             click.echo(visible(page.logs), nl=False)
@@ -318,7 +264,19 @@ def artifacts(client: Client, execution_id: UUID, download: Path | None) -> None
 
 
 @main.command()
-@click.argument("pipeline")
+@click.argument("pipeline", required=False, shell_complete=_pipelines)
+@click.pass_obj
+def runs(client: Client, pipeline: str | None) -> None:
+    """Show the last runs of a pipeline, newest first; without its name, the last run of each pipeline."""
+    with _problems():
+        if pipeline is None:
+            console().print(runs_table(client.runs()))
+        else:
+            console().print(report_table(client.report(ReportRequest(pipeline_name=pipeline))))
+
+
+@main.command()
+@click.argument("pipeline", shell_complete=_pipelines)
 @click.option("--stage", help="Report on this stage.")
 @click.option("--job", help="Report on this job of the stage.")
 @click.option("--run", "run_number", type=int, help="Only runs of this number.")
@@ -361,8 +319,8 @@ def _problems() -> Iterator[None]:
         click.echo(visible(str(error)), err=True)
         sys.exit(_NO_BACKEND)
     except KeyboardInterrupt:
-        sys.exit(_LEFT)
+        sys.exit(LEFT)
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name=_PROGRAM, complete_var=_COMPLETE)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
 import httpx
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.wait import wait_exponential_jitter
 
 from cicd_common import ContractError, converter
@@ -27,7 +28,10 @@ from cicd_common.artifacts import ContentMismatchError, save
 from cicd_common.dto import JobExecutionDTO
 from cicd_common.model import ExecutionLog, PipelineExecution
 
-__all__ = ["BackendError", "Client"]
+from ..clock import BackendClock
+from ..recent import RecentRuns
+
+__all__ = ["BackendError", "Client", "LostAnswerError"]
 
 T = TypeVar("T")
 
@@ -40,14 +44,20 @@ _REPORTS: dict[str, Any] = {
 
 # Who answers so may answer otherwise a little later.
 _PASSING = (408, 425, 429, 502, 503, 504)
+_TIMEOUT = 10  # Seconds.
+_STARTING = 60  # Seconds that the start of a run of thousands of jobs may take.
 
 
 class BackendError(Exception):
     """The Backend does not answer, or refuses. The text says what it said."""
 
 
-class _Passing(Exception):
-    """No answer, or one that may be another a little later."""
+class _PassingError(BackendError):
+    """There is no answer, or one that may be another a little later."""
+
+
+class LostAnswerError(_PassingError):
+    """The Backend has not answered, and may have done what it was asked for."""
 
 
 class Client:
@@ -70,7 +80,9 @@ class Client:
             raise ValueError("expected printable characters of ASCII without blanks in the token")
         _check(url)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=10)
+        self._clock = BackendClock()
+        hooks: dict[str, list[Any]] = {"response": [self._clock.heed]}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, event_hooks=hooks)
         self._url = url
         self._patience = patience
         self.is_silent = False
@@ -91,9 +103,18 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
+    def now(self) -> datetime:
+        """The Backend's time."""
+        return self._clock.now()
+
     def execute(self, request: PipelineExecutionRequest) -> PipelineExecutionResponse:
-        """Start a run. Asked again, the Backend knows the request by its id."""
-        return self._read("POST", "/api/pipeline/execute", PipelineExecutionResponse, content=converter.dumps(request))
+        """Start a run. Asked again, the Backend knows the request by its id.
+
+        Raises:
+            LostAnswerError: It is not known whether the run has started.
+        """
+        body = converter.dumps(request)
+        return self._read("POST", "/api/pipeline/execute", PipelineExecutionResponse, content=body, timeout=_STARTING)
 
     def status(self, execution_id: UUID) -> PipelineExecutionResponse:
         """How a run is doing."""
@@ -132,6 +153,10 @@ class Client:
         """Cancel a run."""
         return self._read("POST", f"/api/pipeline/cancel/{execution_id}", PipelineExecutionResponse)
 
+    def runs(self) -> RecentRuns:
+        """The last run of each pipeline."""
+        return self._read("GET", "/api/runs", RecentRuns)
+
     def report(self, request: ReportRequest) -> Any:
         """A page of a report, of the type of its level."""
         return _loads(self.report_bytes(request), _REPORTS[request.level])
@@ -158,35 +183,46 @@ class Client:
                 return
             after = page.last_sequence
 
+    def log_tail(self, job_execution_id: UUID, size: int) -> str:
+        """The end of the output of a job, of so many bytes at most."""
+        return self._read("GET", f"/api/job/logs/{job_execution_id}?tail={size}", JobExecutionDTO).logs
+
     def _read(self, method: str, path: str, type: type[T], **arguments: Any) -> T:
         return _loads(self._ask(method, path, **arguments).content, type)
 
     def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         retrying = Retrying(
-            retry=retry_if_exception_type(_Passing),
+            retry=retry_if_exception_type(_PassingError),
             wait=wait_exponential_jitter(initial=0.1, max=2, jitter=0.1),
-            stop=stop_after_delay(self._patience),
+            stop=self._is_enough,
+            reraise=True,
         )
-        try:
-            return retrying(self._try, method, path, **arguments)
-        except RetryError as error:
-            raise BackendError(str(error.last_attempt.exception())) from None
+        return retrying(self._try, method, path, **arguments)
+
+    def _is_enough(self, state: RetryCallState) -> bool:
+        is_lost = state.outcome is not None and isinstance(state.outcome.exception(), LostAnswerError)
+        return (state.seconds_since_start or 0) >= (max(self._patience, 2 * _STARTING) if is_lost else self._patience)
 
     def _try(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         headers = {"Content-Type": "application/json"} if "content" in arguments else {}
+        self.is_silent = True
         try:
             response = self._http.request(method, path, headers=headers, **arguments)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise _PassingError(self._nobody(error)) from None
         except httpx.TransportError as error:
-            self.is_silent = True
-            raise _Passing(f"no Backend answers at {self._url}: {type(error).__name__}") from None
+            raise (LostAnswerError if method == "POST" else _PassingError)(self._nobody(error)) from None
         except httpx.RequestError as error:
-            raise BackendError(f"no Backend answers at {self._url}: {type(error).__name__}") from None
-        self.is_silent = response.status_code in _PASSING
-        if self.is_silent:
-            raise _Passing(_said(response))
+            raise BackendError(self._nobody(error)) from None
+        if response.status_code in _PASSING:
+            raise _PassingError(_said(response))
+        self.is_silent = False
         if not response.is_success:
             raise BackendError(_said(response))
         return response
+
+    def _nobody(self, error: Exception) -> str:
+        return f"no Backend answers at {self._url}: {type(error).__name__}"
 
 
 def _check(url: str) -> None:

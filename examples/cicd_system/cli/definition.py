@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -17,6 +18,7 @@ from attrs import evolve, fields, frozen
 
 from cicd_common import ContractError, converter
 from cicd_common.errors import Problem
+from cicd_common.kinds import Kinds
 from cicd_common.model import Job, Pipeline, Stage
 
 from .yaml_reading import MAX_SIZE, Place, Placed, read_yaml
@@ -143,10 +145,15 @@ def _problems(data: Any) -> tuple[list[Problem], bool]:
 
 def _refusals(data: Any, *, strict: bool) -> tuple[tuple[Problem, ...], bool]:
     try:
-        converter.structure(data, Pipeline, strict=strict)
+        _kinds().check(converter.structure(data, Pipeline, strict=strict), strict=strict)
     except ContractError as error:
         return error.problems, error.is_complete
     return (), True
+
+
+@cache
+def _kinds() -> Kinds:
+    return Kinds.installed()
 
 
 def _ids(data: Any) -> Iterable[Problem]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from rich.console import Console
 from rich.table import Table
@@ -15,25 +16,21 @@ from rich.text import Text
 from cicd_common import ExecutionStatus
 from cicd_common.api.response import JobReportResponse, PipelineReportResponse, StageReportResponse
 
+from ..recent import RecentRuns
 from .following import Snapshot
 
-__all__ = ["changes", "console", "now", "report_table", "run_table", "visible"]
+__all__ = ["changes", "console", "report_table", "run_table", "runs_table", "status_of", "visible"]
 
-_STYLES = {
-    ExecutionStatus.PENDING: "dim",
-    ExecutionStatus.RUNNING: "yellow",
-    ExecutionStatus.SUCCESS: "green",
-    ExecutionStatus.FAILED: "bold red",
-    ExecutionStatus.CANCELED: "magenta",
-}
 # What says most comes first, where there is no room for all.
-_URGENCY = [
-    ExecutionStatus.FAILED,
-    ExecutionStatus.RUNNING,
-    ExecutionStatus.CANCELED,
-    ExecutionStatus.PENDING,
-    ExecutionStatus.SUCCESS,
-]
+_STYLES = {
+    ExecutionStatus.FAILED: "bold red",
+    ExecutionStatus.RUNNING: "yellow",
+    ExecutionStatus.CANCELED: "magenta",
+    ExecutionStatus.PENDING: "dim",
+    ExecutionStatus.SUCCESS: "green",
+}
+_URGENCY = list(_STYLES)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def visible(text: str) -> str:
@@ -45,24 +42,25 @@ def visible(text: str) -> str:
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
-def run_table(snapshot: Snapshot, now: datetime, *, height: int, note: str = "") -> Table:
+def run_table(snapshot: Snapshot, now: datetime, *, height: int | None = None, note: str = "") -> Table:
     """A run at one moment, stage by stage and job by job.
 
     Args:
         snapshot: The run.
         now: The time, for how long what runs has taken.
-        height: For how many lines there is room; where there is too little, the jobs that say least are counted only.
+        height: How many lines it may have; where that is too little, the jobs that say least are counted only. By
+            default it has all of them.
         note: What else there is to say.
     """
-    shown = _shown(snapshot, height)
+    shown = _shown(snapshot, height and height - bool(note))
     table = Table.grid(padding=(0, 2))
-    table.add_row(Text(f"run {snapshot.run.run_number}"), _status(snapshot.run.status), _duration(snapshot.run, now))
+    table.add_row(Text(f"run {snapshot.run.run_number}"), status_of(snapshot.run), _duration(snapshot.run, now))
     for stage in snapshot.run.stages:
-        table.add_row(Text(f"  {visible(stage.stage_name)}"), _status(stage.status), _duration(stage, now))
+        table.add_row(Text(f"  {visible(stage.stage_name)}"), status_of(stage), _duration(stage, now))
         jobs = snapshot.jobs.get(stage.stage_name, ())
-        chosen = [job for place, job in enumerate(jobs) if (stage.stage_name, place) in shown]
+        chosen = [job for job in jobs if job.job_execution_id in shown]
         for job in chosen:
-            table.add_row(Text(f"    {visible(job.job_name)}"), _status(job.status), _duration(job, now))
+            table.add_row(Text(f"    {visible(job.job_name)}"), status_of(job), _duration(job, now))
         if len(chosen) < len(jobs):
             table.add_row(Text(f"    {len(jobs)} jobs: {_counts(jobs)}", style="dim"))
     if note:
@@ -70,14 +68,14 @@ def run_table(snapshot: Snapshot, now: datetime, *, height: int, note: str = "")
     return table
 
 
-def _shown(snapshot: Snapshot, height: int) -> set[tuple[str, int]]:
-    """Which jobs are shown: stages and places in them."""
-    jobs = [(stage, place, job) for stage, jobs in snapshot.jobs.items() for place, job in enumerate(jobs)]
-    room = height - 2 - len(snapshot.run.stages)
+def _shown(snapshot: Snapshot, height: int | None) -> set[UUID]:
+    """Which jobs are shown."""
+    jobs = [job for jobs in snapshot.jobs.values() for job in jobs]
+    room = len(jobs) if height is None else height - 1 - len(snapshot.run.stages)
     if len(jobs) > room:
         room = max(room - len(snapshot.jobs), 1)  # Each stage may need a line that counts.
-    jobs.sort(key=lambda each: _URGENCY.index(each[2].status))
-    return {(stage, place) for stage, place, _ in jobs[:room]}
+    jobs.sort(key=lambda job: _URGENCY.index(job.status))
+    return {job.job_execution_id for job in jobs[:room]}
 
 
 def _counts(jobs: Iterable[Any]) -> str:
@@ -92,18 +90,33 @@ def changes(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
         before: The run at the moment before; none at the start.
         after: The run now.
     """
-    known = {} if before is None else dict(_statuses(before))
-    for name, status in _statuses(after):
-        if known.get(name) is not status and (before is not None or status is not ExecutionStatus.PENDING):
-            yield f"{visible(name)}: {status.value}"
+    known = {} if before is None else dict(_parts_of(before))
+    for name, part in _parts_of(after):
+        was = known[name].status if name in known else None
+        if part.status is not was and (before is not None or part.status is not ExecutionStatus.PENDING):
+            yield f"{visible(name)}: {status_of(part)}"
 
 
-def _statuses(snapshot: Snapshot) -> Iterator[tuple[str, ExecutionStatus]]:
+def _parts_of(snapshot: Snapshot) -> Iterator[tuple[str, Any]]:
     for stage in snapshot.run.stages:
         for job in snapshot.jobs.get(stage.stage_name, ()):
-            yield f"  {stage.stage_name} / {job.job_name}", job.status
-        yield stage.stage_name, stage.status
-    yield f"run {snapshot.run.run_number}", snapshot.run.status
+            yield f"  {stage.stage_name} / {job.job_name}", job
+        yield stage.stage_name, stage
+    yield f"run {snapshot.run.run_number}", snapshot.run
+
+
+def runs_table(runs: RecentRuns) -> Table:
+    """The last runs of pipelines as a table, newest first.
+
+    Args:
+        runs: The runs.
+    """
+    columns, row = _COLUMNS[PipelineReportResponse]
+    table = _table("pipeline", "run", "status", *columns, "started", "took")
+    found = [(report.pipeline_name, run) for report in runs.reports for run in report.executions]
+    for name, run in sorted(found, key=lambda each: each[1].start_time or _NEVER, reverse=True):
+        table.add_row(Text(visible(name)), *_row(run, row))
+    return table
 
 
 def report_table(report: PipelineReportResponse | StageReportResponse | JobReportResponse) -> Table:
@@ -113,30 +126,40 @@ def report_table(report: PipelineReportResponse | StageReportResponse | JobRepor
         report: The page.
     """
     columns, row = _COLUMNS[type(report)]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("run", "status", *columns, "started", "took"):
-        table.add_column(column)
+    table = _table("run", "status", *columns, "started", "took")
     for record in report.executions:
-        started = "" if record.start_time is None else f"{record.start_time:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(record.run_number), _status(record.status), *row(record), started, _duration(record))
+        table.add_row(*_row(record, row))
     return table
 
 
-def _parts(name: str, parts: Iterable[Any]) -> Text:
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+
+
+def _row(record: Any, row: Callable[[Any], Iterable[str | Text]]) -> Iterator[str | Text]:
+    yield str(record.run_number)
+    yield status_of(record)
+    yield from row(record)
+    yield "" if record.start_time is None else f"{record.start_time:%Y-%m-%d %H:%M:%S}"
+    yield _duration(record)
+
+
+def _names(name: str, parts: Iterable[Any]) -> Text:
     """Names in the colours of their statuses; what is not well says so in words, too."""
     shown = Text()
     for part in parts:
-        status = "" if part.status is ExecutionStatus.SUCCESS else f" ({part.status.value})"
-        shown.append(f"{', ' if shown else ''}{visible(getattr(part, name))}{status}", style=_STYLES[part.status])
+        status = status_of(part)
+        words = "" if part.status is ExecutionStatus.SUCCESS else f" ({status})"
+        shown.append(f"{', ' if shown else ''}{visible(getattr(part, name))}{words}", style=status.style)
     return shown
 
 
 _COLUMNS: dict[type[Any], Any] = {
     PipelineReportResponse: (
         ("commit", "stages"),
-        lambda record: (Text((record.commit_hash or "")[:12]), _parts("stage_name", record.stages)),
+        lambda record: (Text((record.commit_hash or "")[:12]), _names("stage_name", record.stages)),
     ),
-    StageReportResponse: (("jobs",), lambda record: (_parts("job_name", record.jobs),)),
+    StageReportResponse: (("jobs",), lambda record: (_names("job_name", record.jobs),)),
     JobReportResponse: (
         ("exit code", "job execution"),
         lambda record: ("" if record.exit_code is None else str(record.exit_code), str(record.execution_id)),
@@ -144,8 +167,15 @@ _COLUMNS: dict[type[Any], Any] = {
 }
 
 
-def _status(status: ExecutionStatus) -> Text:
-    return Text(status.value, style=_STYLES[status])
+def status_of(part: Any) -> Text:
+    """The status of a run, a stage or a job in its colour, and whether it is a failure that is allowed.
+
+    Args:
+        part: A record or a summary.
+    """
+    if part.status is ExecutionStatus.FAILED and getattr(part, "allow_failure", False):
+        return Text("FAILED, allowed", style="yellow")
+    return Text(part.status.value, style=_STYLES[part.status])
 
 
 def _duration(part: Any, now: datetime | None = None) -> Text:
@@ -154,11 +184,6 @@ def _duration(part: Any, now: datetime | None = None) -> Text:
         return Text("")
     seconds = max((end - part.start_time).total_seconds(), 0)
     return Text(f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s")
-
-
-def now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
 
 
 def console() -> Console:

@@ -26,7 +26,7 @@ from .inputs import InputError, bring
 from .output import Output
 from .process import JobProcess
 from .reporting import Backend, End, Reporter
-from .script import ScriptError, command_of, script_of, shell_of
+from .script import ScriptError, command_of, parameters_of, script_of
 from .settings import Settings
 from .tools import HaltedError, Tools
 from .watch import CANCELED, Watch
@@ -132,7 +132,7 @@ class _Attempt:
 
     def _work_in(self, root: Path) -> End:
         request = self._request
-        shell = shell_of(request)
+        parameters = parameters_of(request)
         environment = self._environment()
         script = root / "script.sh"
         script.write_text(script_of(request.commands), encoding="utf-8")
@@ -146,13 +146,14 @@ class _Attempt:
                 branch=request.branch,
                 as_it_is=request.is_local,
                 is_alone=request.docker_image is not None,
+                submodules=parameters.submodules,
                 tools=tools,
             ) as copy,
         ):
             directory = inside(copy, request.working_dir)
             with self._watch.limit.paused():
                 bring(self._backend, request.inputs, copy, tools.go_on)
-            end = self._run(copy, directory, shell, script, environment)
+            end = self._run(copy, directory, parameters.shell.value, script, environment)
             return self._collect(end, tools, copy)
 
     def _collect(self, end: End, tools: Tools, copy: Path) -> End:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from shlex import quote
 
+from cicd_common import ContractError
 from cicd_common.api.request import JobExecutionRequest
+from cicd_common.kinds import Kinds, ScriptParameters
 from cicd_common.model.definition import SCRIPT
 
-__all__ = ["ScriptError", "command_of", "script_of", "shell_of"]
-
-_SHELLS = ("sh", "bash")
+__all__ = ["ScriptError", "command_of", "parameters_of", "script_of"]
 
 # The end of each command decides: `set -e` alone lets some go on that have failed, such as `false && true`.
 _HEAD = """set -e
@@ -29,8 +29,8 @@ class ScriptError(Exception):
     """A job is none that this Worker can run. The text says why, for the job's log."""
 
 
-def shell_of(request: JobExecutionRequest) -> str:
-    """The shell that a job's commands are for: its parameter ``shell``, ``sh`` by default.
+def parameters_of(request: JobExecutionRequest) -> ScriptParameters:
+    """The parameters of a job that runs a script.
 
     Args:
         request: The job.
@@ -40,10 +40,11 @@ def shell_of(request: JobExecutionRequest) -> str:
     """
     if request.kind != SCRIPT:
         raise ScriptError(f"this Worker runs jobs of the kind {SCRIPT} alone")
-    shell = request.parameters.get("shell", _SHELLS[0])
-    if shell not in _SHELLS or set(request.parameters) - {"shell"}:
-        raise ScriptError(f"expected no parameter but shell, with one of the values {', '.join(_SHELLS)}")
-    return str(shell)
+    try:
+        parameters: ScriptParameters = Kinds().parameters_of(request, strict=True)
+    except ContractError as error:
+        raise ScriptError("; ".join(f"{each.pointer}: {each.message}" for each in error.problems)) from None
+    return parameters
 
 
 def command_of(shell: str, script: str) -> Sequence[str]:

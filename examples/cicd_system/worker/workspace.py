@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from ..git import git_environment, is_remote, what_git_says
 from .directory import clear
+from .environment import OURS
 from .tools import Tools
 
 __all__ = ["WorkspaceError", "inside", "working_copy"]
 
-# What git may use to reach a repository: nothing that runs a program that the address names.
-_PROTOCOLS = "file:git:http:https:ssh"
+# How git may reach a repository elsewhere.
+_REMOTE = ("git", "http", "https", "ssh")
 # A repository on this machine may have programs set for git to start.
 _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
-# By these git would find another repository than the one that it is told of; as when the Worker is started by a hook.
-_ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
 _COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
 
 
@@ -38,6 +38,7 @@ def working_copy(
     branch: str = "HEAD",
     as_it_is: bool,
     is_alone: bool = False,
+    submodules: bool = False,
     tools: Tools,
 ) -> Iterator[Path]:
     """Make a working copy, and clear it away afterwards.
@@ -49,6 +50,7 @@ def working_copy(
         branch: The branch; by default the one that is checked out.
         as_it_is: Whether to take the files as they are in the directory, not as they were committed.
         is_alone: Whether it is to do without the repository that it comes from, as in a container.
+        submodules: Whether to take the submodules of the repository, too.
         tools: What it is made with.
 
     Raises:
@@ -59,35 +61,29 @@ def working_copy(
         raise WorkspaceError("expected the name of a commit, such as 40 hexadecimal digits")
     source = _local(repo)
     try:
-        _make(tools, source, repo, commit, branch, directory, as_it_is=as_it_is, is_alone=is_alone)
+        with _telling():
+            if source is None:
+                _clone(tools, repo, commit, branch, directory)
+            elif directory.resolve().is_relative_to(source.resolve()):
+                raise WorkspaceError("the repository cannot be copied: working copies are made in it")
+            elif not _is_repository(source):
+                _copy_directory(tools, source, commit, directory)
+            elif as_it_is:
+                _copy_files(tools, source, directory, submodules=submodules)
+            else:
+                _clone_local(tools, source, commit, branch, directory, shares=not is_alone)
+            if submodules and (directory / ".git").exists():
+                _check_out_submodules(tools, source, directory)
         yield directory
     finally:
         if directory.exists():
             clear(directory)
 
 
-def _make(
-    tools: Tools,
-    source: Path | None,
-    repo: str,
-    commit: str | None,
-    branch: str,
-    directory: Path,
-    *,
-    as_it_is: bool,
-    is_alone: bool,
-) -> None:
+@contextmanager
+def _telling() -> Iterator[None]:
     try:
-        if source is None:
-            _clone(tools, repo, commit, branch, directory)
-        elif directory.resolve().is_relative_to(source.resolve()):
-            raise WorkspaceError("the repository cannot be copied: working copies are made in it")
-        elif not _is_repository(source):
-            _copy_directory(tools, source, commit, directory)
-        elif as_it_is:
-            _copy_files(tools, source, directory)
-        else:
-            _clone_local(tools, source, commit, branch, directory, shares=not is_alone)
+        yield
     except (OSError, shutil.Error) as error:
         raise WorkspaceError(f"the repository cannot be copied: {type(error).__name__}") from error
 
@@ -110,7 +106,7 @@ def _local(repo: str) -> Path | None:
         raise WorkspaceError("expected the URL of a repository, or a directory") from None
     if url.scheme == "file":
         path = Path(url2pathname(url.path))
-    elif url.scheme or re.match(r"[^/]+:", repo):
+    elif is_remote(repo):
         return None
     else:
         path = Path(repo)
@@ -137,36 +133,53 @@ def _clone_local(tools: Tools, source: Path, commit: str | None, branch: str, di
     _git(tools, "-C", str(directory), "checkout", "--quiet", "--detach", found.decode().strip(), "--")
 
 
-def _copy_files(tools: Tools, source: Path, directory: Path) -> None:
+def _copy_files(tools: Tools, source: Path, directory: Path, *, submodules: bool) -> None:
+    """Copy the files that git knows or does not ignore. Instead of a submodule there is an empty folder."""
+    directory.mkdir(parents=True, exist_ok=True)
     listed = _git(tools, "-C", str(source), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split(b"\0")):
         path = os.fsdecode(name)
-        if os.path.lexists(source / path):  # It may be deleted and not committed.
+        if (source / path).is_dir() and not (source / path).is_symlink():  # A repository in the repository.
+            (directory / path).mkdir(parents=True)
+            if submodules and (source / path / ".git").exists():
+                _copy_files(tools, source / path, directory / path, submodules=True)
+        elif os.path.lexists(source / path):  # It may be deleted and not committed.
             (directory / path).parent.mkdir(parents=True, exist_ok=True)
             tools.copy(source / path, directory / path)
-    directory.mkdir(exist_ok=True)
 
 
-def _git(tools: Tools, *arguments: str) -> bytes:
+def _check_out_submodules(tools: Tools, source: Path | None, directory: Path) -> None:
+    """Check out the submodules, and theirs, from the addresses that the repository on this machine has for them.
+
+    The other addresses are those of the file `.gitmodules`. They may not name a repository on this machine, which a job
+    in a container could not read otherwise, unless git's setting ``protocol.file.allow`` says so.
+    """
+    known = [] if source is None else _git(tools, "-C", str(source), "config", "--local", "--list", "-z").split(b"\0")
+    for setting in known:
+        key, _, value = os.fsdecode(setting).partition("\n")
+        if key.startswith("submodule.") and key.endswith(".url"):
+            _git(tools, "-C", str(directory), "config", key, value)
+    allowed = [option for name in _REMOTE for option in ("-c", f"protocol.{name}.allow=always")]
+    environment = {name: value for name, value in _git_environment().items() if name != "GIT_ALLOW_PROTOCOL"}
+    update = ("-C", str(directory), "submodule", "--quiet", "update", "--init", "--recursive")
+    _git(tools, "-c", "protocol.allow=never", *allowed, *update, environment=environment)
+
+
+def _git(tools: Tools, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
     """What git prints.
 
     Raises:
         WorkspaceError: It fails, with what it says.
         HaltedError: The job is halted.
     """
-    done = tools.run(["git", *_QUIET, *arguments], _git_environment())
+    done = tools.run(["git", *_QUIET, *arguments], environment or _git_environment())
     if done.returncode:
-        # The last line says what was wrong; an address in it may hold a password.
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["git has failed"]
-        raise WorkspaceError(re.sub(r"://[^/@\s]*@", "://***@", lines[-1]))
+        raise WorkspaceError(what_git_says(done.stderr) or "git has failed")
     return done.stdout
 
 
 def _git_environment() -> dict[str, str]:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith("CICD_") and name not in _ELSEWHERE
-    }
-    return {**kept, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    return {name: value for name, value in git_environment().items() if not name.startswith(OURS)}
 
 
 def inside(root: Path, path: str | None) -> Path:
