@@ -16,6 +16,7 @@ from .errors import (
     UrlError,
 )
 from .leases import TakenOver
+from .outbox import Outbox, OutboxCounts, RunChange
 from .start import Started
 from .store import ExecutionStore
 
@@ -25,6 +26,9 @@ __all__ = [
     "DefinitionError",
     "ExecutionStore",
     "FullError",
+    "Outbox",
+    "OutboxCounts",
+    "RunChange",
     "SchemaError",
     "Started",
     "StoreError",

@@ -15,7 +15,7 @@ from ..enums import ExecutionStatus
 from ..model.job_execution import JobState
 from ..model.status import is_halting
 from ..model.update import UpdateOutcome, join
-from .dispatch import LeaseRules, hand_out, requests, send
+from .dispatch import StoreRules, hand_out, requests, send
 from .errors import UnknownJobExecutionError, unknown_job
 from .logs import put_chunks
 from .states import JobRow, RunStates
@@ -41,7 +41,7 @@ class Applied:
 
 
 def apply_all(
-    connection: Connection, updates: Sequence[JobStatusUpdate], at: datetime, rules: LeaseRules
+    connection: Connection, updates: Sequence[JobStatusUpdate], at: datetime, rules: StoreRules
 ) -> tuple[Applied | UnknownJobExecutionError, ...]:
     """Apply updates one after the other, in one transaction.
 
@@ -49,7 +49,7 @@ def apply_all(
         connection: In a transaction that writes.
         updates: The updates.
         at: When they came, and when the jobs that become ready are handed out.
-        rules: How long leases last.
+        rules: How long leases last, and whether changes are noted.
 
     Returns:
         For each update what became of it, or the error if its job does not exist.
@@ -65,11 +65,11 @@ def apply_all(
 class _Batch:
     """Updates that are applied together: folded in memory, then written."""
 
-    def __init__(self, connection: Connection, at: datetime, rules: LeaseRules) -> None:
+    def __init__(self, connection: Connection, at: datetime, rules: StoreRules) -> None:
         self._connection = connection
         self._at = at
         self._rules = rules
-        self._states = RunStates(connection)
+        self._states = RunStates(connection, at if rules.has_outbox else None)
         self._chunks: dict[tuple[UUID, int], str] = {}
         self._succeeded: dict[JobRow, int] = {}  # With the place of the update.
         self._released: list[tuple[int, UUID, JobState]] = []  # With the states in which they are handed out again.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from attrs import frozen
 from ..fields import Between, Count, Name, Ordinal, PageSize, Rule, checked
 from ..values import Environment
 
-__all__ = ["Arguments"]
+__all__ = ["Arguments", "now"]
 
 _MAX_SECONDS = 100 * 365 * 24 * 60 * 60
 Seconds = Annotated[
@@ -34,6 +34,7 @@ class Arguments:
         after_sequence: The sequence that was the last of the page before.
         at: The time.
         branch: The branch to run on.
+        claim_seconds: After how many seconds a claim of the outbox runs out.
         commit_hash: The commit to run on.
         count: A number of things.
         cursor: Where a page starts.
@@ -43,9 +44,11 @@ class Arguments:
         job_execution_id: A job execution.
         lease_seconds: How many seconds a lease lasts.
         limit: How much a page holds at most.
+        max_attempts: After how many attempts to give up.
         max_bytes: How many bytes are returned at most.
         max_losses: How often a job may be lost.
         name: The name of a pipeline.
+        outbox: Whether to note runs that change.
         path: The path that was the last of the page before.
         pipeline_id: A pipeline.
         request_id: An idempotency key.
@@ -60,6 +63,7 @@ class Arguments:
     after_sequence: Count = 0
     at: datetime | None = None
     branch: Name | None = None
+    claim_seconds: Seconds = 60
     commit_hash: str | None = None
     count: Count = 0
     cursor: str | None = None
@@ -69,11 +73,18 @@ class Arguments:
     job_execution_id: UUID | None = None
     lease_seconds: Seconds = 60
     limit: PageSize = 1000
+    max_attempts: Ordinal = 100
     max_bytes: Ordinal = 65_536
     max_losses: Ordinal = 3
     name: Name | None = None
+    outbox: bool = False
     path: str | None = None
     pipeline_id: UUID | None = None
     request_id: UUID | None = None
     resend_seconds: Seconds = 300
     upgrade: bool = False
+
+
+def now() -> datetime:
+    """The time, for methods that are not given one."""
+    return datetime.now(UTC)

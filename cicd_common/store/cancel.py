@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from ..api.response import JobExecutionResponse
 from ..model.status import shifted
-from .dispatch import LeaseRules
+from .dispatch import StoreRules
 from .errors import unknown_execution
 from .states import RunStates
 from .tables import IS_GOING, IS_UNCLAIMED, job_executions, jobs
@@ -32,7 +32,7 @@ _LOOK_AGAIN = (
 
 
 def cancel(
-    connection: Connection, execution_id: UUID, at: datetime, rules: LeaseRules
+    connection: Connection, execution_id: UUID, at: datetime, rules: StoreRules
 ) -> tuple[JobExecutionResponse, ...]:
     """Cancel the jobs of a run that were not handed out, unless the run has ended.
 
@@ -40,7 +40,7 @@ def cancel(
         connection: In a transaction that writes.
         execution_id: The pipeline execution.
         at: The time.
-        rules: How long leases last.
+        rules: How long leases last, and whether changes are noted.
 
     Returns:
         The jobs whose Workers are to be told to stop, in the order of definition.
@@ -48,7 +48,7 @@ def cancel(
     Raises:
         UnknownExecutionError: There is no execution of this id.
     """
-    states = RunStates(connection)
+    states = RunStates(connection, at if rules.has_outbox else None)
     run = states.load_run(execution_id)
     if run is None:
         raise unknown_execution(execution_id)

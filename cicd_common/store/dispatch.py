@@ -30,27 +30,29 @@ from .tables import (
     stages,
 )
 
-__all__ = ["LeaseRules", "hand_out", "requests", "send"]
+__all__ = ["StoreRules", "hand_out", "requests", "send"]
 
 _IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
 
 
 @frozen(kw_only=True)
-class LeaseRules:
-    """How long the store waits for Workers.
+class StoreRules:
+    """What a store was told when it was opened: how long it waits for Workers, and what it notes.
 
     Attributes:
         lease: After how long without an update a claimed job counts as lost.
         max_losses: How often a job may be lost before it ends as ``FAILED``.
         resend_after: After how long a request that nobody claimed is sent again; twice as long after each time.
+        has_outbox: Whether runs that change are noted in the outbox.
     """
 
     lease: timedelta
     max_losses: int
     resend_after: timedelta
+    has_outbox: bool
 
 
-def send(job: JobRow, at: datetime, rules: LeaseRules) -> None:
+def send(job: JobRow, at: datetime, rules: StoreRules) -> None:
     """Note that the request of a job's attempt is sent.
 
     Args:
@@ -102,7 +104,7 @@ _NEEDS = (
 
 
 def hand_out(
-    connection: Connection, states: RunStates, succeeded: Iterable[JobRow], at: datetime, rules: LeaseRules
+    connection: Connection, states: RunStates, succeeded: Iterable[JobRow], at: datetime, rules: StoreRules
 ) -> tuple[JobExecutionRequest, ...]:
     """Hand out the jobs that became ready since jobs succeeded.
 
@@ -197,7 +199,7 @@ _REQUESTS = (
 
 
 def requests(
-    connection: Connection, ids: Collection[UUID], rules: LeaseRules, needs: Iterable[Any] | None = None
+    connection: Connection, ids: Collection[UUID], rules: StoreRules, needs: Iterable[Any] | None = None
 ) -> tuple[JobExecutionRequest, ...]:
     """The requests that hand jobs to Workers.
 
@@ -222,7 +224,7 @@ def requests(
 
 
 def _request(
-    row: Any, inputs: dict[UUID, dict[UUID, None]], rules: LeaseRules, known: dict[tuple[type[Any], UUID], Any]
+    row: Any, inputs: dict[UUID, dict[UUID, None]], rules: StoreRules, known: dict[tuple[type[Any], UUID], Any]
 ) -> JobExecutionRequest:
     run, job, execution, pipeline = _records(row, known)
     return request_for(

@@ -12,7 +12,7 @@ from ..api.request import JobExecutionRequest
 from ..api.response import JobExecutionResponse
 from ..model.job_execution import lost
 from ..model.status import is_halting, shifted
-from .dispatch import LeaseRules, hand_out, requests, send
+from .dispatch import StoreRules, hand_out, requests, send
 from .states import JobRow, RunStates
 from .tables import IS_CLAIMED, IS_UNCLAIMED, job_executions, pipeline_executions, watch
 
@@ -63,7 +63,7 @@ _UNCLAIMED = _DUE.where(
 ).order_by(job_executions.c.send_at)
 
 
-def take_over(connection: Connection, at: datetime, rules: LeaseRules) -> TakenOver:
+def take_over(connection: Connection, at: datetime, rules: StoreRules) -> TakenOver:
     """Take over the jobs whose Workers were silent for a lease. It is called every few seconds.
 
     A lease counts only while somebody asks: after a break of more than a third of a lease every lease starts anew,
@@ -73,7 +73,7 @@ def take_over(connection: Connection, at: datetime, rules: LeaseRules) -> TakenO
     Args:
         connection: In a transaction that writes.
         at: The time.
-        rules: How long leases last.
+        rules: How long leases last, and whether changes are noted.
     """
     # Of processes that ask at once, the second waits here for the first, and finds nothing left.
     times = {"at": at, "last_call": shifted(at, -rules.lease / 3), "lease_end": shifted(at, rules.lease)}
@@ -89,8 +89,8 @@ def take_over(connection: Connection, at: datetime, rules: LeaseRules) -> TakenO
     return _take_over(connection, ids, at, rules) if ids else TakenOver(jobs=(), ended=())
 
 
-def _take_over(connection: Connection, ids: list[UUID], at: datetime, rules: LeaseRules) -> TakenOver:
-    states = RunStates(connection)
+def _take_over(connection: Connection, ids: list[UUID], at: datetime, rules: StoreRules) -> TakenOver:
+    states = RunStates(connection, at if rules.has_outbox else None)
     states.load_jobs(ids)
     ended: list[JobRow] = []
     sent: list[UUID] = []
@@ -121,7 +121,7 @@ def _take_over(connection: Connection, ids: list[UUID], at: datetime, rules: Lea
     )
 
 
-def _is_due(job: JobRow, at: datetime, rules: LeaseRules) -> bool:
+def _is_due(job: JobRow, at: datetime, rules: StoreRules) -> bool:
     if job.state.status.is_terminal:
         return False
     if job.state.worker is None:

@@ -14,6 +14,7 @@ from .tables import (
     execution_logs,
     job_executions,
     logs,
+    outbox,
     pipeline_executions,
     pipeline_names,
     requests,
@@ -50,6 +51,7 @@ _DELETIONS = (
     delete(execution_logs).where(execution_logs.c.run_id.in_(_IDS)),
     delete(job_executions).where(job_executions.c.pipeline_execution_id.in_(_IDS)),
     delete(stage_executions).where(stage_executions.c.pipeline_execution_id.in_(_IDS)),
+    delete(outbox).where(outbox.c.pipeline_execution_id.in_(_IDS)),
     delete(requests).where(requests.c.pipeline_execution_id.in_(_IDS)),
     delete(pipeline_executions).where(pipeline_executions.c.id.in_(_IDS)),
 )

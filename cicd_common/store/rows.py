@@ -10,7 +10,7 @@ from attrs import fields
 from sqlalchemy import Column, Connection, Table, literal_column
 from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["columns_for", "execute_all", "insert_all_new", "insert_new", "put", "row_of"]
+__all__ = ["columns_for", "execute_all", "insert_all_new", "insert_for", "insert_new", "put", "row_of"]
 
 _INSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
@@ -36,15 +36,25 @@ def row_of(table: Table, record: Any, **more: Any) -> dict[str, Any]:
     return {column.name: getattr(record, column.name) for column in table.c if hasattr(record, column.name)} | more
 
 
+def insert_for(dialect: str, table: Table) -> Any:
+    """A statement that inserts, and can say what becomes of rows that are there under the same keys.
+
+    Args:
+        dialect: The name of SQLAlchemy's dialect.
+        table: The table.
+    """
+    return _INSERTS[dialect](table)
+
+
 # To make a statement takes longer than to run it, so each is made once.
 @cache
 def _insert_new(dialect: str, table: Table) -> Any:
-    return _INSERTS[dialect](table).on_conflict_do_nothing()
+    return insert_for(dialect, table).on_conflict_do_nothing()
 
 
 @cache
 def _put(dialect: str, table: Table) -> Any:
-    statement = _INSERTS[dialect](table)
+    statement = insert_for(dialect, table)
     changes = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 

@@ -18,8 +18,9 @@ from ..model import JobExecution, Pipeline, PipelineExecution, StageExecution, S
 from ..model.status import Span, shifted
 from ..values import Environment
 from .definitions import load_pipeline, save_pipeline
-from .dispatch import LeaseRules
+from .dispatch import StoreRules
 from .errors import DefinitionError, UnknownPipelineError
+from .outbox import note
 from .rows import insert_new, row_of
 from .states import span_values
 from .tables import job_executions, name_key, pipeline_executions, pipeline_names, requests, stage_executions
@@ -108,14 +109,14 @@ _NEXT_RUN = (
 )
 
 
-def start(connection: Connection, order: Order, at: datetime, rules: LeaseRules) -> Started:
+def start(connection: Connection, order: Order, at: datetime, rules: StoreRules) -> Started:
     """Start a run, unless its request has started it before.
 
     Args:
         connection: In a transaction that writes.
         order: What is to be started.
         at: The time.
-        rules: How long leases last.
+        rules: How long leases last, and whether changes are noted.
 
     Raises:
         DefinitionError: The definition has the id of something else, or the request names another repository.
@@ -143,6 +144,8 @@ def start(connection: Connection, order: Order, at: datetime, rules: LeaseRules)
     )
     execution, ready = execution.hand_out(at)
     _insert(connection, execution, shifted(at, rules.resend_after))
+    if rules.has_outbox:
+        note(connection, [execution.id], at)
     lease_seconds = max(1, int(rules.lease.total_seconds()))
     return Started(
         execution=pipeline_execution_response(execution),

@@ -13,12 +13,13 @@ from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
-from attrs import define, fields
+from attrs import define, evolve, fields
 from sqlalchemy import Connection, Table, bindparam, select, update
 
 from ..enums import ExecutionStatus
 from ..model.job_execution import JobState, skipped
 from ..model.status import Span, StatusCounts, counted_status
+from .outbox import note
 from .rows import execute_all
 from .tables import IS_WAITING, job_executions, pipeline_executions, stage_executions
 
@@ -162,19 +163,22 @@ class RunStates:
 
     Args:
         connection: In a transaction that writes.
+        noted_at: When the runs that change are noted in the outbox; with None they are not noted.
 
     Attributes:
         jobs: The rows of the jobs that were loaded, by id.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, noted_at: datetime | None) -> None:
         self._connection = connection
+        self._noted_at = noted_at
         self._runs: dict[UUID, RunRow] = {}
         self._stages: dict[UUID, StageRow] = {}
         self.jobs: dict[UUID, JobRow] = {}
         self._changed: dict[UUID, JobRow] = {}
         self._moved: dict[UUID, StageRow] = {}
         self._moved_runs: dict[UUID, RunRow] = {}
+        self._noted: set[UUID] = set()
 
     def load_jobs(self, ids: Iterable[UUID], *, is_locked: bool = False) -> None:
         """Lock the runs of jobs, and load the rows. A job that does not exist is left out.
@@ -254,9 +258,12 @@ class RunStates:
         if state is job.state:
             return
         was = job.counted
+        stage, run = job.stage, job.stage.run
+        # More output is no change that others are told of, and comes often.
+        if self._noted_at is not None and evolve(state, last_sequence=job.state.last_sequence) != job.state:
+            self._noted.add(run.id)
         job.state = state
         self.touch(job)
-        stage, run = job.stage, job.stage.run
         before = stage.span
         stage.span = before.after(was, job.counted, state.start_time, state.completion_time)
         if stage.span == before:
@@ -284,6 +291,7 @@ class RunStates:
         """
         run.canceled_at = at
         self._moved_runs[run.id] = run
+        self._noted.add(run.id)
 
     def skip_waiting(self, run: RunRow) -> None:
         """Cancel every job of a run that was not handed out.
@@ -309,7 +317,9 @@ class RunStates:
         ]
         for statement, rows in ((_WRITE_JOBS, jobs), (_WRITE_STAGES, stages), (_WRITE_RUNS, runs)):
             execute_all(self._connection, statement, rows)
-        self._changed, self._moved, self._moved_runs = {}, {}, {}
+        if self._noted_at is not None:
+            note(self._connection, self._noted, self._noted_at)
+        self._changed, self._moved, self._moved_runs, self._noted = {}, {}, {}, set()
 
 
 def _lease_of(job: JobRow) -> dict[str, Any]:

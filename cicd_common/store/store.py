@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, overload
 from uuid import UUID
@@ -30,14 +30,15 @@ from ..model import LogText, Pipeline, PipelineExecution
 from ..values import Environment
 from . import definitions, executions, reports, retention
 from .apply import Applied, apply_all
-from .arguments import Arguments
+from .arguments import Arguments, now
 from .artifacts import artifacts_of, put_artifacts
 from .cancel import cancel
-from .dispatch import LeaseRules
+from .dispatch import StoreRules
 from .errors import UnknownJobExecutionError
 from .group_commit import GroupCommit
 from .leases import TakenOver, take_over
 from .logs import add_execution_logs, ends_of, execution_logs_of, log_of
+from .outbox import Outbox
 from .schema import open_database
 from .start import Order, Started, start
 
@@ -65,6 +66,11 @@ class ExecutionStore:
             time, from 1; 300 by default.
         upgrade: Whether to upgrade tables of an older version; false by default. Nothing else may use the database
             meanwhile; of several processes that ask for it, one does it.
+        outbox: Whether this store notes the runs that it changes, so that others can be told of them; false by
+            default. `Outbox.claim` gives those that were noted.
+
+    Attributes:
+        outbox: The runs that changed and that others were not told of yet.
 
     Raises:
         UrlError: The URL is none that the store works with, or the timeout is out of range.
@@ -85,16 +91,23 @@ class ExecutionStore:
         max_losses: int = 3,
         resend_seconds: int = 300,
         upgrade: bool = False,
+        outbox: bool = False,
     ) -> None:
         given = Arguments(
-            lease_seconds=lease_seconds, max_losses=max_losses, resend_seconds=resend_seconds, upgrade=upgrade
+            lease_seconds=lease_seconds,
+            max_losses=max_losses,
+            resend_seconds=resend_seconds,
+            upgrade=upgrade,
+            outbox=outbox,
         )
-        self._rules = LeaseRules(
+        self._rules = StoreRules(
             lease=timedelta(seconds=given.lease_seconds),
             max_losses=given.max_losses,
             resend_after=timedelta(seconds=given.resend_seconds),
+            has_outbox=given.outbox,
         )
         self._database = open_database(url, timeout, upgrade=given.upgrade)
+        self.outbox = Outbox(self._database)
         self._group = GroupCommit(self._apply_now)
 
     def close(self) -> None:
@@ -181,7 +194,7 @@ class ExecutionStore:
                 is_local=given.is_local,
             )
         with self._database.write() as connection:
-            return start(connection, order, given.at or _now(), self._rules)
+            return start(connection, order, given.at or now(), self._rules)
 
     def apply(self, update: JobStatusUpdate, *, at: datetime | None = None) -> Applied:
         """Join an update with what is known, and do what follows from it: in its job, its stage and its pipeline.
@@ -222,11 +235,11 @@ class ExecutionStore:
         given = Arguments(at=at)
         checked = [_expect(update, JobStatusUpdate) for update in _expect(updates, Iterable)]
         with self._database.write() as connection:
-            return apply_all(connection, checked, given.at or _now(), self._rules)
+            return apply_all(connection, checked, given.at or now(), self._rules)
 
     def _apply_now(self, take: Callable[[], Sequence[JobStatusUpdate]]) -> Sequence[Applied | UnknownJobExecutionError]:
         with self._database.write() as connection:
-            return apply_all(connection, take(), _now(), self._rules)
+            return apply_all(connection, take(), now(), self._rules)
 
     def cancel(self, execution_id: UUID, at: datetime | None = None) -> tuple[JobExecutionResponse, ...]:
         """Cancel the jobs that were not handed out. Asked again, or too late, it changes nothing.
@@ -243,7 +256,7 @@ class ExecutionStore:
         """
         given = Arguments(execution_id=execution_id, at=at)
         with self._database.write() as connection:
-            return cancel(connection, execution_id, given.at or _now(), self._rules)
+            return cancel(connection, execution_id, given.at or now(), self._rules)
 
     def take_over(self, at: datetime | None = None) -> TakenOver:
         """Take over the jobs whose Workers were silent for a lease. Any number of processes call it every few seconds.
@@ -264,7 +277,7 @@ class ExecutionStore:
         """
         given = Arguments(at=at)
         with self._database.write() as connection:
-            return take_over(connection, given.at or _now(), self._rules)
+            return take_over(connection, given.at or now(), self._rules)
 
     def add_artifacts(self, request: ArtifactUploadRequest) -> None:
         """Store the records of what a job left. Of two files of one path, the later one stays.
@@ -309,7 +322,7 @@ class ExecutionStore:
         total = 0
         while True:
             with self._database.write() as connection:
-                count = retention.forget_some(connection, given.at or _now(), given.count)
+                count = retention.forget_some(connection, given.at or now(), given.count)
             if count is None:
                 return total
             total += count
@@ -505,10 +518,6 @@ class ExecutionStore:
         Arguments(name=name, after=after, limit=limit)
         with self._database.read() as connection:
             return definitions.list_pipelines(connection, name, after, limit)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _expect(value: Any, type: Any) -> Any:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -48,6 +49,7 @@ __all__ = [
     "logs",
     "metadata",
     "name_key",
+    "outbox",
     "pipeline_executions",
     "pipeline_names",
     "pipelines",
@@ -260,6 +262,17 @@ requests = _table(
     _id(),
     _needed("pipeline_execution_id", Uuid, ForeignKey("pipeline_executions.id", deferrable=True, initially="DEFERRED")),
     Index("requests_of_run", "pipeline_execution_id"),
+)
+# One row for each run that changed and was not told of to its end, if the store was opened with an outbox.
+outbox = _table(
+    "outbox",
+    Column("pipeline_execution_id", Uuid, ForeignKey("pipeline_executions.id"), primary_key=True),
+    _needed("version", BigInteger),  # how often the run changed
+    Column("told", LargeBinary),  # the records of the run as it was told of last
+    _needed("attempts", Integer),  # since then
+    Column("due_at", Time),  # when it may be claimed; none if there is nothing to tell, or it was given up
+    Column("claim", Uuid),  # of the one that tells it
+    Index("outbox_due", "due_at"),
 )
 # One row: when the store was last asked for lost jobs, and since when it has been asked without a break.
 watch = _table(

@@ -159,7 +159,7 @@ class TestOldDatabase:
         with pytest.raises(SchemaError) as caught:
             ExecutionStore(old_url)
         assert str(caught.value) == (
-            "expected tables of revision 2, found those of revision 1; this upgrades them: "
+            "expected tables of revision 3, found those of revision 1; this upgrades them: "
             "python -m cicd_common.store upgrade URL"
         )
         assert schema_of(old_url) == before

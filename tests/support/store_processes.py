@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -60,6 +62,14 @@ def write_on(url: str, pipeline: Any, acknowledgements: Any) -> None:
             for update in updates_to_success(job.job_execution_id, f"{os.getpid()}"):
                 jobs += store.apply(update).jobs
                 acknowledgements.send(("applied", update))
+
+
+def send_and_wait(url: str, file: str) -> None:
+    """Claim a change and send it, which is to write to a file; then wait to be killed before it is confirmed."""
+    with ExecutionStore(url) as store:
+        [change] = store.outbox.claim(seconds=30, at=MOMENT)
+        Path(file).write_text(str(change.after.id))
+        signal.pause()
 
 
 def await_one_behind(connection):
