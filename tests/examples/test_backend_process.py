@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -389,6 +392,28 @@ class TestCrash:
                 assert asking.post("/api/pipeline/execute", content=body).status_code == 201
                 until(lambda: sent(system) == 1, "the job in the queue")
                 assert not [line for line in lines(system) if line["level"] == "ERROR"]
+
+    def test_store_is_locked(self, system):
+        """While another process holds SQLite, and writers wait in every thread, it says that it is well."""
+        path = make_url(system.store).database
+        with (
+            client(system) as asking,
+            contextlib.closing(sqlite3.connect(path)) as other,
+            ThreadPoolExecutor(50) as pool,
+        ):
+            other.execute("BEGIN IMMEDIATE")
+            waiting = [pool.submit(asking.post, "/api/pipeline/execute", content=body) for body in bodies(50)]
+            until(lambda: system_threads(system) > 40, "all threads of the pool")
+            health = asking.get("/health")
+            assert (health.status_code, health.json()["status"] in {"ok", "busy"}) == (200, True)
+            assert not any(future.done() for future in waiting)
+            other.rollback()
+            assert {future.result().status_code for future in waiting} <= {201, 503}
+
+
+def system_threads(system):
+    """How many threads the Backend has; those of its pool are 40."""
+    return len(list(Path(f"/proc/{system.backends[0].pid}/task").iterdir()))
 
 
 def bodies(count):

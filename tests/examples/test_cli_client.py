@@ -80,9 +80,9 @@ def command(port: int, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "cicd_system.cli", "--backend", f"http://127.0.0.1:{port}", *arguments]
 
 
-def cli(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+def cli(server: Server, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     given = command(server.server_port, *arguments)
-    environment = {**os.environ, "CICD_TOKEN": "a-token-of-the-test"}
+    environment = {**os.environ, "CICD_TOKEN": "a-token-of-the-test", **variables}
     done = subprocess.run(
         given, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False
     )
@@ -99,6 +99,12 @@ def test_sent_again(serve, file):
     assert len(server.bodies) == 4
     assert len(set(server.bodies)) == 1
     assert converter.loads(server.bodies[0], PipelineExecutionRequest).pipeline is not None
+
+
+def test_short_token(serve):
+    """One that is too short to be masked is no reason for a line of the log."""
+    done = cli(serve((422, b'{"detail": "no"}')), "report", "x", CICD_TOKEN="short")
+    assert done.stderr == "the Backend answers 422: no\n"
 
 
 def test_new_id(serve, file):

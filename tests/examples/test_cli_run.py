@@ -14,12 +14,13 @@ import subprocess
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from cicd_common import ExecutionStatus
-from tests.support.examples.proxy import HttpProxy
+from tests.support.examples.proxy import Fault, HttpProxy, once
 from tests.support.examples.settings import SETTINGS
 from tests.support.examples.system import System
 from tests.support.examples.waiting import DEADLINE, until
@@ -184,6 +185,18 @@ class TestWhatIsRun:
         wrong = own_system.cli("logs", run, "three")
         assert (wrong.returncode, "has no job three; it has one, two" in wrong.stderr) == (2, True)
         assert own_system.cli("logs", run, "--events").returncode == 0
+
+    def test_lost_answer(self, own_system, repository):
+        """Where the answer to the start of a run is lost, the run is found again, and no second one is started."""
+        file = write(repository, "lost", script="true")
+        backend = urlsplit(own_system.urls[0])
+        with HttpProxy((backend.hostname, backend.port), plan=once(Fault.LOST)) as proxy:
+            flags = ("--detach", "--request-id", str(uuid4()))
+            done = own_system.cli("run", str(file), *flags, CICD_BACKEND=f"http://127.0.0.1:{proxy.port}")
+            assert (done.returncode, proxy.faults[Fault.LOST]) == (0, 1)
+        assert own_system.cli("run", str(file), *flags).stdout == done.stdout
+        assert done.stdout.startswith("run 1 of lost: ")
+        assert len(own_system.cli("runs", "lost").stdout.splitlines()) == 2
 
     def test_same_name(self, own_system, repository):
         """A definition that has changed goes on with the numbers of the old one, and its runs are told apart."""

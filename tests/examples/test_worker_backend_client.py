@@ -6,7 +6,8 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from threading import Event
 from uuid import UUID
 
@@ -93,6 +94,27 @@ def client_of(ending):
     yield make
     for each in closing:
         each.close()
+
+
+class TestClock:
+    def test_skewed(self, client_of):
+        """The Backend is told times by its own clock, from the first report on, and is asked for the time once."""
+        date = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
+        client, server = client_of(answer(b"{}", date=date), job(), job())
+        client.set_clock()
+        client.set_clock()
+        client.report(UPDATE)
+        health, report = server.requests
+        told = converter.loads(report.body, JobStatusUpdate)
+        assert health.start == "GET /health HTTP/1.1"
+        assert timedelta(hours=23) < UPDATE.occurred_at - told.occurred_at < timedelta(hours=25)
+
+    def test_no_answer(self, client_of):
+        """Then the time of this machine counts."""
+        client, server = client_of(b"", job())
+        client.set_clock()
+        client.report(UPDATE)
+        assert converter.loads(server.requests[-1].body, JobStatusUpdate) == UPDATE
 
 
 class TestAnswers:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 from uuid import UUID
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 from attrs import evolve
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -56,6 +56,7 @@ CommitOf = Callable[[str, str], str | None]
 MAX_BODY = 8 * 1024 * 1024
 """How many bytes a body may have."""
 
+_HEALTH_SECONDS = 1
 _REPORT = "/api/report/"
 # The parts of a report's path: a name behind each of these.
 _LEVELS = ("pipeline", "stage", "job")
@@ -242,9 +243,15 @@ class _Backend:
         return _answer(self._store.report(converter.structure(names | query, ReportRequest)))
 
     async def health(self, _: Request) -> Response:
-        # By threads of its own: those of all other requests may all be waiting for the database.
-        await to_thread.run_sync(lambda: self._store.pipelines(limit=1), limiter=self._for_health)
-        return Response(b'{"status":"ok"}', media_type="application/json")
+        # By threads of its own: those of all other requests may all be waiting for the database, and for as long as it
+        # makes them wait, so that it is said to be busy, and not waited for.
+        status = "busy"
+        with move_on_after(_HEALTH_SECONDS):
+            await to_thread.run_sync(
+                lambda: self._store.pipelines(limit=1), limiter=self._for_health, abandon_on_cancel=True
+            )
+            status = "ok"
+        return Response(f'{{"status":"{status}"}}', media_type="application/json")
 
     # --- both ways ----------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from threading import Event
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
+from attrs import evolve
 from tenacity import (
     RetryError,
     Retrying,
@@ -25,6 +27,8 @@ from cicd_common.api.request import Artifact, ArtifactUploadRequest, JobStatusUp
 from cicd_common.api.response import ArtifactsResponse, JobExecutionResponse
 from cicd_common.artifacts import ContentMismatchError, save
 from cicd_common.logging import get_logger
+
+from ..clock import BackendClock
 
 __all__ = ["BackendClient", "DeniedError", "GivenUpError", "RefusedError"]
 
@@ -68,7 +72,9 @@ class BackendClient:
         self, url: str, token: str | None, *, ending: Event, timeout: float = 10, longest_pause: float = 5
     ) -> None:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        self._clock = BackendClock()
+        hooks: dict[str, list[Any]] = {"response": [self._clock.heed]}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, event_hooks=hooks)
         self._ending = ending
         self._longest_pause = longest_pause
 
@@ -76,11 +82,17 @@ class BackendClient:
         """Close the connections."""
         self._http.close()
 
+    def set_clock(self) -> None:
+        """Learn the Backend's time, once. As long as the Backend does not answer, the time of this machine counts."""
+        if self._clock.ahead is None:
+            with suppress(httpx.HTTPError):
+                self._http.get("/health")
+
     def report(self, update: JobStatusUpdate, *, patient: bool = True) -> JobExecutionResponse:
-        """Report how a job is doing.
+        """Report how a job is doing. The Backend is told the time by its own clock.
 
         Args:
-            update: How it is doing.
+            update: How it is doing, with the time by the clock of this machine.
             patient: Whether to ask again until there is an answer.
 
         Raises:
@@ -88,6 +100,7 @@ class BackendClient:
             DeniedError: The Backend does not let this Worker in.
             GivenUpError: There is no answer.
         """
+        update = evolve(update, occurred_at=self._clock.at(update.occurred_at))
         return self._ask("POST", "/api/job/status", JobExecutionResponse, update, patient=patient)
 
     def upload(self, request: ArtifactUploadRequest) -> None:
