@@ -18,23 +18,23 @@ _PACKAGES = ("attrs", "cattrs", "msgspec", "pydantic", "mashumaro", "adaptix", "
 
 
 def summary(tables: Figures, goals: list[Goal], messages: list[str]) -> str:
-    """The goals, and the ratios of reading and writing together."""
+    """The goals, the ratios of reading and writing together, and how far the contenders do the same work."""
     packages = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     return _joined(
         _table(("goal", "at most", "mean", "worst", "met"), [goal.row for goal in goals]),
         _ratios(tables, messages, BOTH),
+        f"Of {len(BROKEN)} documents that each break one rule of the contract, these refuse: {_refusals()}.",
         f"Measured with {platform.python_implementation()} {platform.python_version()}, {packages}.",
     )
 
 
 def details(tables: Figures, scaling: dict[str, Figures], messages: list[str]) -> str:
-    """What the summary is made of, and how far the contenders do the same work."""
+    """What the summary is made of."""
     return _joined(
         f"Read:\n\n{_ratios(tables, messages, ['read'])}",
         f"Write:\n\n{_ratios(tables, messages, ['write'])}",
         f"Microseconds:\n\n{_times(tables, messages)}",
         f"A job of a pipeline of {LARGE:,}, to one of a pipeline of {SMALL}:\n\n{_growth(scaling)}",
-        f"Refused, of {len(BROKEN)} documents that break a rule:\n\n{_refusals()}",
     )
 
 
@@ -75,10 +75,7 @@ def _growth(scaling: dict[str, Figures]) -> str:
 
 
 def _refusals() -> str:
-    contenders = (*OURS, *PEERS)
-    return _table(
-        [_label(contender.name) for contender in contenders], [[str(refused(contender)) for contender in contenders]]
-    )
+    return ", ".join(f"{_label(contender.name)} {refused(contender)}" for contender in (*OURS, *PEERS))
 
 
 def _label(contender: str) -> str:

@@ -2,8 +2,8 @@
 
 As https://jcristharif.com/msgspec/perf-tips.html advises: structs, whose encoders and decoders are made once; the rules
 are constraints, which run in C. Strict is what msgspec is by itself. What its tips put last, as nothing to do without
-a need (``gc=False``), and what would change the documents (``omit_defaults``, ``array_like``) is left out. Whether jobs
-fit together, it asks the same function as this package does.
+a need (``gc=False``), and what would change the documents (``omit_defaults``, ``array_like``) is left out. What its
+constraints cannot say, ``__post_init__`` takes from `rules`.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from msgspec import Meta, Struct
 
 from cicd_common import ExecutionStatus
 from cicd_common.enums import EndReason
-from cicd_common.model.definition import _is_in_order as fit_together
 
 from .contender import Contender
+from .rules import check_environment, check_job, check_json_object, check_name, check_stages, check_update
 
 __all__ = ["CONTENDERS"]
 
 _MAX = 2**63 - 1
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 
-Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?!\s)[^\x00-\x1f\x7f-\x9f]*(?<!\s)\Z")]
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=rf"^(?!\s)[^{_CONTROL}]*(?<!\s)\Z")]
 Integer = Annotated[int, Meta(ge=-_MAX - 1, le=_MAX)]
 Count = Annotated[int, Meta(ge=0, le=_MAX)]
 Ordinal = Annotated[int, Meta(ge=1, le=_MAX)]
 Retries = Annotated[int, Meta(ge=0, le=10)]
 Kind = Annotated[str, Meta(max_length=63, pattern=r"^[a-z][a-z0-9]*([.-][a-z0-9]+)*\Z")]
-Texts = Annotated[tuple[str, ...], Meta(min_length=1)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
@@ -46,6 +46,10 @@ class JobStatusUpdate(Struct, frozen=True, kw_only=True):
     attempt: Ordinal = 1
     worker: Name
     is_released: bool = False
+
+    def __post_init__(self) -> None:
+        check_name(self.worker)
+        check_update(self)
 
 
 class JobDTO(Struct, frozen=True, kw_only=True):
@@ -67,6 +71,11 @@ class JobDTO(Struct, frozen=True, kw_only=True):
     created_at: Time
     updated_at: Time
 
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_json_object(self.parameters)
+        check_environment(self.environment)
+
 
 class JobExecutionDTO(Struct, frozen=True, kw_only=True):
     id: UUID
@@ -86,12 +95,19 @@ class JobExecutionDTO(Struct, frozen=True, kw_only=True):
     logs: str = ""
     job: JobDTO | None = None
 
+    def __post_init__(self) -> None:
+        if self.worker is not None:
+            check_name(self.worker)
+
 
 class StageReportSummary(Struct, frozen=True, kw_only=True):
     stage_name: Name
     status: ExecutionStatus
     start_time: Time | None = None
     completion_time: Time | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.stage_name)
 
 
 class PipelineExecutionRecord(Struct, frozen=True, kw_only=True):
@@ -104,11 +120,17 @@ class PipelineExecutionRecord(Struct, frozen=True, kw_only=True):
     completion_time: Time | None = None
     stages: tuple[StageReportSummary, ...]
 
+    def __post_init__(self) -> None:
+        check_name(self.branch)
+
 
 class PipelineReportResponse(Struct, frozen=True, kw_only=True):
     pipeline_name: Name
     executions: tuple[PipelineExecutionRecord, ...]
     next_cursor: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.pipeline_name)
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -127,11 +149,22 @@ class Job(Struct, frozen=True, kw_only=True):
     retries: Retries = 0
     artifacts: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_json_object(self.parameters)
+        check_environment(self.environment)
+        for name in self.dependencies:
+            check_name(name)
+        check_job(self)
+
 
 class Stage(Struct, frozen=True, kw_only=True):
     id: UUID
     name: Name
     jobs: Annotated[tuple[Job, ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
 
 
 class Pipeline(Struct, frozen=True, kw_only=True):
@@ -146,8 +179,11 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
-        if not fit_together(self.stages):
-            raise ValueError("expected jobs that fit together")
+        check_name(self.name)
+        check_name(self.branch)
+        check_json_object(self.parameters)
+        check_environment(self.environment)
+        check_stages(self.stages)
 
 
 def _prepare(name: str) -> dict[str, Any]:

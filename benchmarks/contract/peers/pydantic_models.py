@@ -1,8 +1,8 @@
 """The messages as models of pydantic.
 
 As https://docs.pydantic.dev/latest/concepts/performance/ advises: JSON is validated without a detour by Python objects,
-by adapters that are made once; the rules are constraints, which run in Rust. As strict as pydantic can be. Whether
-jobs fit together, it asks the same function as this package does.
+by adapters that are made once; the rules are constraints, which run in Rust. As strict as pydantic can be. What its
+constraints cannot say, its validators take from `rules`.
 """
 
 from __future__ import annotations
@@ -10,27 +10,41 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
 
 from cicd_common import ExecutionStatus
 from cicd_common.enums import EndReason
-from cicd_common.model.definition import _is_in_order as fit_together
 
 from .contender import Contender
+from .rules import check_environment, check_job, check_json_object, check_name, check_stages, check_update
 
 __all__ = ["CONTENDERS"]
 
 _MAX = 2**63 - 1
-_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _EDGE = rf"[^\s{_CONTROL}]"
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=rf"^{_EDGE}(?:[^{_CONTROL}]*{_EDGE})?$")]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255, pattern=rf"^{_EDGE}(?:[^{_CONTROL}]*{_EDGE})?$"),
+    AfterValidator(check_name),
+]
 Integer = Annotated[int, Field(ge=-_MAX - 1, le=_MAX)]
 Count = Annotated[int, Field(ge=0, le=_MAX)]
 Ordinal = Annotated[int, Field(ge=1, le=_MAX)]
 Retries = Annotated[int, Field(ge=0, le=10)]
 Kind = Annotated[str, StringConstraints(max_length=63, pattern=r"^[a-z][a-z0-9]*([.-][a-z0-9]+)*$")]
-Texts = Annotated[tuple[str, ...], Field(min_length=1)]
+Parameters = Annotated[dict[str, Any], AfterValidator(check_json_object)]
+Environment = Annotated[dict[str, str], AfterValidator(check_environment)]
 
 
 class Model(BaseModel):
@@ -49,14 +63,18 @@ class JobStatusUpdate(Model):
     worker: Name
     is_released: bool = False
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        return check_update(self)
+
 
 class JobDTO(Model):
     id: UUID
     stage_id: UUID
     name: Name
     kind: Kind = "script"
-    parameters: dict[str, Any] = {}
-    environment: dict[str, str] = {}
+    parameters: Parameters = {}
+    environment: Environment = {}
     secrets: tuple[str, ...] = ()
     script: tuple[str, ...] = ()
     docker_image: str | None = None
@@ -117,8 +135,8 @@ class Job(Model):
     id: UUID
     name: Name
     kind: Kind = "script"
-    parameters: dict[str, Any] = {}
-    environment: dict[str, str] = {}
+    parameters: Parameters = {}
+    environment: Environment = {}
     secrets: tuple[str, ...] = ()
     script: tuple[str, ...] = ()
     docker_image: str | None = None
@@ -128,6 +146,10 @@ class Job(Model):
     timeout_seconds: Ordinal | None = None
     retries: Retries = 0
     artifacts: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        return check_job(self)
 
 
 class Stage(Model):
@@ -143,15 +165,9 @@ class Pipeline(Model):
     branch: Name = "main"
     commit_hash: str | None = None
     kind: Kind = "pipeline"
-    parameters: dict[str, Any] = {}
-    environment: dict[str, str] = {}
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _jobs_fit_together(self) -> Self:
-        if not fit_together(self.stages):
-            raise ValueError("expected jobs that fit together")
-        return self
+    parameters: Parameters = {}
+    environment: Environment = {}
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1), AfterValidator(check_stages)]
 
 
 def _prepare(name: str) -> dict[str, Any]:
