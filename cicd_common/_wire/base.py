@@ -11,7 +11,7 @@ import cattrs
 from ..errors import ContractError, Problem
 from ..fields.checks import is_checked
 from ..fields.refusal import Refusal
-from .codegen import Made, compile_writer, is_contract, leaves_of
+from .codegen import LazyDict, compile_writer, is_contract, leaves_of
 from .depth import TOO_DEEP, is_deep_data
 from .diagnosis import Reading, is_refusal
 from .hooks import is_own_class_hook, is_own_hook, register_hooks
@@ -23,12 +23,12 @@ __all__ = ["ContractConverter", "Engine"]
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 Engine = Literal["json", "msgspec"]
-# Among the arguments of cattrs.Converter.
+# The position of this argument of cattrs.Converter.
 _DETAILED_VALIDATION = 8
 
 
 def _forgetting(register: F) -> F:
-    """A method of cattrs that registers a hook, after which nothing counts that was made of the hooks before."""
+    """Wrap a method of cattrs that registers a hook: readers and writers made from earlier hooks are dropped."""
 
     @wraps(register)
     def method(self: ContractConverter, *args: Any, **options: Any) -> Any:
@@ -46,22 +46,22 @@ class ContractConverter(cattrs.Converter):
     Made by `make_converter`.
 
     Args:
-        args: As of `cattrs.Converter`.
-        options: As of `cattrs.Converter`, where detailed validation is of no use: a `ContractError` has all details.
+        args: The positional arguments of `cattrs.Converter`.
+        options: Its keyword arguments. Detailed validation is off by default: a `ContractError` lists every problem.
     """
 
     engine: Engine = "json"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         if len(args) < _DETAILED_VALIDATION:
-            # The fast way stops at the first problem; a `Reading` then finds them all.
+            # The hooks stop at the first problem; a `Reading` then finds all of them.
             options.setdefault("detailed_validation", False)
         super().__init__(*args, **options)
         register_hooks(self)
         self._forget()
 
     def _forget(self) -> None:
-        self._writers = Made(self._writer)
+        self._writers = LazyDict(self._writer)
 
     register_structure_hook_func = _forgetting(cattrs.Converter.register_structure_hook_func)
     register_structure_hook_factory = _forgetting(cattrs.Converter.register_structure_hook_factory)
@@ -73,7 +73,7 @@ class ContractConverter(cattrs.Converter):
         """Register a hook as `cattrs.Converter` does."""
         self._forget()
         if func is not None and is_union(cl):
-            # cattrs has a place of its own for unions, which its copies lose and which our hook for unions covers.
+            # cattrs keeps the hooks of unions apart. Copies lose them, and our own hook for unions would come first.
             return self.register_structure_hook_func(lambda kind: kind == cl, func)
         return super().register_structure_hook(cl, cast(Any, func))
 
@@ -104,16 +104,17 @@ class ContractConverter(cattrs.Converter):
         """Write JSON: every key, in field order, in UTF-8, with no blanks.
 
         Args:
-            obj: An instance of a contract type, of any other attrs class, or a tuple or list of them. One of a derived
-                class is written with all its fields, to be read as what it is.
+            obj: An instance of a contract type, of any other attrs class, or a tuple or list of them. An instance of a
+                derived class is written with all fields of that class.
 
         Returns:
             The JSON text. Equal objects of the contract have equal bytes.
 
         Raises:
-            ContractError: A class outside the contract holds what JSON cannot say (``NaN``, a naive time, half of a
-                character) or what a reader would make something else of; or it nests more than 100 levels deep.
-            TypeError: It holds a value of a type that has no place in JSON.
+            ContractError: An instance of a class outside the contract holds a value that JSON cannot express (``NaN``,
+                a naive time, a lone surrogate) or that a reader would read as another one, or nests more than 100
+                levels deep.
+            TypeError: It holds a value of a type that JSON does not know.
         """
         return self._writers[obj.__class__](obj)  # type: ignore[no-any-return]
 
@@ -125,7 +126,7 @@ class ContractConverter(cattrs.Converter):
         return lambda obj: write(obj).encode()
 
     def _keeps_contract(self, type: Any) -> bool:
-        """Whether a type is one of the contract, and is read and written by the hooks of this package alone."""
+        """Tell whether a type belongs to the contract, and only hooks of this package read and write it."""
         if not is_contract(type) or self.omit_if_default or self.forbid_extra_keys or self.type_overrides:
             return False
         classes, leaves = leaves_of(type)
@@ -166,13 +167,13 @@ class ContractConverter(cattrs.Converter):
         return self._structure(obj, cl, strict)
 
     def _structure(self, obj: Any, cl: type[T], strict: bool) -> T:
-        """Do what `structure` does with data that nests no deeper than is allowed."""
+        """Do what `structure` does, for data whose depth was checked."""
         strict = strict or self.forbid_extra_keys
         if not strict:
             try:
                 return super().structure(obj, cl)
             except RecursionError:
-                pass  # The reading below tells it.
+                pass  # The reading below reports it.
             except Exception as error:
                 if not is_refusal(error):
                     raise
@@ -187,13 +188,13 @@ class ContractConverter(cattrs.Converter):
 
         Args:
             obj: An instance, or a tuple or list of instances.
-            unstructure_as: The type to take it for; its own by default.
+            unstructure_as: The type that it is written as; its own by default.
 
         Returns:
-            The plain data, new all through.
+            The plain data. Its dicts and lists are new.
 
         Raises:
-            ContractError: As of `dumps`.
+            ContractError: As in `dumps`.
         """
         try:
             plain = super().unstructure(obj, unstructure_as)

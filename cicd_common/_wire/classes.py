@@ -23,18 +23,18 @@ __all__ = ["fields_of", "read_class", "write_class"]
 def read_class(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     """Make the hook that reads an object as an instance of a class."""
     name = (get_origin(cls) or cls).__name__
-    # Made when it is first needed, and the hook is known by then: the class may hold itself.
+    # Made on first use, when the hook of the class itself is registered: the class may contain itself.
     read_dict = cache(lambda: converter.gen_structure_attrs_fromdict(cls))
 
     def read(value: Any, _: Any) -> Any:
-        # A class without a required field would find nothing missing in a list or a string.
+        # cattrs would read a list or a string as a class that has no required field.
         if type(value) is not dict:
             raise Refusal("type", f"expected a {name} as an object")
         return read_dict()(value, cls)
 
     fast = compile_reader(cls, converter) if is_checked(cls) else read
     fast.is_own = True  # type: ignore[attr-defined]
-    return with_patience(fast, _Fields(cls).read)
+    return with_patience(fast, _ClassReader(cls).read)
 
 
 def write_class(cls: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
@@ -51,7 +51,7 @@ def write_class(cls: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
             raise located(value, refusal) from None
 
     def located(value: Any, refusal: Refusal) -> Refusal:
-        """The refusal of a field with its place, if a field alone is refused."""
+        """Return the refusal with the name of the field that caused it, if a single field did."""
         for name, field in fields_of(base).items():
             try:
                 converter.get_unstructure_hook(field.hint)(getattr(value, name))
@@ -64,7 +64,7 @@ def write_class(cls: Any, converter: cattrs.Converter) -> Callable[[Any], Any]:
 
 
 class _Field:
-    """What reading needs to know about a field.
+    """A field, as a reader sees it.
 
     Args:
         name: The key.
@@ -84,8 +84,8 @@ class _Field:
         self.validator = validator
 
 
-class _Fields:
-    """Reads an object as an instance of a class, with patience.
+class _ClassReader:
+    """The patient hook of a class.
 
     Args:
         cls: The class.
@@ -116,7 +116,7 @@ class _Fields:
         return self._construct(reading, {self.fields()[name].argument: each for name, each in values.items()}, path)
 
     def _validate(self, reading: Reading, values: Mapping[str, Any], path: Path) -> None:
-        """Ask the validators of a class that can't be constructed, so that their problems are told as well."""
+        """Run the validators of fields without an instance, so that their problems are reported as well."""
         for name, value in values.items():
             validator = self.fields()[name].validator
             if validator is None or value is REFUSED:
@@ -125,7 +125,7 @@ class _Fields:
                 validator(value)
             except (ValueError, TypeError):
                 reading.refuse(Refusal("value", "expected a value that its validator accepts"), (*path, name))
-            except Exception:  # It needs the instance, of which there is none.
+            except Exception:  # The validator needs the instance.
                 continue
 
     def _construct(self, reading: Reading, values: dict[str, Any], path: Path) -> Any:
@@ -140,7 +140,7 @@ class _Fields:
 
 
 def fields_of(cls: Any) -> dict[str, _Field]:
-    """Return what reading needs to know about the fields of an attrs class or a dataclass, by their keys."""
+    """Return the fields of an attrs class or a dataclass that its constructor takes, by their keys."""
     hints = get_type_hints(cls, include_extras=True)
     if attrs.has(cls):
         return {

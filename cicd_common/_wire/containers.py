@@ -30,7 +30,7 @@ _SETS = (set, frozenset)
 
 
 def _expect(value: Any, kind: Any, hint: Any) -> None:
-    """Refuse to write a collection that a reader would make another one of."""
+    """Refuse to write a collection of another type than a reader makes of it."""
     if not isinstance(value, kind):
         raise Refusal("type", f"expected a {kind.__name__}, which is what {describe(hint)} is read as")
 
@@ -59,7 +59,7 @@ def read_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any], A
 
 
 def write_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list[Any]]:
-    """Make the hook that writes a list. The items of a set are in the order of their JSON."""
+    """Make the hook that writes a list. The items of a set are sorted by their JSON."""
     make = ITEMS[get_origin(hint)]
     write_item = converter.get_unstructure_hook(get_args(hint)[0])
 
@@ -74,7 +74,7 @@ def write_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list[
 
 
 def _located(write: Callable[[Any], Any], items: Iterable[tuple[Any, Any]]) -> list[Any]:
-    """Write items. What is refused is told with its place."""
+    """Write items. A refusal gets the place of its item."""
     written = []
     for at, each in items:
         try:
@@ -169,7 +169,7 @@ def write_mapping(hint: Any, converter: cattrs.Converter) -> Callable[[Any], dic
 
 
 def _parts(hint: Any) -> tuple[Callable[[Any], Any], Any, Any]:
-    """What makes the mapping of a dict, the annotation of its keys, and that of its values."""
+    """Return the function that makes the mapping of a dict, and the annotations of the keys and the values."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Counter:
         return Counter, args[0], int
@@ -180,7 +180,7 @@ def _parts(hint: Any) -> tuple[Callable[[Any], Any], Any, Any]:
 
 
 def key_text(plain: Any) -> str:
-    """The text that stands for a key in JSON."""
+    """Return the text that stands for a key in JSON."""
     if type(plain) is str:
         return plain
     if plain is None or not isinstance(plain, (bool, int, float)):
@@ -194,7 +194,7 @@ _KEY_KINDS = {str, int, float, bool}
 
 
 def _key_value(text: str) -> Any:
-    """What a text stands for that `key_text` made of a number or a boolean; the text, if it made it of none."""
+    """Return the number or boolean that `key_text` writes as this text, or else the text."""
     if text in ("true", "false"):
         return text == "true"
     match = _number(text)
@@ -204,10 +204,10 @@ def _key_value(text: str) -> Any:
 
 
 def _check_keys(hint: Any) -> set[Any] | None:
-    """Tell the kinds of JSON that keys are written as, if known.
+    """Return the kinds of JSON that keys are written as, if they are known.
 
     Raises:
-        StructureHandlerNotFoundError: JSON does not carry such keys as text, or not so that they can be told apart.
+        StructureHandlerNotFoundError: JSON does not carry such keys as text, or carries two of them as the same text.
     """
     kinds = kinds_of(hint)
     values = finite_values(hint)

@@ -1,7 +1,7 @@
-"""How deep JSON nests, found out before any decoder recurses.
+"""How deep JSON nests, counted before a decoder recurses.
 
-How deep a decoder can follow depends on the decoder, on the version of Python and on the stack of the thread. One bound
-that depends on nothing keeps all of them safe, in a thread with a stack of 256 KiB too.
+How deep a decoder can recurse depends on the decoder, on the version of Python and on the stack of the thread. One
+fixed bound keeps every decoder safe, even in a thread with a stack of 256 KiB.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 __all__ = ["MAX_LEVELS", "TOO_DEEP", "is_deep", "is_deep_data"]
 
 MAX_LEVELS = 100
-"""How deep objects and lists may nest in a document, which is the first level if it is one of them."""
+"""How deep objects and lists may nest in a document; the outermost one is the first level."""
 TOO_DEEP = f"expected JSON that nests at most {MAX_LEVELS} levels deep"
 
-# Brackets of both kinds count alike: where they do not fit together a decoder stops.
+# Brackets of both kinds count alike: a decoder stops where they do not match.
 _ALIKE = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _STEPS = bytes.maketrans(b"[]", b"\x01\xff")
-# Documents are rarely deeper. Taking away a level is faster than counting as long as there are many brackets in it.
+# Documents are rarely deeper. As long as there are many brackets, removing the innermost level is faster than counting.
 _FEW_LEVELS = 8
 _CONTAINERS = {dict, list}
-# Documents of fewer bytes rarely hold more brackets than may nest, so that counting them is enough.
+# Documents of fewer bytes rarely have more than `MAX_LEVELS` brackets that open a level, so counting these is enough.
 _FEW_BYTES = 4_000
 
 
@@ -30,7 +30,7 @@ def is_deep(data: bytes) -> bool:
     """Tell whether JSON text nests more than `MAX_LEVELS` levels deep, in time that grows with its length alone.
 
     Args:
-        data: The text in UTF-8. If it is no JSON, the answer is right up to the place where it breaks.
+        data: The text in UTF-8. If it is not JSON, the answer holds up to the place where a decoder stops.
     """
     if len(data) <= 2 * MAX_LEVELS:
         return False  # Each level takes two brackets.
@@ -43,7 +43,7 @@ def is_deep(data: bytes) -> bool:
         return False
     brackets = brackets.replace(b'""', b"")
     if b'"' in brackets:
-        brackets = b"".join(brackets.split(b'"')[::2])  # What is not inside of strings.
+        brackets = b"".join(brackets.split(b'"')[::2])  # Those outside of strings.
     levels = 0
     while brackets and levels < _FEW_LEVELS:
         brackets = brackets.replace(b"[]", b"")
@@ -61,7 +61,7 @@ def is_deep_data(plain: Any) -> bool:
     for _ in range(MAX_LEVELS):
         if not level:
             return False
-        # By their ids: what the data holds many times is looked at once in each level.
+        # Keyed by id, so that a part that the data holds many times is visited once in each level.
         level = {
             id(each): each
             for part in level.values()

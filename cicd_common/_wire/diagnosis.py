@@ -1,8 +1,8 @@
-"""Reading plain JSON data with patience: every problem is found, and each has its place.
+"""The patient reader of plain JSON data: it finds every problem and the place of each.
 
-This is what reading means. The converter has faster ways, which stop at the first problem and do not say where it is;
-when they refuse something, this tells why. A hook of this package brings its patient way along, in an attribute; any
-other hook is asked as it is.
+The converter first reads in a faster way, which stops at the first problem and does not say where it is. If that fails,
+the patient reader reads the data again. Each hook of this package has a patient counterpart, in an attribute; any other
+hook is called as it is.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ __all__ = ["REFUSED", "Path", "Reading", "is_refusal", "with_patience"]
 
 Path = tuple[str | int, ...]
 REFUSED: Any = object()
-"""What a patient way returns if it found a problem."""
+"""What a patient hook returns if it found a problem."""
 
 
 class _Enough(Exception):
-    """So many problems were found that no more are looked for."""
+    """The reading has found `MAX_PROBLEMS` and looks for no more."""
 
 
 def with_patience(
     read: Callable[[Any, Any], Any], patient: Callable[[Reading, Any, Path], Any]
 ) -> Callable[[Any, Any], Any]:
-    """Give a hook its patient way.
+    """Give a hook its patient counterpart.
 
     Args:
         read: The hook. It is changed.
-        patient: Takes a reading, a value and the place of the value, and returns what it read, or `REFUSED`.
+        patient: The counterpart: takes a reading, a value and its place, and returns what it read, or `REFUSED`.
     """
     read.patient = patient  # type: ignore[attr-defined]
     return read
@@ -47,8 +47,8 @@ def with_patience(
 def is_refusal(error: Exception) -> bool:
     """Tell whether an error of a hook says that the data is wrong. Any other error is a bug of the hook.
 
-    A hook refuses data by a `ValueError` or a `TypeError`. Generated code and that of cattrs, which find a key to be
-    missing by a `KeyError`, may raise anything.
+    A hook refuses data by a `ValueError` or a `TypeError`. Generated code, also that of cattrs, may raise any other
+    error, such as a `KeyError` for a missing key.
     """
     if isinstance(error, (StructureHandlerNotFoundError, RecursionError)):
         return False
@@ -70,8 +70,8 @@ class Reading:
         strict: Whether keys that a type does not know are problems.
 
     Attributes:
-        problems: What was found wrong so far, in the order of the fields of each type.
-        is_complete: Whether all problems were looked for.
+        problems: The problems found so far, in the order of the fields of each type.
+        is_complete: Whether the reading looked for all problems.
     """
 
     def __init__(self, hook_of: Callable[[Any], Callable[[Any, Any], Any]], strict: bool) -> None:
@@ -81,7 +81,7 @@ class Reading:
         self.is_complete = True
 
     def read_whole(self, value: Any, hint: Any) -> Any:
-        """Read a document, up to `MAX_PROBLEMS`. If there are problems, what is returned is of no use."""
+        """Read a document, up to `MAX_PROBLEMS`. If there are problems, the result is of no use."""
         try:
             return self.read(value, hint)
         except _Enough:
@@ -105,7 +105,7 @@ class Reading:
         return self._note(refusal.problem(*path))
 
     def add(self, error: ContractError, path: Path) -> Any:
-        """Note the problems of an error that a part of the document led to."""
+        """Note the problems of an error that the part of the document at a path led to."""
         above = json_pointer(*path)
         for each in error.problems:
             self._note(attrs.evolve(each, pointer=above + each.pointer))
@@ -135,5 +135,5 @@ class Reading:
         except Exception as error:
             if not is_refusal(error):
                 raise
-        # Its text is not repeated: it may hold the value.
+        # The text of the error is left out: it may hold the value.
         return self.refuse(Refusal("value", f"expected {describe(hint)}"), path)

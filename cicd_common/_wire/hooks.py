@@ -1,7 +1,7 @@
-"""The hooks of the converter, one for each kind of annotation: what it reads, strictly, and how it is written.
+"""The hooks of the converter: one for reading (strictly) and one for writing each kind of annotation.
 
-What a hook writes, its counterpart reads back as an equal value. Where JSON cannot keep the difference between two
-values, the hook is not made, or the value is refused when it is written.
+What a hook writes, its counterpart reads back as an equal value. Where JSON cannot tell two values apart, the hook is
+not made, or the value is refused when it is written.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ WriteHook = Callable[[Any], Any]
 
 
 def _read_leaf(leaf: Leaf) -> ReadHook:
-    """Read a leaf, and what is derived from its class: ``cattrs`` hands the hook of a class on to such types."""
+    """Make the hook of a leaf. It reads types derived from the leaf too, since cattrs uses the same hook for them."""
 
     def read(value: Any, cls: Any) -> Any:
         return leaf.read(value, cls) if cls is leaf.type else _read_derived(value, cls, leaf)
@@ -88,7 +88,7 @@ _READ_LEAVES: dict[Any, ReadHook] = {kind: _read_leaf(leaf) for kind, leaf in LE
 _WRITE_LEAVES: dict[Any, WriteHook] = {kind: _write_leaf(leaf) for kind, leaf in LEAVES.items()}
 
 
-def _is_leaf_of_its_own(hint: Any) -> bool:
+def _has_own_leaf(hint: Any) -> bool:
     return isinstance(hint, type) and "__leaf__" in vars(hint)
 
 
@@ -99,13 +99,13 @@ def _leaf(hint: Any) -> Leaf:
 
 
 def is_own_hook(hook: Any, leaf: Leaf) -> bool:
-    """Tell whether a hook is the one that this package has for a leaf, and none that someone else registered."""
+    """Tell whether a hook is this package's own for a leaf, not one that a user registered."""
     own = (leaf.read, leaf.write, _READ_LEAVES.get(leaf.type), _WRITE_LEAVES.get(leaf.type))
     return hook in own or (issubclass(leaf.type, Enum) and hook in (*_READ_LEAVES.values(), *_WRITE_LEAVES.values()))
 
 
 def is_own_class_hook(hook: Any) -> bool:
-    """Tell whether a hook of a class was made by this package."""
+    """Tell whether this package made a hook of a class."""
     return getattr(hook, "is_own", False)
 
 
@@ -169,7 +169,7 @@ def _write_literal(hint: Any, _: cattrs.Converter) -> WriteHook:
 
 
 def _values_of_literal(hint: Any) -> dict[tuple[type, Any], Any]:
-    """The values by the type and the value of their plain JSON data."""
+    """Return the values of a literal by the type and the value of their plain JSON data."""
     values = {(type(plain_of(value)), plain_of(value)): value for value in get_args(hint)}
     if len(values) < len(get_args(hint)) or not {kind for kind, _ in values} <= _SCALARS:
         message = f"expected a Literal of values that JSON tells apart, and not {hint}; register hooks for it"
@@ -195,7 +195,7 @@ def register_hooks(converter: cattrs.Converter) -> None:
         converter.register_unstructure_hook_factory(applies, write_factory)
 
 
-# Of two that apply, the later one counts.
+# If two apply, cattrs takes the later one.
 _READ_FACTORIES: dict[Callable[[Any], bool], Callable[[Any, cattrs.Converter], ReadHook]] = {
     partial(is_, Any): lambda _, __: read_any,
     is_none: lambda _, __: read_none,
@@ -207,7 +207,7 @@ _READ_FACTORIES: dict[Callable[[Any], bool], Callable[[Any, cattrs.Converter], R
     is_fixed_tuple: read_fixed_tuple,
     is_mapping: read_mapping,
     has_rule: read_annotated,
-    _is_leaf_of_its_own: lambda hint, _: _leaf(hint).read,
+    _has_own_leaf: lambda hint, _: _leaf(hint).read,
 }
 _WRITE_FACTORIES: dict[Callable[[Any], bool], Callable[[Any, cattrs.Converter], WriteHook]] = {
     partial(is_, Any): lambda _, __: write_any,
@@ -220,5 +220,5 @@ _WRITE_FACTORIES: dict[Callable[[Any], bool], Callable[[Any, cattrs.Converter], 
     is_fixed_tuple: write_fixed_tuple,
     is_mapping: write_mapping,
     has_rule: write_annotated,
-    _is_leaf_of_its_own: lambda hint, _: _leaf(hint).write,
+    _has_own_leaf: lambda hint, _: _leaf(hint).write,
 }

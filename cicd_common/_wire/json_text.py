@@ -1,4 +1,4 @@
-"""JSON text, read and written. A reader refuses whatever the wire rules do not allow."""
+"""JSON text, read and written. The reader refuses what the wire rules do not allow."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def parse(data: bytes | bytearray | memoryview | str) -> Any:
         raise Refusal("syntax", TOO_DEEP)
     if _escapes_surrogate(text) and _has_lone_surrogate(text):
         raise Refusal("syntax", _NO_SURROGATES)
-    # The cause is not kept: it holds the whole text, and whoever logs it with its variables would log secrets.
+    # The cause is dropped: it holds the whole text, and a log of its attributes would show secrets.
     try:
         return _parse(text)
     except json.JSONDecodeError as error:
@@ -56,18 +56,18 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _huge_or_int(digits: str) -> int:
-    """Any integer past the range of a double is as good as any other: it is refused, or not looked at."""
+    """Read an integer. All of more than 400 digits become the same one: each is refused, or part of a skipped value."""
     return int(digits) if len(digits) <= 400 else 1 << 1024
 
 
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-_scan = _decoder.scan_once  # type: ignore[attr-defined]  # what both decoding methods end in
+_scan = _decoder.scan_once  # type: ignore[attr-defined]  # what both decoding methods call
 _patient_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_huge_or_int)
 
 
 def _parse(text: str) -> Any:
     try:
-        # JSON with nothing around it, as it is written here, needs no search for blanks.
+        # JSON without blanks around it, as `encode` writes it, needs no search for them.
         value, end = _scan(text, 0)
         if end == len(text):
             return value
@@ -82,7 +82,7 @@ def _parse(text: str) -> Any:
         return _patient_decoder.decode(text)
 
 
-# Half of a character that takes two UTF-16 units, or the whole. With a regex it is found in half the time of "in".
+# An escaped surrogate, lone or in a pair. The expression finds one in half the time of "in".
 _escapes_surrogate = re.compile(r"\\u[dD]").search
 _escapes = re.compile(
     r"\\(?:u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|(?P<lone>u[dD][89a-fA-F])|.)", re.DOTALL
@@ -90,7 +90,7 @@ _escapes = re.compile(
 
 
 def _has_lone_surrogate(text: str) -> bool:
-    """Whether JSON text escapes half of a character that takes two UTF-16 units."""
+    """Tell whether JSON text escapes a lone surrogate."""
     return any(match["lone"] for match in _escapes.finditer(text))
 
 
@@ -102,6 +102,6 @@ def encode(plain: Any) -> bytes:
 
     Raises:
         ValueError: It holds ``NaN``, ``Infinity`` or a lone surrogate.
-        TypeError: It holds what JSON does not know.
+        TypeError: It holds a value of a type that JSON does not know.
     """
     return with_canonical_exponents(_encoder.encode(plain)).encode()

@@ -1,4 +1,4 @@
-"""Kinds of annotations, and the kinds of JSON values that their values are written as, which tell them apart."""
+"""What kind of type an annotation names, and as which kinds of JSON its values are written."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ITEMS: dict[Any, Any] = {
     AbstractSet: frozenset,
     MutableSet: set,
 }
-"""What a list is read as, by the origin of an annotation. What cattrs reads it as, too."""
+"""The type that a list is read as, by the origin of an annotation; cattrs reads it as the same."""
 MAPPINGS: dict[Any, Any] = {
     dict: dict,
     Mapping: dict,
@@ -48,11 +48,11 @@ MAPPINGS: dict[Any, Any] = {
     defaultdict: defaultdict,
     Counter: Counter,
 }
-"""What an object is read as, by the origin of an annotation."""
+"""The type that an object is read as, by the origin of an annotation."""
 
 
 def is_items(hint: Any) -> bool:
-    """Tell whether an annotation is one of a collection of any number of items of one type."""
+    """Tell whether an annotation names a collection of any number of items of one type."""
     return get_origin(hint) in ITEMS and not is_fixed_tuple(hint)
 
 
@@ -62,7 +62,7 @@ def is_fixed_tuple(hint: Any) -> bool:
 
 
 def is_mapping(hint: Any) -> bool:
-    """Tell whether an annotation is one of a mapping."""
+    """Tell whether an annotation names a mapping."""
     return get_origin(hint) in MAPPINGS
 
 
@@ -72,7 +72,7 @@ def is_union(hint: Any) -> bool:
 
 
 def is_class(hint: Any) -> bool:
-    """Tell whether a type is an attrs class or a dataclass, perhaps one of a generic one."""
+    """Tell whether a type is an attrs class or a dataclass, or a generic one with its arguments."""
     base = get_origin(hint) or hint
     return isinstance(base, type) and (attrs.has(base) or dataclasses.is_dataclass(base))
 

@@ -1,7 +1,7 @@
 """The ``msgspec`` engine: the same wire, read straight into the attrs classes and written in C.
 
-It never decides what is wrong: whatever it refuses, the plain way reads again. And it never accepts what the plain way
-refuses: the types that it reads are the contract's own, whose rules run in their ``__attrs_post_init__``.
+This engine reports no problems: what it refuses, the ``json`` engine reads again. It accepts nothing that the ``json``
+engine refuses: it reads only types of the contract, whose rules run in their ``__attrs_post_init__``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..fields.checks import is_checked
 from ..fields.leaves import Leaf
 from ..values import MAX_INTEGER, Environment, JsonObject, encode_usual, read_json_object
 from .base import ContractConverter, Engine
-from .codegen import Made, compile_copier, leaves_of
+from .codegen import LazyDict, compile_copier, leaves_of
 from .depth import is_deep
 
 __all__ = ["MsgspecConverter"]
@@ -33,11 +33,11 @@ class MsgspecConverter(ContractConverter):
 
     def _forget(self) -> None:
         super()._forget()
-        self._decoders = Made(self._decoder)
+        self._decoders = LazyDict(self._decoder)
         self._encode = msgspec.json.Encoder().encode
 
     def _decoder(self, type: Any) -> Callable[[Any], Any]:
-        # Only a class of the contract runs rules: a time that stands alone would be taken without its offset.
+        # Only classes of the contract run rules: of a time alone, msgspec would not demand an offset.
         item = get_args(type)[0] if get_origin(type) is tuple else type
         if not is_checked(item) or not self._keeps_contract(type):
             return _refuse
@@ -53,8 +53,8 @@ class MsgspecConverter(ContractConverter):
                 if data.__class__ is not bytes:
                     octets = data.encode() if isinstance(data, str) else bytes(data)
                 if not octets.isascii():
-                    str(octets, "utf-8")  # msgspec does not look at the bytes of what it skips.
-                # Most messages have no list, and one object, which they begin with.
+                    str(octets, "utf-8")  # msgspec does not check the encoding of what it skips.
+                # Most messages have no list, and a single object, which starts at their first byte.
                 if (91 not in octets and octets.rfind(b"{") <= 0) or not is_deep(octets):
                     return self._decoders[type](octets)  # type: ignore[no-any-return]
             except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
@@ -67,9 +67,9 @@ class MsgspecConverter(ContractConverter):
 
 
 def _usual_json() -> Any:
-    """The type of JSON objects that every encoder writes alike.
+    """Return a type of JSON objects that all encoders write alike.
 
-    It has no floats, and only six levels, since its size is two to the power of them.
+    It has no floats, and only six levels, since each level doubles its size.
     """
     integer: Any = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
     leaf: Any = str | integer | bool | None
@@ -84,12 +84,12 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def _encode_usual(value: Any) -> bytes:
-    """Do what `encode_usual` does, for what ``msgspec`` has read."""
+    """Do what `encode_usual` does, for data that ``msgspec`` has read."""
     data = _encode_sorted(value)
     try:
         _expect_usual(data)
     except msgspec.ValidationError:
-        # Floats that are written alike by all, or more levels.
+        # It has more levels, or floats, most of which all encoders write alike.
         return encode_usual(value)
     return data
 
@@ -98,7 +98,7 @@ _EMPTY_OBJECTS = {JsonObject: JsonObject(), Environment: Environment()}
 
 
 def _read_leaf(type: Any, value: Any) -> Any:
-    """Read what ``msgspec`` knows nothing of: a `JsonObject`. Most are empty."""
+    """Read a `JsonObject`, which ``msgspec`` has no decoder for. Most are empty."""
     if not value and value.__class__ is dict and type in _EMPTY_OBJECTS:
         return _EMPTY_OBJECTS[type]
     return read_json_object(value, type, _encode_usual)
@@ -113,7 +113,7 @@ def _raw(value: JsonObject) -> msgspec.Raw:
 
 
 def _copier_of(leaf: Leaf) -> Callable[[Any], Any] | None:
-    """What makes of a value what msgspec writes as this package does; None if that is the value itself."""
+    """Return what turns a value into one that msgspec writes as this package does; None if every value is one."""
     if issubclass(leaf.type, JsonObject):
         return _raw
     return None if leaf.type in _READ or issubclass(leaf.type, StrEnum) else leaf.write
@@ -123,7 +123,7 @@ def _twin(name: str, fields: list[str]) -> type:
     return msgspec.defstruct(name, fields, gc=False)
 
 
-# What msgspec reads as this package does.
+# The types that msgspec reads as this package does.
 _READ = {str, int, bool, UUID, datetime}
 
 

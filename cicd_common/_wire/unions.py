@@ -1,4 +1,4 @@
-"""The hooks of annotations that are made of others: rules, None, unions, and Any."""
+"""The hooks of unions, and of annotations with rules, ``None`` and ``Any``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WriteHook = Callable[[Any], Any]
 
 
 def kept(value: Any, rules: Iterable[Rule]) -> Any:
-    """Return a value of the right type if it keeps rules, or raise the first refusal."""
+    """Return a value of the right type if it keeps the rules, or raise the first refusal."""
     for refusal in broken(value, rules):
         raise refusal
     return value
@@ -68,7 +68,7 @@ def write_annotated(hint: Any, converter: cattrs.Converter) -> WriteHook:
 
 
 def is_none(hint: Any) -> bool:
-    """Tell whether an annotation is that of None."""
+    """Tell whether an annotation is ``None``."""
     return hint is None or hint is NoneType
 
 
@@ -85,7 +85,7 @@ def write_none(value: Any) -> None:
 
 
 def is_known_union(hint: Any) -> bool:
-    """Tell whether kinds of JSON tell the types of a union apart.
+    """Tell whether an annotation is a union whose members JSON may tell apart by their kinds.
 
     A union of classes alone is left to cattrs, which looks at their fields.
     """
@@ -121,7 +121,7 @@ def _refuse(message: str) -> Any:
 
 
 def _members_by_kind(hint: Any) -> dict[Any, Any]:
-    """The members of a union by the types of the plain JSON data that they read; what all others are, under Any.
+    """Return the members of a union by the types of plain JSON data that they read. `Any` stands for all other types.
 
     Raises:
         StructureHandlerNotFoundError: Values of two members may be written alike.
@@ -130,7 +130,7 @@ def _members_by_kind(hint: Any) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for member in members:
         kinds = kinds_of(member)
-        # A type with hooks of others, or Any, beside null alone.
+        # The kinds of Any, or of a type with hooks of a user, are not known. Beside null alone it takes all the rest.
         kinds = {Any} if kinds is None and len(members) == 2 and NoneType in members else kinds
         if kinds is None or not kinds.isdisjoint(found):
             message = f"expected a union of types that JSON tells apart, and not {hint}; register hooks for it"
@@ -163,7 +163,7 @@ def write_union(hint: Any, converter: cattrs.Converter) -> WriteHook:
 
 
 def _is_instance_of(hint: Any) -> Callable[[Any], bool]:
-    """A function that tells whether a value is of a member of a union."""
+    """Return a function that tells whether a value belongs to a member of a union."""
     base, _, _ = split(hint)
     if is_none(base):
         return lambda value: value is None
@@ -190,7 +190,7 @@ def write_any(value: Any) -> Any:
 
 
 def _expect_json(value: Any) -> None:
-    """Refuse what JSON does not carry as it is. It raises a `RecursionError` where data holds itself."""
+    """Refuse what is not plain JSON data. Data that holds itself raises a `RecursionError`."""
     kind = type(value)
     if kind is dict or kind is list:
         for at, each in value.items() if kind is dict else enumerate(value):

@@ -1,7 +1,7 @@
-"""What a field demands of its value, said once, in its annotation.
+"""Annotations that say what a field demands of its value, and `checked`, which makes a class enforce them.
 
-`checked` below ``attrs.frozen`` makes a class check its fields by their annotations; `Name`, `Ordinal` and the other
-types here demand more of a value than its Python type says. A `Rule` in ``Annotated`` makes another one.
+`checked` below ``attrs.frozen`` makes a class check its fields by their annotations. `Name`, `Ordinal` and the other
+types here demand more of a value than its Python type does. A `Rule` in ``Annotated`` makes another such type.
 """
 
 from .checks import checked, is_checked

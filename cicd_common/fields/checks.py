@@ -1,12 +1,12 @@
-"""What makes a class check its fields by their annotations.
+"""`checked`, which makes a class check its fields by their annotations.
 
 ``@checked`` below ``@frozen`` turns the annotations of a class into checks of two kinds:
 
 - A value that a caller gives must have the annotated type. A text, a number, a UUID or a time of a subclass is stored
   as the plain value that it equals, and a time in UTC, so that equal objects have equal bytes. An instance of a class
-  that is derived from an attrs class is refused: it would be read as an instance of that, which does not equal it.
-- Rules beyond the type (`Name`, `Ordinal`, ...) hold however an object came to be: they run after construction,
-  where ``msgspec`` runs them too. The checks of types do not, since a decoder gets the types right by itself.
+  derived from the annotated attrs class is refused: a reader would make an instance of the annotated class of it.
+- Rules beyond the type (`Name`, `Ordinal`, ...) run after construction, where ``msgspec`` runs them too. They hold
+  however an object was made. The checks of types run in the constructor only, since decoders check types themselves.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ C = TypeVar("C", bound=type)
 
 
 def _accept(hint: Any) -> Callable[[Any], Any]:
-    """A function that returns the plain value of what it is given, or raises a `Refusal`."""
+    """Return a function that returns the plain value of its argument, or raises a `Refusal`."""
     base, _, optional = split(hint)
     if get_origin(base) is tuple:
         accept = _accept_tuple(base)
@@ -93,9 +93,9 @@ def _accept_tuple(base: Any) -> Callable[[Any], Any]:
 
 
 def checked(cls: C) -> C:
-    """Make a class check its fields by their annotations; to stand directly below ``attrs.frozen``.
+    """Make a class check its fields by their annotations. The decorator stands directly below ``attrs.frozen``.
 
-    A class that has rules of its own about several fields has an ``__attrs_post_init__``; it runs after these checks.
+    Rules about several fields go into the ``__attrs_post_init__`` of the class, which runs after these checks.
     """
     hints = get_type_hints(cls, include_extras=True)
     shown = get_type_hints(cls)
@@ -110,9 +110,9 @@ def checked(cls: C) -> C:
 
 
 def is_checked(cls: Any) -> bool:
-    """Tell whether all fields of a class are checked by `checked`, however it is constructed.
+    """Tell whether `checked` checks all fields of a class.
 
-    What a class inherits does not count: the check of its base knows nothing of the fields that it adds.
+    A class that inherits from a checked one is not checked itself: the inherited check does not know its own fields.
     """
     return isinstance(cls, type) and hasattr(vars(cls).get("__attrs_post_init__"), "is_check")
 
@@ -122,8 +122,8 @@ def _converter(hint: Any, shown: Any) -> Any:
 
     Args:
         hint: The annotation of the field.
-        shown: The same without rules. The constructor's signature shows it, since attrs takes the types of arguments
-            from converters.
+        shown: The annotation without rules, for the constructor's signature: attrs takes the types of arguments from
+            their converters.
     """
     accept, plain = _accept(hint), _plain_types(hint)
 
@@ -140,14 +140,14 @@ def _converter(hint: Any, shown: Any) -> Any:
 
 
 def _plain_types(hint: Any) -> frozenset[Any]:
-    """The types whose values need no second look: those of most values, in a call for every field that is set."""
+    """Return the types whose values are plain as they are. Most values have one of them and need no further call."""
     base, _, optional = split(hint)
     leaf = leaf_of(base)
     return frozenset(({NoneType} if optional else set()) | ({base} if leaf is None or leaf.is_plain else set()))
 
 
 def _check_of(hints: dict[str, Any], own: Callable[[Any], None] | None) -> Callable[[Any], None]:
-    """Compile the rules of all fields into one function, which ends in the class's own rules."""
+    """Compile the rules of all fields into one function, which then calls the class's own ``__attrs_post_init__``."""
 
     def settle(self: Any) -> None:
         _settle(self, hints)
@@ -175,7 +175,7 @@ def _item_rules(base: Any) -> tuple[Rule, ...]:
 
 
 def _settle(self: Any, hints: dict[str, Any]) -> None:
-    """Make the values of an object plain (times in UTC), or refuse it with all its values that break a rule."""
+    """Make the values of an object plain (times in UTC), or refuse it with a problem for each broken rule."""
     if problems := list(_problems_of(self, hints)):
         raise ContractError(type(self), problems)
 

@@ -1,8 +1,8 @@
-"""The one place that makes code of text, and all that such code says again for speed.
+"""The one module that compiles source code, and the expressions that compiled functions inline for speed.
 
-An object is checked by one call of a function that is made for its class; a call for each field would cost more than
-decoding it. What the functions of rules and leaves say stands here once more, as expressions over ``value``; a test
-compares each expression with its function.
+One compiled function checks all fields of an object; a call for each field would cost more than decoding the object.
+To inline a rule or a leaf, its function stands here a second time, as an expression over ``value``. A test compares
+each expression with its function.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RULES: dict[Callable[[Any], bool], str] = {
         " and (value.isascii() or find_seen(value) is not None)"
     ),
     is_nfc: "value.isascii() or is_normalized('NFC', value)",
-    # The two that the package itself knows are in nearly all messages.
+    # Nearly all kinds are one of the two that the package itself knows.
     is_kind: "value == 'script' or value == 'pipeline' or len(value) < 64 and match_kind(value) is not None",
     is_sha256: "match_sha256(value) is not None",
     is_relative_path: "find_unsafe(value) is None",
@@ -51,20 +51,20 @@ RULES: dict[Callable[[Any], bool], str] = {
 """What a rule accepts, as an expression over a value of the right type."""
 
 TOGETHER: dict[tuple[Callable[[Any], bool], ...], str] = {
-    # Most names are of printable ASCII, which has one form, and in which only blanks cannot be seen.
+    # Most names are printable ASCII, which is always in the form NFC, and of which only the blank cannot be seen.
     (is_name, is_nfc): (
         "value.isascii() and value.isprintable() and 0 < len(value) < 256 and value == value.strip()"
         f" or ({RULES[is_name]}) and ({RULES[is_nfc]})"
     ),
 }
-"""What several rules accept together, where that is found out faster than by one after the other."""
+"""What several rules accept together, where one expression is faster than the rules one after the other."""
 
 TESTS: dict[Any, str] = {
     str: "type(value) is str and (value.isascii() or is_text(value))",
     int: "type(value) is int",
     bool: "type(value) is bool",
 }
-"""What the leaf of a type reads as it stands, if the value keeps the rules of the leaf too."""
+"""Whether the leaf of a type returns a value as it is, if the value keeps the rules of the leaf as well."""
 
 NAMES: dict[str, Any] = {
     "UTC": UTC,
@@ -84,7 +84,7 @@ def all_of(rules: Iterable[Rule], names: dict[str, Any]) -> str:
 
     Args:
         rules: The rules.
-        names: The names that the code uses; those of functions that have no expression are added.
+        names: The names that the code uses. Functions without an expression are added to it.
     """
     accepts = tuple(rule.accepts for rule in rules)
     return TOGETHER.get(accepts) or " and ".join(f"({_accepts(each, names)})" for each in accepts)
@@ -110,10 +110,10 @@ def define(name: str, lines: list[str], names: dict[str, Any]) -> Callable[..., 
 
     Args:
         name: Its name.
-        lines: Its code, from ``def`` on.
-        names: What the code uses beside `NAMES`.
+        lines: Its source code, from ``def`` on.
+        names: The values of the names in it that are not in `NAMES`.
     """
-    # Every name in the code comes from this package or is that of an attribute; no value of a document gets here.
+    # The code holds only text of this package and names of attributes, nothing from a document.
     scope = {**NAMES, **names}
     exec(compile("\n".join(lines), GENERATED, "exec"), scope)
     return scope[name]  # type: ignore[no-any-return]

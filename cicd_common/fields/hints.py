@@ -1,4 +1,4 @@
-"""Annotations taken apart, and what they expect in words."""
+"""Functions that take annotations apart and describe in words what they expect."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ _CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
 def broken(value: Any, rules: Iterable[Rule]) -> list[Refusal]:
-    """Return the refusals of a value of the right type by rules."""
+    """Return a refusal for each rule that a value of the right type breaks."""
     return [Refusal("value", f"expected {rule.expected}") for rule in rules if not rule.accepts(value)]

@@ -1,7 +1,7 @@
-"""The kinds of values that have no parts, an entry for each: all that the package knows about a kind stands here.
+"""Leaves: the kinds of values that have no parts. One entry for each holds all that the package knows about it.
 
-``JSON`` values that no kind below stands for are written as ``cattrs.preconf.json`` or RFC 3339 have them: ``bytes`` in
-base 85 (cattrs), a date, a time of day and a duration as in RFC 3339, a ``Decimal`` as a string of its digits.
+Values that JSON has no type for are strings: ``bytes`` in base 85, as in ``cattrs.preconf.json``; times, dates, times
+of day and durations as in RFC 3339; a ``Decimal`` as its digits.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = ["LEAVES", "Leaf", "leaf_of", "read_bool", "read_int", "read_str"]
 class Leaf:
     """A kind of values that have no parts.
 
-    A class outside this module becomes a leaf by an attribute ``__leaf__`` of its own.
+    A class outside this module becomes a leaf by a class attribute ``__leaf__``.
 
     Args:
         type: The Python type.
@@ -53,13 +53,13 @@ class Leaf:
         read: Makes a value from plain JSON data, or raises a `Refusal` or a `ContractError`. Its second argument is
             the type.
         write: Makes plain JSON data from a plain value, or raises a `Refusal`.
-        plain: Makes the plain value that an instance of the type, or of a class derived from it, equals; or raises a
-            `Refusal`, if there is none that can be written. By default the instance itself.
-        is_plain: Whether every instance of exactly the type is plain as it stands.
+        plain: Makes the plain value that equals an instance of the type or of a class derived from it, or raises a
+            `Refusal` if that cannot be written. Returns the instance itself by default.
+        is_plain: Whether every instance of exactly this type is plain already.
         text: Makes the JSON text of a plain value; None if only an encoder of JSON can.
         is_quoted: Whether ``text`` leaves out the quotes around its text.
-        others: A derived class whose instances are not such values: ``True`` is no integer.
-        rules: The rules that the type keeps wherever it stands, if no other is put on it.
+        others: A derived class whose instances are not values of this kind: ``True`` is not an integer.
+        rules: The rules of a field of this type whose annotation has no rules.
         keywords: The keywords of JSON Schema that describe the plain JSON data.
     """
 
@@ -285,7 +285,7 @@ LEAVES: Mapping[Any, Leaf] = {
         ),
     )
 }
-"""The leaves of the standard library, by their types. Enums have leaves too: ask `leaf_of`."""
+"""The leaves of the standard library, by their types. `leaf_of` returns those of enums, too."""
 
 
 def leaf_of(base: Any) -> Leaf | None:

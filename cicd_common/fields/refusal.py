@@ -1,4 +1,4 @@
-"""How a value is refused by code that does not know where in a document the value stands."""
+"""How code refuses a value without knowing the place of the value in a document."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["Refusal", "refuse"]
 
 
 class Refusal(Exception):
-    """A value was refused.
+    """A value is refused.
 
     Args:
-        code: As of a `Problem`.
-        message: As of a `Problem`.
+        code: The ``code`` of the `Problem`.
+        message: The ``message`` of the `Problem`.
         path: The steps from the value to the part of it that is wrong.
     """
 
@@ -34,5 +34,5 @@ class Refusal(Exception):
 
 
 def refuse(type: Any, pointer: str, message: str, code: str = "value") -> ContractError:
-    """Return the error for one problem that a type found with itself or with what it was given."""
+    """Return the error for one problem that a type has found."""
     return ContractError(type, [Problem(pointer, code, message)])

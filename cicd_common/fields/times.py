@@ -60,7 +60,7 @@ def read_time(value: Any, _: Any = None) -> datetime:
     As ``msgspec`` does, it takes an offset without its colon too.
 
     Raises:
-        Refusal: It is no string, or no such time. `datetime.fromisoformat` alone would take far more.
+        Refusal: It is not a string, or not such a time. `datetime.fromisoformat` alone accepts far more forms.
     """
     if type(value) is not str:
         raise Refusal("type", "expected a time as a string")
@@ -87,7 +87,7 @@ def write_time(value: datetime) -> str:
         Refusal: It is naive, or not in the years 1 to 9999 in UTC.
     """
     moment = value if value.tzinfo is UTC else in_utc(value)
-    # In half the time of the isoformat of a time with an offset.
+    # Twice as fast as the isoformat of a time with an offset.
     return f"{moment.date().isoformat()}T{moment.time().isoformat()}Z"
 
 

@@ -1,4 +1,4 @@
-"""The types of fields that demand more than their Python type says: rules, and the annotations that carry them."""
+"""Rules that demand more of a value than its Python type does, and the annotations that carry them."""
 
 from __future__ import annotations
 
@@ -47,27 +47,26 @@ class Rule:
         ``Port = Annotated[int, Rule("a port", Between(1, 65535), {"minimum": 1, "maximum": 65535})]``
 
     Args:
-        expected: What stands behind the word "expected" in a message.
+        expected: The words that follow "expected" in a message.
         accepts: Tells whether a value of the right type keeps the rule. It raises nothing.
-        keywords: What JSON Schema can say of the rule, as keywords. A schema may accept more than the rule does, but
-            never less.
+        keywords: The keywords of JSON Schema that express the rule. They may accept more than the rule, but not less.
     """
 
     expected: str
     accepts: Callable[[Any], bool]
     keywords: Mapping[str, Any] = attrs.field(factory=dict, eq=False, repr=False)
 
-    # The protocol of annotated-types for metadata that stands for other metadata, which hypothesis reads.
+    # The protocol of annotated-types for metadata that groups other metadata. hypothesis reads it.
     __is_annotated_types_grouped_metadata__: ClassVar[bool] = True
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield what others have to be told of the rule: a hypothesis strategy, where the test kit is in use."""
+        """Yield metadata for other libraries: a hypothesis strategy, if the test kit was imported."""
         for tell in METADATA:
             yield from tell(self)
 
 
 METADATA: list[Callable[[Rule], Iterable[Any]]] = []
-"""Functions that tell other libraries of a rule. The package has nothing to tell; the test kit has."""
+"""Functions that make metadata of a rule for other libraries. The test kit adds one."""
 
 
 @attrs.frozen
@@ -113,13 +112,13 @@ def is_in_utc(value: datetime) -> bool:
     return value.tzinfo is UTC
 
 
-# Parts of classes of characters, which mean the same to every dialect of regular expressions: characters past U+00FF
-# stand as they are, since dialects escape them in different ways.
+# Parts of character classes that mean the same in every dialect of regular expressions: characters past U+00FF are not
+# escaped, since dialects escape them in different ways.
 # Control characters, and the bidirectional ones, which make a text look like another.
 _HIDDEN = r"\x00-\x1f\x7f-\x9f" + "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 # What str.strip() strips beside control characters.
 _BLANK = r" \xa0" + "\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-# Blanks, and what Unicode calls ignorable by default: such a character is drawn as nothing.
+# Blanks, and the characters that Unicode calls ignorable by default: they are drawn as nothing.
 _UNSEEN = (
     _BLANK + r"\xad"
     "\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
@@ -137,7 +136,7 @@ def whole(pattern: str) -> dict[str, Any]:
 
 @cache
 def _finder(characters: str) -> Callable[[str], Any]:
-    # Compiled on first use: most names are of printable ASCII, and a large class takes a millisecond to compile.
+    # Compiled on first use: most names are printable ASCII, and a large class takes a millisecond to compile.
     return re.compile(f"[{characters}]").search
 
 
@@ -153,7 +152,7 @@ def find_seen(text: str) -> Any:
 
 # Empty, absolute, with a drive, a backslash (a separator where Windows reads it) or a NUL, or climbing up.
 find_unsafe = re.compile(r"\A\Z|\A/|\A[A-Za-z]:|[\\\x00]|(?:\A|/)\.\.(?:/|\Z)").search
-# The same for JSON Schema: a part of a path is anything but "..", and the whole is nothing of the rest.
+# The same for JSON Schema: no part of a path is "..", and the whole path has none of the other marks.
 _PART = r"(?:\.?|(?:[^./]|\.[^./]|\.\.[^/])[^/]*)"
 _NOT_RELATIVE = r"^/|^[A-Za-z]:|[\\\x00]"
 _SHA256 = "[0-9a-f]{64}"
@@ -163,7 +162,7 @@ match_kind = re.compile(_KIND).fullmatch
 
 
 def is_name(value: str) -> bool:
-    """Tell whether a text is a name, in whatever form of Unicode."""
+    """Tell whether a text is a name, in any normalization form of Unicode."""
     return (
         0 < len(value) < 256
         and value == value.strip()
@@ -192,12 +191,12 @@ def is_relative_path(value: str) -> bool:
     return find_unsafe(value) is None
 
 
-_MAX = 2**63 - 1  # What a bigint of a database holds.
+_MAX = 2**63 - 1  # The largest bigint of a database.
 SOME = Rule("at least one element", has_items, {"minItems": 1})
 INTEGER = integer(-_MAX - 1, _MAX, " of at most 64 bits")
 TIME = Rule("a time with an offset that is in the years 1 to 9999 in UTC", is_in_utc)
 Time = Annotated[datetime, TIME]
-"""A time with an offset, kept in UTC. ``datetime`` alone demands the same; the name says it to other tools, too."""
+"""A time with an offset, kept in UTC. ``datetime`` alone demands the same; this name tells other libraries, too."""
 
 Name = Annotated[
     str,
@@ -232,7 +231,7 @@ Kind = Annotated[
         {"maxLength": 63, **whole(_KIND)},
     ),
 ]
-"""The name of a kind: of a job or a pipeline. What has a dot belongs to the owner of the part before it."""
+"""The kind of a job or a pipeline. A kind with a dot belongs to the owner of the part before the dot."""
 Sha256 = Annotated[str, Rule("64 lower-case hexadecimal digits", is_sha256, whole(_SHA256))]
 """A SHA-256 as hexadecimal digits."""
 RelativePath = Annotated[

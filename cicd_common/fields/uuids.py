@@ -13,26 +13,26 @@ __all__ = ["UUID_KEYWORDS", "read_uuid", "write_uuid"]
 
 _new = object.__new__
 _UNKNOWN = SafeUUID.unknown
-# The slots of UUID, which has no way to be made of an integer that does not look at all its arguments.
+# The slots of UUID: its constructor checks all its arguments, even if only an integer is given.
 _set_int = vars(UUID)["int"].__set__
 _set_safe = vars(UUID)["is_safe"].__set__
 _UUID = "[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 _is_uuid = re.compile(_UUID).fullmatch
 UUID_KEYWORDS = {**whole(_UUID), "format": "uuid"}
-"""What JSON Schema can say of the texts that `read_uuid` takes: all."""
+"""The keywords of JSON Schema for exactly the texts that `read_uuid` reads."""
 
 
 def read_uuid(value: Any, _: Any = None) -> UUID:
     """Read a UUID from its 32 hexadecimal digits, in any case, with hyphens in their places or without.
 
     Raises:
-        Refusal: It is no string, or no UUID in one of these forms. `UUID` alone would take braces and prefixes too.
+        Refusal: It is not a string, or not a UUID in one of these forms. `UUID` alone accepts braces and prefixes too.
     """
     if type(value) is not str:
         raise Refusal("type", "expected a UUID as a string")
     if _is_uuid(value) is None:
         raise Refusal("value", "expected a UUID: 32 hexadecimal digits, with hyphens as 8-4-4-4-12 or without")
-    # What UUID(value) ends in, without its second look at the text: a third of its time.
+    # The same as UUID(value), which would check the text again, in a third of the time.
     uuid = _new(UUID)
     _set_int(uuid, int(value.replace("-", ""), 16))
     _set_safe(uuid, _UNKNOWN)

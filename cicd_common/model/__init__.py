@@ -1,4 +1,4 @@
-"""The execution logic: what is to run, how it runs, and what was logged about it."""
+"""Definitions of pipelines, executions of them and their rules, and logs of executions."""
 
 from .definition import Job, Pipeline, Stage, job_environment
 from .execution import PipelineExecution, StageExecution

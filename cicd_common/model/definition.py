@@ -1,4 +1,4 @@
-"""What is to run: jobs, the stages that they are part of, and the pipeline of the stages."""
+"""Definitions: a pipeline has stages, and a stage has jobs."""
 
 from __future__ import annotations
 
@@ -119,14 +119,14 @@ class Pipeline:
             raise ContractError(type(self), problems)
 
     def _jobs(self) -> Iterator[tuple[int, int, Job]]:
-        """Each job with the place of its stage and its place in the stage."""
+        """Yield each job with the place of its stage and its place in the stage."""
         for at, stage in enumerate(self.stages):
             for place, job in enumerate(stage.jobs):
                 yield at, place, job
 
 
 def job_environment(pipeline: Environment, job: Environment, run: Environment) -> Environment:
-    """The environment that a job runs in: its pipeline's, overlaid by its own, overlaid by that of the run.
+    """Return the environment that a job runs in: its pipeline's, overlaid by its own, overlaid by that of the run.
 
     Args:
         pipeline: The environment of the pipeline.
@@ -137,7 +137,7 @@ def job_environment(pipeline: Environment, job: Environment, run: Environment) -
 
 
 def needs_inside(stage: Stage) -> list[list[int]]:
-    """For each job of a stage the jobs of the same stage that it depends on, by their places in the stage.
+    """Return for each job of a stage the places of the jobs of the same stage that it depends on.
 
     Args:
         stage: The stage.
@@ -153,9 +153,9 @@ def needs_inside(stage: Stage) -> list[list[int]]:
 
 
 def _is_in_order(stages: Sequence[Stage]) -> bool:
-    """Whether no name and no id repeats and every job comes after its dependencies: then nothing is wrong.
+    """Tell whether no name and no id repeats and every job comes after its dependencies, so that no problem is left.
 
-    A pipeline in which a job depends on one further down in its stage may be right as well.
+    A pipeline in which a job depends on one further down in its stage may be valid as well.
     """
     names: set[str] = set()
     for stage in stages:
@@ -208,7 +208,7 @@ def _dependencies(pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _cycles(pipeline: Pipeline) -> Iterator[Problem]:
-    """One cycle, if there is any. It lies inside a stage, since dependencies on later stages are refused."""
+    """Yield a problem for one cycle, if there is any. It is inside a stage: jobs cannot depend on later stages."""
     for at, stage in enumerate(pipeline.stages):
         if path := shortest_cycle(needs_inside(stage)):
             names = " -> ".join(stage.jobs[place].name for place in path)

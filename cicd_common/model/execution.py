@@ -1,4 +1,4 @@
-"""A run of a pipeline: what follows from its jobs, and what moves it."""
+"""A run of a pipeline: the state that follows from its jobs, and the operations that change it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class StageExecution:
 
     @cached_property
     def counts(self) -> StatusCounts:
-        """How many of its jobs count as which status."""
+        """The number of its jobs that count as each status."""
         return StatusCounts.of(job.counted_status for job in self.jobs)
 
     @property
@@ -71,7 +71,7 @@ class StageExecution:
 
     @cached_property
     def _places(self) -> dict[int, int]:
-        """The place of each job by its id, as the integer that hashes fast."""
+        """The place of each job by its id, as an integer, which hashes faster than a UUID."""
         return {job.id.int: place for place, job in enumerate(self.jobs)}
 
     @cached_property
@@ -83,7 +83,7 @@ class StageExecution:
         return tuple([execution.job for execution in self.jobs])
 
     def _with_jobs(self, changes: Mapping[int, JobExecution]) -> Self:
-        """This stage with other states of its jobs at some places, with what no move changes carried on."""
+        """Return this stage with the jobs at some places replaced. Cached values that stay the same are kept."""
         if not changes:
             return self
         jobs = list(self.jobs)
@@ -103,7 +103,7 @@ class StageExecution:
 class PipelineExecution:
     """A run of a pipeline. Its status and its times follow from its stages.
 
-    It is a value: a move returns another execution, which shares the stages and jobs that did not change.
+    It is immutable: an operation returns another execution, which shares the stages and jobs that did not change.
 
     Attributes:
         id: Its id; a new one by default.
@@ -184,7 +184,7 @@ class PipelineExecution:
             ),
         )
 
-    # --- what follows from the jobs -----------------------------------------------------------------------------
+    # --- derived from the jobs -----------------------------------------------------------------------------------
 
     @property
     def status(self) -> ExecutionStatus:
@@ -210,12 +210,12 @@ class PipelineExecution:
 
     @property
     def is_halted(self) -> bool:
-        """Whether no more jobs start: canceling was asked for, or a job halted it: see `is_halting`."""
+        """Whether no more jobs start: canceling was asked for, or a job halted the run (see `is_halting`)."""
         is_canceled = self.canceled_at is not None
         return is_canceled or any(stage.counts.failed or stage.counts.canceled for stage in self.stages)
 
     def job(self, job_execution_id: UUID) -> JobExecution:
-        """One of its jobs.
+        """Return one of its jobs.
 
         Args:
             job_execution_id: The id of the job's execution.
@@ -227,7 +227,7 @@ class PipelineExecution:
         return self.stages[at].jobs[place]
 
     def stage_of(self, job_execution_id: UUID) -> StageExecution:
-        """The stage that one of its jobs is part of.
+        """Return the stage that one of its jobs is part of.
 
         Args:
             job_execution_id: The id of the job's execution.
@@ -238,26 +238,26 @@ class PipelineExecution:
         return self.stages[self._find(job_execution_id)[0]]
 
     def ready_jobs(self) -> tuple[JobExecution, ...]:
-        """The jobs that may start now, in the order of definition.
+        """Return the jobs that may start now, in the order of definition.
 
         A job is ready when it is ``PENDING`` and was not handed out yet, every earlier stage is in ``SUCCESS``, every
-        dependency counts as ``SUCCESS``, and the run is not halted: no job failed that is not allowed to, none was
+        dependency counts as ``SUCCESS``, and the run is not halted: no job failed without being allowed to, none was
         canceled, and canceling was not asked for.
         """
         at = self._open_stage()
         return () if at is None else tuple(self.stages[at].jobs[place] for place in _ready_places(self.stages[at]))
 
     def explain(self) -> Explanation:
-        """Why it is in its status: the rule that decided, and the jobs that this rests on."""
+        """Explain its status: the rule that decided it, and the jobs that led to it."""
         return explain(self.status, [job for stage in self.stages for job in stage.jobs], self.canceled_at)
 
     def _open_stage(self) -> int | None:
-        """The place of the first stage that is not in ``SUCCESS``; none if there is none, or if the run is halted."""
+        """Return the place of the first stage that is not in ``SUCCESS``; None if all are, or if the run is halted."""
         at = open_stage([stage.status for stage in self.stages])
         return None if self.is_halted or at == len(self.stages) else at
 
     def _find(self, job_execution_id: UUID) -> tuple[int, int]:
-        """The place of a job's stage, and the place of the job in the stage."""
+        """Return the place of a job's stage, and the place of the job in the stage."""
         for at, stage in enumerate(self.stages):
             place = stage._places.get(job_execution_id.int)
             if place is not None:
@@ -265,18 +265,19 @@ class PipelineExecution:
         message = f"expected a job of the pipeline execution {self.id}, which has no job execution {job_execution_id}"
         raise UnknownJobError(type(self), [Problem("/job_execution_id", "value", message)])
 
-    # --- what moves it ------------------------------------------------------------------------------------------
+    # --- operations ----------------------------------------------------------------------------------------------
 
     def apply(self, update: JobStatusUpdate) -> tuple[Self, UpdateOutcome]:
-        """Join an update with what is known.
+        """Join an update with the state of its job.
 
-        When a job fails that is not allowed to, or is canceled, every job that was not handed out becomes ``CANCELED``.
+        If the job is canceled, or fails without being allowed to, every job that was not handed out becomes
+        ``CANCELED``.
 
         Args:
             update: An update, in any order with others, and any number of times.
 
         Returns:
-            The execution after it, and what became of the update. If nothing changed, it is this execution.
+            The execution after the update, and the outcome of the update. If nothing changed, it is this execution.
 
         Raises:
             UnknownJobError: The update is about a job that is not in this execution.
@@ -310,10 +311,9 @@ class PipelineExecution:
         return evolve(self, stages=stages), tuple(changes.values())
 
     def cancel(self, at: datetime) -> tuple[Self, tuple[JobExecution, ...]]:
-        """Cancel the jobs that were not handed out. Asked again, or too late, it changes nothing.
+        """Cancel the jobs that were not handed out. A second call, or one after the end, changes nothing.
 
-        Jobs that were handed out are never canceled behind their Worker's back: the Worker is told to stop, and reports
-        how they ended.
+        Jobs that were handed out are not canceled here: their Worker is told to stop, and reports how they ended.
 
         Args:
             at: The time, with an offset.
@@ -361,7 +361,7 @@ class PipelineExecution:
         return self._with_job(stage, place, job), job
 
     def _with_job(self, at: int, place: int, job: JobExecution) -> Self:
-        """This execution with another state of one job, and with what follows from it."""
+        """Return this execution with one job replaced. If that job halts the run, all waiting jobs are canceled."""
         stage = self.stages[at]
         known = stage.jobs[place]
         if job is known:
@@ -377,7 +377,7 @@ def _replaced(items: tuple[T, ...], place: int, item: T) -> tuple[T, ...]:
 
 
 def _without_waiting(stages: tuple[StageExecution, ...]) -> tuple[StageExecution, ...]:
-    """The stages of a halted run: every job that was not handed out is canceled."""
+    """Return the stages with every job canceled that was not handed out."""
     return tuple(
         stage._with_jobs({place: skipped(job) for place, job in enumerate(stage.jobs) if job.is_waiting})
         for stage in stages
@@ -385,7 +385,7 @@ def _without_waiting(stages: tuple[StageExecution, ...]) -> tuple[StageExecution
 
 
 def _ready_places(stage: StageExecution) -> list[int]:
-    """The places of the ready jobs of an open stage. Every dependency in an earlier stage counts as ``SUCCESS``."""
+    """Return the places of the ready jobs of an open stage. Dependencies in earlier stages count as ``SUCCESS``."""
     counted = {job.job.name: job.counted_status for job in stage.jobs}
     return [
         place
@@ -402,7 +402,7 @@ def _utc(at: datetime) -> datetime:
 
 
 def _mismatches(execution: PipelineExecution) -> Iterator[Problem]:
-    """Where the stages of a run are not those of its pipeline."""
+    """Yield a problem for each stage of a run that differs from that of its pipeline."""
     stages, runs = execution.pipeline.stages, execution.stages
     if len(stages) != len(runs):
         yield Problem("/stages", "value", "expected the stages of the pipeline, one for one")
@@ -416,7 +416,7 @@ def _mismatches(execution: PipelineExecution) -> Iterator[Problem]:
 
 @lru_cache(maxsize=32)
 def _are_disjoint(*sets: frozenset[int]) -> bool:
-    """Tell whether no two sets share an item. Moves carry the sets of a run on, and those are not compared again."""
+    """Tell whether no two sets share an item. Operations keep the sets of a run, so that the cache has the answer."""
     return len(frozenset().union(*sets)) == sum(map(len, sets))
 
 

@@ -33,7 +33,8 @@ class Explanation:
     Attributes:
         status: The status.
         reason: The rule that decided.
-        jobs: The smallest set of jobs that it rests on: for a failure the job that failed first; for a success all.
+        jobs: The jobs that led to the status, as few as possible: after a failure the job that failed first, after a
+            success all.
         canceled: How many jobs were canceled and never ran.
         text: All of this in one sentence.
     """
@@ -67,7 +68,7 @@ def explain(status: ExecutionStatus, jobs: Sequence[JobExecution], canceled_at: 
 
 
 _AS_ASKED = (None, EndReason.SKIPPED, EndReason.STOPPED)
-"""How jobs end when canceling was asked for; any other reason is told."""
+"""How jobs end when canceling was asked for. The text names any other reason."""
 
 _Found = tuple[Reason, Sequence[JobExecution], str]
 
@@ -82,7 +83,7 @@ def _failed(jobs: Sequence[JobExecution], canceled_at: datetime | None) -> _Foun
 
 
 def _because(job: JobExecution) -> str:
-    """Why a job ended: its exit code if its process ended by itself, else its reason."""
+    """Say why a job ended: by its exit code if its process ended by itself, else by its reason."""
     if job.reason in (None, EndReason.EXITED):
         return "" if job.exit_code is None else f" with exit code {job.exit_code}"
     sentence = job.reason.description.rstrip(".")
@@ -138,7 +139,7 @@ _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def _first(jobs: Iterable[JobExecution]) -> JobExecution:
-    """The job that ended first; among jobs that never ran, the first by definition."""
+    """Return the job that ended first; if none ever ran, the first in the order of definition."""
     return min(jobs, key=lambda job: job.completion_time or _END_OF_TIME)
 
 

@@ -1,6 +1,6 @@
-"""Dependencies as a graph of integers: waves of nodes that may run side by side, and cycles. All in linear time.
+"""Waves of nodes that may run side by side, and cycles, in a graph of dependencies. All functions take linear time.
 
-A node is named by its place, from 0, and ``needs`` lists for each node the nodes that it waits for.
+A node is an integer, its place from 0. ``needs`` lists for each node the nodes that it waits for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def waves(needs: Sequence[Sequence[int]]) -> list[list[int]]:
         needs: For each node the different nodes that it waits for.
 
     Returns:
-        The waves. A node that is on a cycle, or waits for one that is, is in none.
+        The waves. They leave out nodes that are on a cycle, or that wait for such a node.
     """
     dependents: list[list[int]] = [[] for _ in needs]
     for node, others in enumerate(needs):

@@ -1,7 +1,7 @@
-"""A run of a job, and the moves of it that are not told by its Worker.
+"""A run of a job, and its changes that do not come from its Worker.
 
-The functions take a `JobExecution`, or a `JobState`: the row of a database that keeps executions. They return the same
-object if nothing changes.
+The functions take a `JobExecution`, or a `JobState`, which is the row of a database. They return the same object if
+nothing changes.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class JobExecution:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it has not started, and was not handed out."""
+        """Whether it has not started and was not handed out."""
         return is_waiting(self)
 
     @property
@@ -120,22 +120,22 @@ J = TypeVar("J", JobExecution, JobState)
 
 
 def is_waiting(job: JobExecution | JobState) -> bool:
-    """Whether a job has not started, and was not handed out."""
+    """Tell whether a job has not started and was not handed out."""
     return job.status is ExecutionStatus.PENDING and job.queued_at is None
 
 
 def is_ready(job: JobExecution | JobState, needs: Iterable[ExecutionStatus]) -> bool:
-    """Whether a job of the open stage of a run that is not halted may be handed out.
+    """Tell whether a job may be handed out.
 
     Args:
-        job: The job.
-        needs: What its dependencies count as.
+        job: The job, in the open stage of a run that is not halted.
+        needs: The statuses that its dependencies count as.
     """
     return is_waiting(job) and all(status is ExecutionStatus.SUCCESS for status in needs)
 
 
 def handed_out(job: J, at: datetime) -> J:
-    """A job that was handed to a Worker. The first time counts.
+    """Return a job that is handed to a Worker. The time of the first time is kept.
 
     Args:
         job: The job.
@@ -145,7 +145,7 @@ def handed_out(job: J, at: datetime) -> J:
 
 
 def handed_out_again(job: J) -> J:
-    """A job in its next attempt, which no Worker has claimed.
+    """Return a job in its next attempt, which no Worker has claimed.
 
     Args:
         job: The job, which has not ended.
@@ -154,7 +154,7 @@ def handed_out_again(job: J) -> J:
 
 
 def skipped(job: J) -> J:
-    """A job that is canceled and never ran, so that it has no times.
+    """Return a job that is canceled before it ran. It has no times.
 
     Args:
         job: The job.
@@ -163,10 +163,10 @@ def skipped(job: J) -> J:
 
 
 def lost(job: J, at: datetime, *, losses: int, is_canceled: bool, max_losses: int = MAX_LOSSES) -> J:
-    """A job whose Worker was silent for a lease.
+    """Return a job whose Worker was silent for a lease.
 
-    A claimed job is handed out again, until it was lost too often. If canceling was asked for, the job ends: claimed
-    or not. A job that nobody claimed otherwise stays as it is: its request is sent again.
+    If canceling was asked for, the job ends, claimed or not. Otherwise a claimed job is handed out again until it was
+    lost too often, and a job that nobody claimed stays as it is, since its request is sent again.
 
     Args:
         job: The job, which was handed out and has not ended.
@@ -184,5 +184,5 @@ def lost(job: J, at: datetime, *, losses: int, is_canceled: bool, max_losses: in
 
 
 def _without_worker(job: J, status: ExecutionStatus, at: datetime) -> J:
-    """End a job in place of its Worker, whose later updates are superseded since the end is nobody's."""
+    """End a job in place of its Worker. The job has no Worker then, so that later updates are superseded."""
     return evolve(job, status=status, reason=EndReason.WORKER_LOST, completion_time=at, worker=None)

@@ -1,4 +1,4 @@
-"""What an execution has to say for itself."""
+"""The log of an execution."""
 
 from uuid import UUID, uuid4
 

@@ -13,7 +13,7 @@ __all__ = ["LogText"]
 
 @frozen
 class LogText:
-    """Pieces of a log, joined by sequence. Of one sender it is the same for any order of arrival, and for any repeats.
+    """Pieces of a log, joined by sequence. Pieces of one sender make the same log in any order and with any repeats.
 
     Attributes:
         chunks: The pieces that came, each with its sequence, in the order of the sequences.
@@ -35,7 +35,7 @@ class LogText:
     def join(self, chunks: Iterable[tuple[int, str]]) -> LogText:
         """Join more pieces.
 
-        Of two texts for one sequence, which only two senders for one job make, the first one stands, as of two ends.
+        If two senders wrote different texts for one sequence, the first text is kept.
 
         Args:
             chunks: Pieces with their sequences, in any order.
@@ -51,12 +51,12 @@ class LogText:
 
     @property
     def text(self) -> str:
-        """All pieces that came, one after the other."""
+        """The pieces, one after the other."""
         return "".join(text for _, text in self.chunks)
 
     @property
     def gaps(self) -> tuple[range, ...]:
-        """The sequences that are missing before the last one that came, as ranges."""
+        """The sequences that are missing before the last piece, as ranges."""
         gaps = []
         expected = self.first
         for sequence, _ in self.chunks:

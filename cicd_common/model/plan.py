@@ -16,8 +16,8 @@ class PlannedStage:
 
     Attributes:
         name: The name of the stage.
-        waves: The names of its jobs: those of a wave may run side by side, once all that they depend on has succeeded,
-            which is in earlier waves or stages.
+        waves: The names of its jobs. The jobs of a wave may run side by side once the jobs that they depend on have
+            succeeded, which are in earlier waves or stages.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Plan:
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> Plan:
-        """Lay out the order in which a pipeline will run, in linear time.
+        """Return the order in which a pipeline will run, in linear time.
 
         Args:
             pipeline: The pipeline.

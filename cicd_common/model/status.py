@@ -23,7 +23,7 @@ __all__ = [
 
 
 def counted_status(status: ExecutionStatus, allow_failure: bool) -> ExecutionStatus:
-    """What a job counts as in its stage: a ``FAILED`` job that is allowed to fail counts as ``SUCCESS``.
+    """Return the status that a job counts as in its stage: an allowed failure counts as ``SUCCESS``.
 
     Args:
         status: The status of the job.
@@ -35,16 +35,16 @@ def counted_status(status: ExecutionStatus, allow_failure: bool) -> ExecutionSta
 
 
 def is_halting(counted: ExecutionStatus) -> bool:
-    """Whether a job halts its run: no more jobs start after one that counts as ``FAILED`` or ``CANCELED``.
+    """Tell whether a job halts its run: no more jobs start after one that counts as ``FAILED`` or ``CANCELED``.
 
     Args:
-        counted: What the job counts as in its stage.
+        counted: The status that the job counts as in its stage.
     """
     return counted is ExecutionStatus.FAILED or counted is ExecutionStatus.CANCELED
 
 
 def open_stage(statuses: Sequence[ExecutionStatus]) -> int:
-    """The place of the stage whose jobs may start: the first one that is not in ``SUCCESS``.
+    """Return the place of the stage whose jobs may start: the first one that is not in ``SUCCESS``.
 
     Args:
         statuses: The status of each stage of a run, in the order in which they run.
@@ -57,12 +57,12 @@ def open_stage(statuses: Sequence[ExecutionStatus]) -> int:
 
 @frozen(kw_only=True)
 class StatusCounts:
-    """How many children of a parent have which status, and the status of the parent that follows.
+    """The number of children of a parent in each status, and the status of the parent.
 
-    Counts add up: those of a whole are the sum of those of its parts, and ``StatusCounts()`` is the zero. A database
-    that keeps only the counts has the status of the parent by the same rule.
+    Counts can be added: the counts of a parent are the sum of those of its parts, and ``StatusCounts()`` is zero. A
+    database that keeps only the counts gets the status of the parent by the same rule.
 
-    A child that is allowed to fail and did is counted under ``success``.
+    A child that failed and is allowed to counts under ``success``.
 
     Attributes:
         pending: Children in ``PENDING``; 0 by default, like all others.
@@ -83,7 +83,7 @@ class StatusCounts:
         """Count children, in one pass.
 
         Args:
-            statuses: What each child counts as.
+            statuses: The status that each child counts as.
         """
         counts = dict.fromkeys(ExecutionStatus, 0)
         for status in statuses:
@@ -100,17 +100,17 @@ class StatusCounts:
         )
 
     def moved(self, was: ExecutionStatus, now: ExecutionStatus) -> StatusCounts:
-        """The counts after one child moved from a status to another.
+        """Return the counts after one child moved from a status to another.
 
         Args:
-            was: What the child counted as.
-            now: What it counts as.
+            was: The status that the child counted as.
+            now: The status that it counts as.
         """
         return self if was is now else self + _MOVES[was, now]
 
     @property
     def total(self) -> int:
-        """How many children there are."""
+        """The number of children."""
         return self.pending + self.running + self.success + self.failed + self.canceled
 
     @property
@@ -154,31 +154,31 @@ class Span:
         return self.end if self.counts.status.is_terminal else None
 
     def after(self, was: ExecutionStatus, now: ExecutionStatus, start: datetime | None, end: datetime | None) -> Span:
-        """The span after a child moved.
+        """Return the span after a child moved.
 
-        The times of a child are only ever filled in, or its start found to be earlier, so no other child is looked at.
+        The other children need not be looked at: a move fills in the times of a child or makes its start earlier.
 
         Args:
-            was: What the child counted as.
-            now: What it counts as.
-            start: When it started, as far as that is known.
-            end: When it completed, as far as that is known.
+            was: The status that the child counted as.
+            now: The status that it counts as.
+            start: When it started, if that is known.
+            end: When it completed, if that is known.
         """
         return Span(self.counts.moved(was, now), earliest(self.start, start), latest(self.end, end))
 
 
 def earliest(*times: datetime | None) -> datetime | None:
-    """The earliest of the times that are known."""
+    """Return the earliest of the times that are known."""
     return min((time for time in times if time is not None), default=None)
 
 
 def latest(*times: datetime | None) -> datetime | None:
-    """The latest of the times that are known."""
+    """Return the latest of the times that are known."""
     return max((time for time in times if time is not None), default=None)
 
 
 def shifted(time: datetime, by: timedelta) -> datetime:
-    """A time, moved. It stays within the years 1 to 9999.
+    """Return a time moved by a duration, within the years 1 to 9999.
 
     Args:
         time: The time, in UTC.
@@ -191,5 +191,5 @@ def shifted(time: datetime, by: timedelta) -> datetime:
 
 
 def duration_between(start: datetime | None, end: datetime | None) -> timedelta | None:
-    """From a start to an end; none if either is not known, zero if a clock was set back between them."""
+    """Return the time from a start to an end; None if either is not known, zero if the end is before the start."""
     return None if start is None or end is None else max(end - start, timedelta())

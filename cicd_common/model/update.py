@@ -1,4 +1,4 @@
-"""How an update is joined with what is known of a job: the rules of order, and of who may tell."""
+"""Join an update with the known state of a job: the rules of order, and of which Worker may report."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["UpdateOutcome", "is_superseded", "join"]
 
 
 class UpdateOutcome(Enum):
-    """What became of an update."""
+    """The effect of an update."""
 
     APPLIED = auto()
-    """It was newer than all before it, and moved the job forward."""
+    """It was newer than all updates before it, and moved the job forward."""
     LATE = auto()
-    """A newer one had come before it; it only filled in what was not known yet."""
+    """A newer update had arrived before. This one only filled in what was not known yet."""
     CONFLICT = auto()
-    """It tells another end than the one that is known. The first one stands."""
+    """It reports another terminal status than the known one, which is kept."""
     SUPERSEDED = auto()
     """It does not come from the Worker that has the job. Nothing changed."""
 
 
 def is_superseded(job: JobExecution | JobState, update: JobStatusUpdate) -> bool:
-    """Whether an update does not come from the Worker that has the job.
+    """Tell whether an update does not come from the Worker that has the job.
 
-    That is an update of another attempt than the one that was handed out last, one of another Worker than the one
-    that claimed the attempt, and one about a job that ended while nobody had claimed it.
+    The update is of another attempt than the one that was handed out last, or of another Worker than the one that
+    claimed the attempt, or the job ended while no Worker had claimed it.
 
     Args:
-        job: What is known.
+        job: The known state.
         update: The update, of this job.
     """
     if update.attempt != job.attempt:
@@ -46,18 +46,18 @@ def is_superseded(job: JobExecution | JobState, update: JobStatusUpdate) -> bool
 
 
 def join(job: J, update: JobStatusUpdate) -> tuple[J, UpdateOutcome]:
-    """Join an update with what is known of its job.
+    """Join an update with the known state of its job.
 
     The first update of an attempt claims it for its Worker. A release hands the job out again. For the true history of
     an attempt (one Worker, sequences rising by one, ranks never falling, one end) any order of arrival, with any
     repeats, ends in the same job.
 
     Args:
-        job: What is known.
+        job: The known state.
         update: The update, of this job.
 
     Returns:
-        What is known now, and what became of the update. If nothing changed, the job is the one that was given.
+        The new state, and the outcome of the update. If nothing changed, the state is the one that was given.
     """
     if is_superseded(job, update):
         return job, UpdateOutcome.SUPERSEDED
@@ -77,7 +77,7 @@ def join(job: J, update: JobStatusUpdate) -> tuple[J, UpdateOutcome]:
 
 
 def _facts(job: JobExecution | JobState, update: JobStatusUpdate, status: ExecutionStatus) -> dict[str, Any]:
-    """The times, the exit code and the reason that an update tells, joined so that the order does not matter."""
+    """Return the times, the exit code and the reason of an update, joined so that the order does not matter."""
     if update.status is ExecutionStatus.RUNNING and status is not ExecutionStatus.PENDING:
         return {"start_time": earliest(job.start_time, update.occurred_at)}
     if update.status is status and status.is_terminal:

@@ -1,4 +1,4 @@
-"""Values that carry what this package knows nothing about: JSON objects and environments."""
+"""Values whose contents have no meaning to this package: JSON objects and environments."""
 
 from ..fields.types import Kind
 from .canonical import with_canonical_exponents

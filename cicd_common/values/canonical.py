@@ -29,7 +29,7 @@ def write(value: Any) -> str:
 
 
 def sorted_keys(plain: dict[str, Any]) -> list[str]:
-    """The keys in the order of their UTF-16 units (RFC 8785, section 3.2.3)."""
+    """Return the keys in the order of their UTF-16 units (RFC 8785, section 3.2.3)."""
     return sorted(plain, key=lambda key: key.encode("utf-16-be"))
 
 

@@ -1,7 +1,7 @@
 """JSON objects as values: immutable, hashable, and with one canonical text (RFC 8785).
 
-A `JsonObject` carries what this package knows nothing about, the parameters of a job's kind above all. It comes out
-as it went in: two objects are equal exactly when their canonical texts are, and that text is what is written.
+A `JsonObject` carries data that has no meaning to this package, above all the parameters of a job's kind. Two objects
+are equal exactly if their canonical texts are, and that text is written.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class JsonObject(Mapping[str, Any]):
             deeper than 32 levels, or its canonical text is longer than 64 KiB. Pointers start at this object.
     """
 
-    # The text of an object inside another one, and the contents, are made on first use.
+    # The contents, and the text of an object inside another one, are made on first use.
     __slots__ = ("_contents", "_text")
 
     __leaf__: ClassVar[Leaf]
@@ -63,7 +63,7 @@ class JsonObject(Mapping[str, Any]):
             raise ContractError(type(self), problems)
 
     def _problems(self) -> list[Problem]:
-        """What a derived class finds wrong with the contents."""
+        """Return the problems of the contents. Derived classes override this method."""
         return []
 
     @property
@@ -74,7 +74,7 @@ class JsonObject(Mapping[str, Any]):
         return self._text
 
     def to_plain(self) -> dict[str, Any]:
-        """The contents as plain JSON data, new all through: what ``json.loads`` makes of `text`."""
+        """Return the contents as new plain JSON data: the result of ``json.loads`` for `text`."""
         return json.loads(self.text)  # type: ignore[no-any-return]
 
     def _frozen(self) -> dict[str, Any]:
@@ -102,11 +102,11 @@ class JsonObject(Mapping[str, Any]):
             return False
 
     def __hash__(self) -> int:
-        # A str remembers its hash.
+        # A str caches its hash.
         return hash(self.text)
 
     def __or__(self, other: Mapping[str, Any]) -> Self:
-        """This object overlaid by the keys of another one."""
+        """Return this object with the keys of another one, which replace its own."""
         if not isinstance(other, Mapping):
             return NotImplemented
         return type(self)({**self, **other})
@@ -148,7 +148,7 @@ def read_json_object(value: Any, cls: type[J], encode: Callable[[Any], bytes] = 
     Args:
         value: The data.
         cls: The class.
-        encode: Does what `encode_usual` of `canonical_text` does.
+        encode: The ``encode`` of `canonical_text`.
 
     Raises:
         ContractError: The data is refused. Pointers start at it.
@@ -164,7 +164,7 @@ def read_json_object(value: Any, cls: type[J], encode: Callable[[Any], bytes] = 
 
 @cache
 def _empty(cls: type[J]) -> J:
-    """The empty object, which most are."""
+    """Return the empty object of a class. Most objects are empty."""
     return cls()
 
 
@@ -201,7 +201,7 @@ _is_variable = re.compile(_VARIABLE).fullmatch
 
 
 def _leaf(cls: type[JsonObject], words: str, keywords: Mapping[str, Any]) -> Leaf:
-    """What checks and converters know about a class."""
+    """Return the leaf of a class."""
     return Leaf(
         type=cls,
         words=words,

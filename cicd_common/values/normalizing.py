@@ -1,4 +1,4 @@
-"""What JSON data becomes in a `JsonObject`: one canonical text, or every problem that it has."""
+"""Turn JSON data into the canonical text of a `JsonObject`, or find all its problems."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def canonical_text(source: Any, type: Any, encode: Callable[[Any], bytes] = enco
     Args:
         source: A mapping of JSON data. It is not changed.
         type: What it is to become; errors name it.
-        encode: Does what `encode_usual` does.
+        encode: A faster `encode_usual` for this data.
 
     Raises:
         ContractError: A part of the data has no place in a `JsonObject`. The error lists every problem.
@@ -64,7 +64,7 @@ def canonical_text(source: Any, type: Any, encode: Callable[[Any], bytes] = enco
 
 
 class _Unusual(Exception):
-    """Data holds something that only the patient way can write, or refuse."""
+    """Only `_Normalizer` can write or refuse the data."""
 
 
 def _expect_usual(source: Any, levels: int, budget: list[int]) -> None:
@@ -72,8 +72,8 @@ def _expect_usual(source: Any, levels: int, budget: list[int]) -> None:
 
     Args:
         source: The data.
-        levels: How many levels of objects and lists there may be.
-        budget: How many items there may still be: data that shares its parts can be exponentially long.
+        levels: How many levels of objects and lists are allowed.
+        budget: How many more items are allowed: data that shares its parts can be exponentially long.
     """
     kind = type(source)
     if not levels or (kind is not dict and kind is not list):
@@ -97,7 +97,7 @@ def _expect_usual(source: Any, levels: int, budget: list[int]) -> None:
         elif kind is dict or kind is list:
             _expect_usual(value, levels - 1, budget)
         elif kind is float:
-            # Without an exponent in any encoder, and not integral.
+            # Only these are written without an exponent by every encoder, and are not integral.
             if not 1e-3 <= abs(value) < 1e15 or value.is_integer():
                 raise _Unusual
         elif kind is not bool and value is not None:
@@ -115,8 +115,8 @@ class _Normalizer:
     """Copies JSON data into plain dicts and lists in which equal numbers are of one type, and finds what is wrong.
 
     Attributes:
-        problems: Everything that is wrong. If there are any, the copy is of no use.
-        budget: How many characters of text there may still be, by a low estimate.
+        problems: All problems. If there are any, the copy is of no use.
+        budget: How many more characters of text are allowed, by a low estimate of the text so far.
     """
 
     def __init__(self) -> None:
@@ -214,6 +214,6 @@ def _is_text(text: str) -> bool:
 
 
 def problem(path: _Path, code: str, message: str) -> Problem:
-    """A problem, its place written as a JSON pointer."""
+    """Return a problem whose place is a path of keys and indexes."""
     steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
     return Problem("".join(f"/{step}" for step in steps), code, message)
