@@ -18,8 +18,8 @@ from cicd_system.worker.backend_client import DeniedError, GivenUpError
 from cicd_system.worker.settings import Settings
 from cicd_system.worker.time_limit import TimeLimit
 
-from cicd_common import ExecutionStatus
-from cicd_common.api.request import JobStatusUpdate
+from cicd_common import ExecutionStatus, converter
+from cicd_common.api.request import JobExecutionRequest, JobStatusUpdate
 from cicd_common.enums import EndReason
 from cicd_common.logging.masking import process_masker
 from cicd_common.values import Environment, JsonObject
@@ -563,6 +563,22 @@ class TestRequest:
         job = bench.job(kind="acme.http-check", parameters=JsonObject({"url": "https://example.org"}))
         bench.attempt(job)
         assert bench.store.job_execution(job.job_execution_id).reason is EndReason.NOT_RUNNABLE
+        assert "expected a job of a kind that this Worker runs: script\n" in bench.log(job)
+
+    def test_a_kind_is_run_by_its_command(self, bench):
+        """It finds the request on its standard input, and the job's variables; its exit code is the job's."""
+        parameters = JsonObject({"url": "https://example.org"})
+        job = bench.job(kind="acme.show", parameters=parameters, environment=Environment({"WORD": "hello"}))
+        bench.attempt(job, kinds={"acme.show": "sh -c 'cat; echo; echo $WORD; exit 3'"})
+        _, shown, word, *_ = bench.log(job).splitlines()
+        assert converter.loads(shown.encode(), JobExecutionRequest).parameters == parameters
+        assert (word, bench.store.job_execution(job.job_execution_id).exit_code) == ("hello", 3)
+
+    def test_a_kind_runs_in_no_container(self, bench):
+        """The log says so."""
+        job = bench.job(kind="acme.show", docker_image="alpine")
+        bench.attempt(job, kinds={"acme.show": "cat"})
+        assert "run on the Worker's machine\n" in bench.log(job)
 
     @pytest.mark.parametrize("parameters", [{"shell": "fish"}, {"other": 1}, {"submodules": 1}])
     def test_parameters_that_the_kind_does_not_have_are_not_runnable(self, bench, parameters):

@@ -26,7 +26,7 @@ from .inputs import InputError, bring
 from .output import Output
 from .process import JobProcess
 from .reporting import Backend, End, Reporter
-from .script import ScriptError, command_of, parameters_of, script_of
+from .script import Program, ScriptError, program_of
 from .settings import Settings
 from .tools import HaltedError, Tools
 from .watch import CANCELED, Watch
@@ -132,10 +132,8 @@ class _Attempt:
 
     def _work_in(self, root: Path) -> End:
         request = self._request
-        parameters = parameters_of(request)
+        program = program_of(request, root, self._settings.kinds)
         environment = self._environment()
-        script = root / "script.sh"
-        script.write_text(script_of(request.commands), encoding="utf-8")
         tools = Tools(self._watch.halted.is_set)
         with (
             self._watch.watching(),
@@ -146,14 +144,14 @@ class _Attempt:
                 branch=request.branch,
                 as_it_is=request.is_local,
                 is_alone=request.docker_image is not None,
-                submodules=parameters.submodules,
+                submodules=program.parameters.submodules,
                 tools=tools,
             ) as copy,
         ):
             directory = inside(copy, request.working_dir)
             with self._watch.limit.paused():
                 bring(self._backend, request.inputs, copy, tools.go_on)
-            end = self._run(copy, directory, parameters.shell.value, script, environment)
+            end = self._run(copy, directory, program, environment)
             return self._collect(end, tools, copy)
 
     def _collect(self, end: End, tools: Tools, copy: Path) -> End:
@@ -188,12 +186,10 @@ class _Attempt:
             "CICD_JOB_EXECUTION_ID": str(self._id),
         }
 
-    def _run(self, copy: Path, directory: Path, shell: str, script: Path, environment: Mapping[str, str]) -> End:
+    def _run(self, copy: Path, directory: Path, program: Program, environment: Mapping[str, str]) -> End:
         with ExitStack() as stack:
-            command, clearing = self._container(copy, directory, shell, script, environment, stack) or (
-                command_of(shell, str(script)),
-                (),
-            )
+            container = self._container(copy, directory, program, environment, stack)
+            command, clearing = container or (program.command, ())
             process = stack.enter_context(
                 JobProcess(
                     command,
@@ -222,13 +218,7 @@ class _Attempt:
         return ""
 
     def _container(
-        self,
-        copy: Path,
-        directory: Path,
-        shell: str,
-        script: Path,
-        environment: Mapping[str, str],
-        stack: ExitStack,
+        self, copy: Path, directory: Path, program: Program, environment: Mapping[str, str], stack: ExitStack
     ) -> tuple[Sequence[str], Sequence[str]] | None:
         """The commands that run the script in a container, and remove that; none where it runs on this machine."""
         image = self._request.docker_image
@@ -244,8 +234,8 @@ class _Attempt:
             image,
             name=name,
             copy=copy,
-            script=script,
-            shell=shell,
+            script=program.file,
+            shell=program.parameters.shell,
             directory=directory.relative_to(copy.resolve()).as_posix(),
             variables=tuple(environment),
         )

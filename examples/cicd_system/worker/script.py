@@ -1,16 +1,19 @@
-"""The commands of a job as one shell script."""
+"""What runs a job: its commands as one shell script, or the program for its kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from shlex import quote
 
-from cicd_common import ContractError
+from attrs import field, frozen
+
+from cicd_common import ContractError, converter
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.kinds import Kinds, ScriptParameters
 from cicd_common.model.definition import SCRIPT
 
-__all__ = ["ScriptError", "command_of", "parameters_of", "script_of"]
+__all__ = ["Program", "ScriptError", "command_of", "program_of", "script_of"]
 
 # The end of each command decides: `set -e` alone lets some go on that have failed, such as `false && true`.
 _HEAD = """set -e
@@ -29,22 +32,51 @@ class ScriptError(Exception):
     """A job is none that this Worker can run. The text says why, for the job's log."""
 
 
-def parameters_of(request: JobExecutionRequest) -> ScriptParameters:
-    """The parameters of a job that runs a script.
+@frozen
+class Program:
+    """What runs a job.
+
+    Attributes:
+        command: The program with its arguments, on this machine.
+        file: What it reads: the script, or for other kinds the request.
+        parameters: Those of a script.
+    """
+
+    command: Sequence[str]
+    file: Path
+    parameters: ScriptParameters = field(factory=ScriptParameters)
+
+
+def program_of(request: JobExecutionRequest, directory: Path, kinds: Mapping[str, str]) -> Program:
+    """Write what runs a job.
 
     Args:
         request: The job.
+        directory: Where to write it.
+        kinds: Shell commands that run jobs of other kinds than ``script``, by the kind. They are given the request on
+            their standard input.
 
     Raises:
-        ScriptError: The job is of another kind, or has parameters that the kind does not know.
+        ScriptError: The job is of a kind that is not known, or has parameters that the kind does not know.
     """
     if request.kind != SCRIPT:
-        raise ScriptError(f"this Worker runs jobs of the kind {SCRIPT} alone")
+        return _program_of_kind(request, directory / "request.json", kinds)
     try:
         parameters: ScriptParameters = Kinds().parameters_of(request, strict=True)
     except ContractError as error:
         raise ScriptError("; ".join(f"{each.pointer}: {each.message}" for each in error.problems)) from None
-    return parameters
+    file = directory / "script.sh"
+    file.write_text(script_of(request.commands), encoding="utf-8")
+    return Program(command_of(parameters.shell, str(file)), file, parameters)
+
+
+def _program_of_kind(request: JobExecutionRequest, file: Path, kinds: Mapping[str, str]) -> Program:
+    if request.kind not in kinds:
+        raise ScriptError(f"expected a job of a kind that this Worker runs: {', '.join([SCRIPT, *kinds])}")
+    if request.docker_image is not None:
+        raise ScriptError(f"expected no image: jobs of the kind {request.kind} run on the Worker's machine")
+    file.write_bytes(converter.dumps(request))
+    return Program(["/bin/sh", "-c", f'exec {kinds[request.kind]} <"$1"', "sh", str(file)], file)
 
 
 def command_of(shell: str, script: str) -> Sequence[str]:

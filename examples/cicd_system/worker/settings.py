@@ -29,6 +29,7 @@ class Settings:
         job_timeout: For how many seconds a job may run.
         grace: For how many seconds a job may go on after it was told to stop.
         allow_host: Whether a job with an image runs on this machine where there is no docker.
+        kinds: Shell commands that run jobs of other kinds than ``script``, by the kind.
         environment: What jobs on this machine are given in their environment beside their own variables.
         secrets: The secrets that it holds, by the names by which jobs ask for them.
         poll_interval: How many seconds there are between two questions whether to stop.
@@ -39,6 +40,7 @@ class Settings:
     job_timeout: float = 3600
     grace: float = 5
     allow_host: bool = False
+    kinds: Mapping[str, str] = field(factory=dict)
     environment: Mapping[str, str] = field(factory=dict, repr=False)
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     poll_interval: float = 1.0
