@@ -260,7 +260,7 @@ class TestCannotRun:
 
     def test_worker_is_broken(self, bench, monkeypatch):
         """Whatever goes wrong in the Worker, a job that it has claimed has an end."""
-        monkeypatch.setattr("cicd_system.worker.attempt.script_of", lambda _: 1 / 0)
+        monkeypatch.setattr("cicd_system.worker.script.script_of", lambda _: 1 / 0)
         job = bench.job("true")
         bench.attempt(job)
         assert bench.end(job) == (FAILED, None)
