@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,13 @@ def test_two_hundred():
     assert sum(bool(job.dependencies) for stage in stages for job in stage.jobs) == 180
     assert {job.script for stage in stages for job in stage.jobs} == {("true",)}
     assert [job.name for stage in stages for job in stage.jobs] == [f"job {number}" for number in range(1, 201)]
+
+
+def test_guide(tmp_path):
+    """The definition in the guide to the example system is one."""
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "example-system.md").read_text()
+    (definition,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(definition)
+    pipeline = read_definition(file, completed(file))
+    assert [job.name for stage in pipeline.stages for job in stage.jobs] == ["wheel", "unit", "spelling", "upload"]
