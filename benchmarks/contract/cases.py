@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from timeit import Timer
 from typing import Any
 
@@ -29,7 +30,7 @@ class Case:
     names: dict[str, Any]
 
     def timer(self) -> Timer:
-        return Timer(self.expression, globals=self.names)
+        return Timer(self.expression, timer=process_time, globals=self.names)
 
 
 def table_cases() -> list[list[Case]]:

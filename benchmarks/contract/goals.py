@@ -44,6 +44,7 @@ def goals(
             Goal(f"engine `{ours}` to {peer}", limit, [tables.ratio(message, ours, peer) for message in messages])
             for ours, peer, limit in _PEERS
         ),
+        Goal("engine `msgspec` to pydantic v2, mean", 0.50, [tables.mean_ratio(messages, "msgspec", "pydantic v2")]),
         *(
             Goal(
                 f"engine `{ours}`: a job of {LARGE:,} to one of {SMALL}",

@@ -11,7 +11,7 @@ __all__ = ["IMPORTS", "measure_imports"]
 
 # A module that is None in sys.modules can't be imported, as if it were not installed.
 _WITHOUT_MSGSPEC = "import sys; sys.modules['msgspec'] = None"
-_TIMED = "from time import perf_counter as now; start = now(); import {module}; print(now() - start)"
+_TIMED = "from time import process_time as now; start = now(); import {module}; print(now() - start)"
 
 IMPORTS = {
     "cattrs": _TIMED.format(module="cattrs"),

@@ -127,11 +127,12 @@ class StatusCounts:
         return ExecutionStatus.PENDING if self.pending == self.total else ExecutionStatus.RUNNING
 
 
-def _move(was: ExecutionStatus, now: ExecutionStatus) -> StatusCounts:
-    return StatusCounts(**{was.lower(): -1, now.lower(): 1})
-
-
-_MOVES = {(was, now): _move(was, now) for was in ExecutionStatus for now in ExecutionStatus if was is not now}
+_MOVES = {
+    (was, now): StatusCounts(**{was.lower(): -1, now.lower(): 1})
+    for was in ExecutionStatus
+    for now in ExecutionStatus
+    if was is not now
+}
 
 
 @frozen

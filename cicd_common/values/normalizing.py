@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from ..errors import ContractError, Problem
+from ..fields.types import is_text
 from .canonical import encode_sorted, float_text, write
 
 __all__ = ["MAX_BYTES", "MAX_INTEGER", "MAX_LEVELS", "canonical_text", "encode_usual", "problem"]
@@ -143,7 +144,7 @@ class _Normalizer:
             keys = "".join(result)
         except TypeError:
             return self.refuse(path, "type", _NOT_KEYS)
-        if not _is_text(keys):
+        if not is_text(keys):
             return self.refuse(path, "value", _NOT_KEYS)
         self.budget -= len(keys)
         return self.copy_items(result, list(result.items()), path)
@@ -180,7 +181,7 @@ class _Normalizer:
 
     def copy_text(self, value: str, path: _Path) -> Any:
         self.budget -= len(value)
-        return value if _is_text(value) else self.refuse(path, "value", _NOT_TEXT)
+        return value if is_text(value) else self.refuse(path, "value", _NOT_TEXT)
 
     def copy_integer(self, value: int, path: _Path) -> Any:
         if -MAX_INTEGER <= value <= MAX_INTEGER:
@@ -203,14 +204,6 @@ class _Normalizer:
 
     def refuse(self, path: _Path, code: str, message: str) -> None:
         self.problems.append(problem(path, code, message))
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def problem(path: _Path, code: str, message: str) -> Problem:
