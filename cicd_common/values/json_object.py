@@ -13,11 +13,11 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Self, TypeVar
 
-from ..errors import ContractError, Problem
+from ..errors import ContractError, Problem, json_pointer
 from ..fields.leaves import Leaf
 from ..fields.types import whole
 from .canonical import write
-from .normalizing import MAX_INTEGER, canonical_text, encode_usual, problem
+from .normalizing import MAX_INTEGER, canonical_text, encode_usual
 
 __all__ = ["Environment", "JsonObject", "read_json_object"]
 
@@ -188,11 +188,11 @@ class Environment(JsonObject):
         for name, value in self.items():
             if _is_variable(name) is None:
                 message = "expected a name of ASCII letters, digits and underscores that begins with no digit"
-                problems.append(problem((name,), "value", message))
+                problems.append(Problem(json_pointer(name), "value", message))
             if type(value) is not str:
-                problems.append(problem((name,), "type", "expected a string"))
+                problems.append(Problem(json_pointer(name), "type", "expected a string"))
             elif "\0" in value:
-                problems.append(problem((name,), "value", "expected a string without NUL characters"))
+                problems.append(Problem(json_pointer(name), "value", "expected a string without NUL characters"))
         return problems
 
 

@@ -7,11 +7,11 @@ from enum import Enum
 from math import isfinite
 from typing import Any
 
-from ..errors import ContractError, Problem
+from ..errors import ContractError, Problem, json_pointer
 from ..fields.types import is_text
 from .canonical import encode_sorted, float_text, write
 
-__all__ = ["MAX_BYTES", "MAX_INTEGER", "MAX_LEVELS", "canonical_text", "encode_usual", "problem"]
+__all__ = ["MAX_BYTES", "MAX_INTEGER", "MAX_LEVELS", "canonical_text", "encode_usual"]
 
 MAX_BYTES = 64 * 1024
 """The longest canonical text of a `JsonObject`, in bytes of UTF-8."""
@@ -203,10 +203,4 @@ class _Normalizer:
         return value
 
     def refuse(self, path: _Path, code: str, message: str) -> None:
-        self.problems.append(problem(path, code, message))
-
-
-def problem(path: _Path, code: str, message: str) -> Problem:
-    """Return a problem whose place is a path of keys and indexes."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return Problem("".join(f"/{step}" for step in steps), code, message)
+        self.problems.append(Problem(json_pointer(*path), code, message))

@@ -376,6 +376,11 @@ class TestEnvironment:
         """The pointer names the variable."""
         assert [("/A", code)] == problems_of(Environment, {"A": value})
 
+    @pytest.mark.parametrize("cls", [JsonObject, Environment])
+    def test_a_pointer_shortens_long_keys(self, cls: type[JsonObject]) -> None:
+        """A problem of a `JsonObject` or an `Environment` repeats at most 200 characters of a key."""
+        assert [(f"/{'K' * 199}…", "type")] == problems_of(cls, {"K" * 1000: object() if cls is JsonObject else 1})
+
     def test_messages_do_not_repeat_values(self) -> None:
         """Somebody may have put a secret there."""
         with pytest.raises(ContractError) as caught:
