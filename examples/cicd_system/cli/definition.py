@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, fields
 
 from cicd_common import ContractError, converter
 from cicd_common.errors import Problem
 from cicd_common.kinds import Kinds
 from cicd_common.model import Job, Pipeline, Stage
 
-from .yaml_reading import MAX_SIZE, Place, Placed, read_yaml
+from .yaml_reading import MAX_SIZE, Document, FileProblem, read_yaml
 
-__all__ = ["DefinitionFileError", "FileProblem", "read_definition"]
+__all__ = ["DefinitionFileError", "read_definition"]
 
 _DEFINITIONS = UUID("d2c7a3f6-7f1e-4c53-9f0e-0c6e4a4b8b55")
 _MOST_SHOWN = 100
@@ -32,19 +32,6 @@ _KEYS = {
     depth: [each.name for each in fields(cls) if each.name != "id"]
     for depth, cls in ((0, Pipeline), (2, Stage), (4, Job))
 }
-
-
-@frozen(order=True)
-class FileProblem:
-    """Something that is wrong with a file.
-
-    Attributes:
-        place: Where.
-        message: What was expected, after the JSON pointer of the value if it is about one.
-    """
-
-    place: Place
-    message: str
 
 
 class DefinitionFileError(Exception):
@@ -88,15 +75,12 @@ def read_definition(path: Path, complete: Callable[[dict[str, Any]], dict[str, A
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
-        placed = read_yaml(file.read(MAX_SIZE + 1))
-    problems = [FileProblem(each.place, each.message) for each in placed.problems]
-    data = placed.data
-    is_complete = True
-    if placed.is_whole:
-        if isinstance(data, dict):
-            data = complete(data)
+        document = read_yaml(file.read(MAX_SIZE + 1))
+    problems, is_complete = [*document.problems], True
+    if document.is_read:
+        data = complete(document.data) if isinstance(document.data, dict) else document.data
         found, is_complete = _problems(data)
-        problems += _in_file(placed, data, found)
+        problems += [_in_file(document, data, problem) for problem in found]
         if not problems:
             return with_ids(converter.structure(data, Pipeline))
     raise DefinitionFileError(path, problems, is_complete)
@@ -172,13 +156,9 @@ def _with_id(data: Any, pointer: str, below: tuple[str, ...]) -> Iterable[str]:
         yield from _with_id(part, f"{pointer}/{below[0]}/{place}", below[1:])
 
 
-def _in_file(placed: Placed, data: Any, problems: Iterable[Problem]) -> list[FileProblem]:
-    found = []
-    for problem in problems:
-        place = placed.spot.at(problem.pointer)
-        if place not in placed.spoiled or problem.code == "missing":
-            found.append(FileProblem(place, f"{problem.pointer or 'the file'}: {_message(data, problem)}"))
-    return found
+def _in_file(document: Document, data: Any, problem: Problem) -> FileProblem:
+    message = f"{problem.pointer or 'the file'}: {_message(data, problem)}"
+    return FileProblem(document.at(problem.pointer), message)
 
 
 def _message(data: Any, problem: Problem) -> str:

@@ -6,13 +6,13 @@ Values are those of the core schema of YAML 1.2 (section 10.3.2) and JSON: ``yes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
-from attrs import define, field, frozen
+from attrs import frozen
 
-__all__ = ["MAX_SIZE", "Place", "Placed", "Spot", "YamlProblem", "read_yaml"]
+__all__ = ["MAX_SIZE", "Document", "FileProblem", "Place", "read_yaml"]
 
 MAX_SIZE = 1024 * 1024
 """How many bytes a file may have."""
@@ -47,84 +47,128 @@ class Place:
 
 
 @frozen(order=True)
-class YamlProblem:
-    """Something that is wrong with a text as YAML.
+class FileProblem:
+    """Something that is wrong with a file.
 
     Attributes:
         place: Where.
-        message: What was expected.
+        message: What was expected, after the JSON pointer of the value if it is about one.
     """
 
     place: Place
     message: str
 
 
-@define
-class Spot:
-    """Where a value stood, and where its parts did.
-
-    Attributes:
-        place: The place of the value; if it is in a mapping, that of its key.
-        parts: The spots of its elements and values, by their index or key.
-    """
-
-    place: Place
-    parts: dict[str, Spot] | None = None
-
-    def at(self, pointer: str) -> Place:
-        """The place of a value; where there is none, of what it would be in.
-
-        Args:
-            pointer: A JSON pointer (RFC 6901) from here.
-        """
-        spot = self
-        for step in pointer.split("/")[1:]:
-            below = (spot.parts or {}).get(step.replace("~1", "/").replace("~0", "~"))
-            if below is None:
-                break
-            spot = below
-        return spot.place
-
-
 @frozen
-class Placed:
-    """Plain data, and where it stood.
+class Document:
+    """Plain data, and where it stands.
 
     Attributes:
-        data: Dicts, lists, strings, numbers, booleans and none. What is wrong in it is there as well as it can be.
-        spot: Where it stood. As a tree, it takes space in proportion, whatever the keys are.
+        data: Dicts, lists, strings, numbers, booleans and none; none as well where the text could not be read.
         problems: What is wrong with the text, in the order of the text.
-        spoiled: Places, as in the spots, of values that a problem already tells of.
-        is_whole: Whether the text was read to its end.
+        is_read: Whether the text could be read; there may be problems all the same.
     """
 
     data: Any
-    spot: Spot
-    problems: tuple[YamlProblem, ...]
-    spoiled: frozenset[Place]
-    is_whole: bool
+    problems: tuple[FileProblem, ...]
+    is_read: bool
+    _root: Any
+    _end: Place
+
+    def at(self, pointer: str) -> Place:
+        """The place of a value, or of its key; where there is none, of what it would be in.
+
+        Args:
+            pointer: A JSON pointer (RFC 6901).
+        """
+        node = self._root
+        place = Place(1, 1) if node is None else _place(node, self._end)
+        for step in pointer.split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            found = [(key, value) for key, value in _parts(node) if key == name or getattr(key, "value", None) == name]
+            if not found:
+                break
+            key, node = found[-1]
+            place = _place(node if key == name else key, self._end)
+        return place
+
+
+def _parts(node: Any) -> Iterable[tuple[Any, Any]]:
+    """What is in a node, behind the nodes of keys or the numbers of places."""
+    if isinstance(node, yaml.SequenceNode):
+        return ((str(number), each) for number, each in enumerate(node.value))
+    return node.value if isinstance(node, yaml.MappingNode) else ()
 
 
 class _UnreadableError(Exception):
     """From here on the text cannot be read."""
 
     def __init__(self, message: str, place: Place) -> None:
-        self.problem = YamlProblem(place, message)
+        self.problem = FileProblem(place, message)
         super().__init__(message, place)
 
 
-def read_yaml(content: bytes) -> Placed:
+def read_yaml(content: bytes) -> Document:
     """Read one document. Nothing is ever raised, whatever it holds, and it takes time in proportion to its size.
 
     Args:
         content: The document, in UTF-8.
     """
-    builder = _Builder()
+    problems: list[FileProblem] = []
     try:
-        builder.build(_text(content))
+        text = _text(content)
+        end = _end_of(text)
+        problems += _refused(text, end)
+        if not problems:  # Now it is known not to be deep, and to have no reference to itself.
+            root = yaml.compose(text, Loader=_Loader)
+            data = None if root is None else _plain(root, problems, end)
+            return Document(data, tuple(problems), True, root, end)
     except _UnreadableError as error:
-        return builder.placed(error.problem)
-    return builder.placed()
+        problems.append(error.problem)
+    return Document(None, tuple(problems), False, None, Place(1, 1))
+
+
+def _refused(text: str, end: Place) -> Iterator[FileProblem]:
+    """What is YAML and refused all the same."""
+    depth = documents = 0
+    for event in _events(text, end):
+        place = _place(event, end)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if documents > 1:
+            raise _UnreadableError("expected one document, this begins a second one", place)
+        if depth > _MAX_DEPTH:
+            raise _UnreadableError(_TOO_DEEP, place)
+        if getattr(event, "anchor", None) is not None:
+            yield FileProblem(place, "expected no anchors and aliases")
+        if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) not in (None, "!"):
+            yield FileProblem(place, "expected no tags")
+        if "\0" in (getattr(event, "value", None) or ""):
+            yield FileProblem(place, "expected no NUL character")
+
+
+def _plain(node: Any, problems: list[FileProblem], end: Place) -> Any:
+    """A node as plain data. What is wrong is added to the problems."""
+    if isinstance(node, yaml.ScalarNode):
+        return node.value if node.style else _scalar(node.value)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(each, problems, end) for each in node.value]
+    data: dict[str, Any] = {}
+    places: dict[str, Place] = {}
+    for key, value in node.value:
+        place = _place(key, end)
+        if not isinstance(key, yaml.ScalarNode):
+            raise _UnreadableError("expected a string as a key", place)
+        if (other := places.get(key.value)) is not None:
+            message = f"expected each key once, this one is at {other.line}:{other.column} too"
+            problems.append(FileProblem(place, message))
+        places[key.value] = place
+        data[key.value] = _plain(value, problems, end)
+    return data
+
+
+def _scalar(text: str) -> Any:
+    return next((make(text) for pattern, make in _SCALARS if pattern.fullmatch(text)), text)
 
 
 def _text(content: bytes) -> str:
@@ -145,12 +189,12 @@ def _end_of(text: str) -> Place:
     return Place(len(lines), len(lines[-1]) + 1)
 
 
-def _events(text: str) -> Iterator[Any]:
+def _events(text: str, end: Place) -> Iterator[Any]:
     try:
         yield from yaml.parse(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        place = _place(error.problem_mark or error.context_mark)
-        raise _UnreadableError(_said(error), min(place, _end_of(text))) from None
+        mark = error.problem_mark or error.context_mark
+        raise _UnreadableError(_said(error), Place(1, 1) if mark is None else _place_of(mark, end)) from None
     except (yaml.YAMLError, ValueError, OverflowError):
         # What the parser written in Python raises for an escape past the last character; it does not say where.
         raise _UnreadableError("expected YAML", Place(1, 1)) from None
@@ -165,111 +209,12 @@ def _said(error: yaml.MarkedYAMLError) -> str:
     return f"expected YAML: {error.problem or 'something else'}{hint}"
 
 
-def _place(mark: Any) -> Place:
-    return Place(1, 1) if mark is None else Place(mark.line + 1, mark.column + 1)
+def _place(part: Any, end: Place) -> Place:
+    """Where an event or a node begins."""
+    return _place_of(part.start_mark, end)
 
 
-@define
-class _Open:
-    """A list or a mapping that is not at its end."""
-
-    spot: Spot
-    data: Any
-    key: str | None = None
-    keys: dict[str, Place] = field(factory=dict)
-
-
-class _Builder:
-    """Puts data together from events, without recursion, so that no document is too deep to be refused."""
-
-    def __init__(self) -> None:
-        self._open: list[_Open] = []
-        self._roots: list[tuple[Any, Spot]] = []
-        self._spoiled: set[Place] = set()
-        self._problems: list[YamlProblem] = []
-
-    def placed(self, last: YamlProblem | None = None) -> Placed:
-        problems = self._problems if last is None else [*self._problems, last]
-        data, spot = self._roots[0] if self._roots else (None, Spot(Place(1, 1)))
-        return Placed(data, spot, tuple(problems), frozenset(self._spoiled), is_whole=last is None)
-
-    def build(self, text: str) -> None:
-        end = _end_of(text)
-        for event in _events(text):
-            place = min(_place(event.start_mark), end)  # What stands for nothing may be said to stand behind the end.
-            if isinstance(event, yaml.DocumentStartEvent) and self._roots:
-                raise _UnreadableError("expected one document, this begins a second one", place)
-            if isinstance(event, yaml.NodeEvent):
-                self._node(event, place)
-            elif isinstance(event, yaml.CollectionEndEvent):
-                self._open.pop()
-
-    def _node(self, event: Any, place: Place) -> None:
-        parent = self._open[-1] if self._open else None
-        if parent is not None and isinstance(parent.data, dict) and parent.key is None:
-            self._key(parent, event, place)
-            return
-        value: Any = None
-        if isinstance(event, yaml.ScalarEvent):
-            value = self._scalar(event, place)
-        elif isinstance(event, yaml.CollectionStartEvent):
-            value = [] if isinstance(event, yaml.SequenceStartEvent) else {}
-        spot = self._add(value, place)
-        if self._refuses_references(event, place):
-            self._spoiled.add(spot.place)
-        if isinstance(event, yaml.CollectionStartEvent):
-            if len(self._open) >= _MAX_DEPTH:
-                raise _UnreadableError(_TOO_DEEP, place)
-            self._open.append(_Open(spot, value))
-
-    def _key(self, parent: _Open, event: Any, place: Place) -> None:
-        if not isinstance(event, yaml.ScalarEvent):
-            raise _UnreadableError("expected a string as a key", place)
-        self._refuses_references(event, place)
-        if (other := parent.keys.get(event.value)) is not None:
-            self._refuse(f"expected each key once, this one is at {other.line}:{other.column} too", place)
-        parent.keys[event.value] = place
-        parent.key = event.value
-
-    def _scalar(self, event: Any, place: Place) -> Any:
-        if "\0" in event.value:
-            self._refuse("expected no NUL character", place)
-        if event.implicit[0]:
-            for pattern, make in _SCALARS:
-                if pattern.fullmatch(event.value):
-                    return make(event.value)
-        return event.value
-
-    def _refuses_references(self, event: Any, place: Place) -> bool:
-        tag = getattr(event, "tag", None)
-        refused = [
-            message
-            for message, there in (
-                ("expected no anchors and aliases", event.anchor is not None),
-                ("expected no tags", tag is not None and tag != "!"),
-            )
-            if there
-        ]
-        for message in refused:
-            self._refuse(message, place)
-        return bool(refused)
-
-    def _refuse(self, message: str, place: Place) -> None:
-        self._problems.append(YamlProblem(place, message))
-
-    def _add(self, value: Any, place: Place) -> Spot:
-        """Put a value where it belongs, and say where that is."""
-        if not self._open:
-            self._roots.append((value, spot := Spot(place)))
-            return spot
-        parent = self._open[-1]
-        parts = parent.spot.parts = {} if parent.spot.parts is None else parent.spot.parts
-        if isinstance(parent.data, list):
-            step, spot = str(len(parent.data)), Spot(place)
-            parent.data.append(value)
-        else:
-            assert parent.key is not None
-            step, spot = parent.key, Spot(parent.keys[parent.key])
-            parent.data[step], parent.key = value, None
-        parts[step] = spot
-        return spot
+def _place_of(mark: Any, end: Place) -> Place:
+    return min(
+        Place(mark.line + 1, mark.column + 1), end
+    )  # What stands for nothing may be said to stand behind the end.
