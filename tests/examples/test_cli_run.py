@@ -185,6 +185,7 @@ class TestWhatIsRun:
         wrong = own_system.cli("logs", run, "three")
         assert (wrong.returncode, "has no job three; it has one, two" in wrong.stderr) == (2, True)
         assert own_system.cli("logs", run, "--events").returncode == 0
+        assert own_system.cli("explain", run).stdout.startswith("SUCCESS: ")
 
     def test_lost_answer(self, own_system, repository):
         """Where the answer to the start of a run is lost, the run is found again, and no second one is started."""
@@ -340,6 +341,7 @@ class TestRefused:
             ["logs", nothing, "job"],
             ["artifacts", nothing],
             ["rerun", nothing],
+            ["explain", nothing],
         ):
             done = own_system.cli(*command)
             assert (done.returncode, done.stdout) == (3, "")

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import click
-from click.shell_completion import get_completion_class
 
 from cicd_common import ContractError, ExecutionStatus
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
@@ -28,13 +27,13 @@ from ..again import request_again
 from ..git import RepositoryError, commit_of
 from ..options import maskable
 from .client import BackendError, Client
+from .completion import COMPLETE, PROGRAM, completion, names_of_pipelines
 from .definition import DefinitionFileError, read_definition
 from .repository import completed
 from .running import FOLLOWING, LEFT, start_run
 from .showing import console, report_table, runs_table, visible
 
 _BAD_FILE, _NO_BACKEND = 2, 3
-_PROGRAM, _COMPLETE = "cicd", "_CICD_COMPLETE"
 
 _DETACH = click.option("--detach", is_flag=True, help="Do not follow the run: only say its id.")
 _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -64,27 +63,7 @@ def main(context: click.Context, backend: str, patience: float) -> None:
         raise click.UsageError(str(error)) from None
 
 
-@main.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print what lets a shell complete commands, options, and names of pipelines.
-
-    For bash: eval "$(scripts/cicd completion bash)"
-    """
-    made = get_completion_class(shell)
-    assert made is not None
-    click.echo(made(main, {}, _PROGRAM, _COMPLETE).source())
-
-
-def _pipelines(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The names of pipelines for a shell; none where the Backend does not answer at once."""
-    root = context.find_root()
-    with (
-        suppress(BackendError, ValueError),
-        Client(root.params["backend"], os.environ.get("CICD_TOKEN"), patience=0) as client,
-    ):
-        return [each.pipeline_name for each in client.runs().reports if each.pipeline_name.startswith(incomplete)]
-    return []
+main.add_command(completion)
 
 
 # --- definitions ------------------------------------------------------------------------------------------------
@@ -202,6 +181,15 @@ def cancel(client: Client, execution_id: UUID) -> None:
         _show_status(client.cancel(execution_id))
 
 
+@main.command()
+@click.argument("execution_id", type=click.UUID)
+@click.pass_obj
+def explain(client: Client, execution_id: UUID) -> None:
+    """Say why a run is in its status: what it waits for, or which jobs made it fail."""
+    with _problems():
+        click.echo(visible(client.execution(execution_id).explain().text))
+
+
 def _show_status(response: PipelineExecutionResponse) -> None:
     click.echo(f"run {response.run_number}: {response.status.value}")
 
@@ -264,7 +252,7 @@ def artifacts(client: Client, execution_id: UUID, download: Path | None) -> None
 
 
 @main.command()
-@click.argument("pipeline", required=False, shell_complete=_pipelines)
+@click.argument("pipeline", required=False, shell_complete=names_of_pipelines)
 @click.pass_obj
 def runs(client: Client, pipeline: str | None) -> None:
     """Show the last runs of a pipeline, newest first; without its name, the last run of each pipeline."""
@@ -276,7 +264,7 @@ def runs(client: Client, pipeline: str | None) -> None:
 
 
 @main.command()
-@click.argument("pipeline", shell_complete=_pipelines)
+@click.argument("pipeline", shell_complete=names_of_pipelines)
 @click.option("--stage", help="Report on this stage.")
 @click.option("--job", help="Report on this job of the stage.")
 @click.option("--run", "run_number", type=int, help="Only runs of this number.")
@@ -323,4 +311,4 @@ def _problems() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main(prog_name=_PROGRAM, complete_var=_COMPLETE)
+    main(prog_name=PROGRAM, complete_var=COMPLETE)
