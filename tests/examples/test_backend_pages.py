@@ -10,7 +10,8 @@ from cicd_system.backend.drawing import graph_of, timeline_of
 from cicd_system.backend.guard import TOKEN_COOKIE
 from hypothesis import given
 
-from cicd_common.api.request import Artifact, ArtifactUploadRequest
+from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload
+from cicd_common.model import ExecutionLog
 from cicd_common.store import ExecutionStore
 from cicd_common.testing.strategies import executions
 from tests.support.examples.backend_in_process import TOKEN, Backend, simple
@@ -29,7 +30,7 @@ def backend():
 
 def browse(backend, path, method="GET", **arguments):
     """Ask with the cookie alone."""
-    headers = {**COOKIE, "Authorization": "", **arguments.pop("headers", {})}
+    headers = {**COOKIE, "Authorization": "", "Origin": "http://localhost", **arguments.pop("headers", {})}
     return backend.ask(method, path, headers=headers, **arguments)
 
 
@@ -48,35 +49,79 @@ class TestPages:
         assert '<span class="status PENDING">PENDING</span>' in page
 
     def test_a_run_shows_its_jobs_and_why(self, backend):
-        """It is loaded anew while it runs, and no more when it has ended."""
+        """It moves while it runs, without JavaScript by being loaded anew, and no more when it has ended."""
         run, job = started(backend)
         backend.report(job, 1, "RUNNING")
         page = browse(backend, f"/run/{run}")
         assert "RUNNING: job first is running" in page.text
-        assert page.headers["refresh"] == "2"
-        assert page.text.count('<rect class="') == 3  # Two jobs in the graph, and one in the timeline.
-        assert "Cancel" in page.text
+        assert '<noscript><meta http-equiv="refresh" content="10"></noscript>' in page.text
+        assert f'<main data-events="/run/{run}/events">' in page.text
+        assert re.findall('<rect id="([^"]*)" class="([^"]*)"', page.text) == [
+            ("job-0-box", "RUNNING"),
+            ("job-1-box", "PENDING"),
+            ("job-0-bar", "RUNNING"),
+            ("job-1-bar", "PENDING"),
+        ]
+        assert re.search('<span id="stage-0" class="status RUNNING">RUNNING</span>', page.text)
+        assert re.search('/cancel" id="cancel"><button>', page.text)
         backend.report(job, 2, "FAILED", exit_code=3)
         page = browse(backend, f"/run/{run}")
         assert "FAILED: job first failed with exit code 3" in page.text
-        assert "refresh" not in page.headers
-        assert "Cancel" not in page.text
+        assert "live.js" not in page.text
+        assert "http-equiv" not in page.text
+        assert re.search('/cancel" id="cancel" hidden=""><button>', page.text)
 
     def test_a_log_has_its_colours_and_links_to_its_lines(self, backend):
         """Escape sequences become classes, and what looks like HTML is text."""
-        _, job = started(backend)
+        run, job = started(backend)
         backend.report(job, 1, "RUNNING", logs="\x1b[31mred\x1b[0m <b>bold</b>\nsecond\n")
-        page = browse(backend, f"/job/{job}").text
-        assert re.search('<span class="ansi31">red</span> &lt;b&gt;bold&lt;/b&gt;', page)
-        assert '<a id="L2" href="#L2">2</a> second' in page
+        page = browse(backend, f"/run/{run}/job/{job}").text
+        assert '<code><span class="fg1">red</span> &lt;b&gt;bold&lt;/b&gt;</code>' in page
+        assert '<span class="line" id="L2"><a href="#L2">2</a><code>second</code>' in page
+        assert 'id="L3"' not in page
+        assert 'data-seen="1.0.3.0."' in page
 
     def test_artifacts_are_to_be_downloaded(self, backend):
-        run, job = started(backend)
+        """Where they are known, at the end of their job: with the run, and with the job."""
+        pipeline = simple("app", "first", "second")
+        (built,) = pipeline.stages[0].jobs
+        stage = evolve(pipeline.stages[0], jobs=(evolve(built, artifacts=("dist/*",)),))
+        run, job = started(backend, evolve(pipeline, stages=(stage, *pipeline.stages[1:])))
         artifact = Artifact(path="dist/a.whl", size=7, sha256="a" * 64)
+        backend.report(job, 1, "RUNNING")
         backend.store.add_artifacts(ArtifactUploadRequest(job_execution_id=job, artifacts=(artifact,)))
-        assert (
-            f'<a href="/api/artifact/{"a" * 64}" download="a.whl">dist/a.whl</a>' in browse(backend, f"/run/{run}").text
+        backend.report(job, 2, "SUCCESS", exit_code=0)
+        link = f'<a href="/api/artifact/{"a" * 64}" download="a.whl">dist/a.whl</a>, 7 bytes'
+        assert f"first: {link}" in browse(backend, f"/run/{run}").text
+        assert f"<li>{link}" in browse(backend, f"/run/{run}/job/{job}").text
+
+    def test_what_was_logged_about_a_run_is_shown(self, backend):
+        run, job = started(backend)
+        logs = [
+            ExecutionLog(job_execution_id=job, sequence=0, timestamp=datetime.now(UTC), log_text="INFO <claimed>"),
+            ExecutionLog(pipeline_execution_id=run, sequence=0, timestamp=datetime.now(UTC), log_text="INFO canceled"),
+        ]
+        backend.store.add_logs(ExecutionLogUpload(logs=tuple(logs)))
+        page = browse(backend, f"/run/{run}").text
+        assert "<b>first</b> <span>INFO &lt;claimed&gt;</span>" in page
+        assert "</time> <span>INFO canceled</span>" in page
+        backend.store.add_logs(
+            ExecutionLogUpload(logs=tuple(evolve(logs[1], id=uuid4(), sequence=each) for each in range(1000)))
         )
+        assert f"cicd logs {run} --events" in browse(backend, f"/run/{run}").text
+
+    def test_home_has_a_bounded_number_of_pipelines(self, backend):
+        """However often each was edited. More are on the next page."""
+        for number in range(23):
+            for _ in range(2):
+                backend.store.start(simple(f"pipeline-{number:02}"))
+        page = browse(backend, "/").text
+        assert re.findall("<h2>(.*)</h2>", page) == [f"pipeline-{number:02}" for number in range(20)]
+        (following,) = re.findall(r'href="(/\?after=[^"]*)">More', page)
+        page = browse(backend, following).text
+        assert re.findall("<h2>(.*)</h2>", page) == ["pipeline-20", "pipeline-21", "pipeline-22"]
+        assert f'data-events="/events?{following.partition("?")[2]}"' in page
+        assert "More" not in page
 
     def test_names_are_text(self, backend):
         """No name of a pipeline, a stage or a job is taken for HTML."""
@@ -84,29 +129,36 @@ class TestPages:
         run, _ = started(backend, evolve(simple("app", "<img>"), name=name))
         for path in ("/", f"/run/{run}"):
             page = browse(backend, path).text
-            assert "<script" not in page
+            assert "<script>" not in page
             assert "<img" not in page
             assert "&lt;script&gt;" in page
 
     def test_there_is_nothing_for_unknown_ids(self, backend):
-        for path in (f"/run/{NOBODY}", f"/job/{NOBODY}", "/run/x", "/job/x"):
+        run, _ = started(backend)
+        for path in (f"/run/{NOBODY}", f"/run/{run}/job/{NOBODY}", "/run/x", f"/run/{run}/job/x", "/?after=x"):
             assert browse(backend, path).status_code == 404
 
-    def test_no_script_and_nothing_of_others_is_allowed(self, backend):
+    def test_no_script_but_ours_and_nothing_of_others_is_allowed(self, backend):
         run, job = started(backend)
-        for path in ("/", f"/run/{run}", f"/job/{job}", "/sign-in"):
+        for path in ("/", f"/run/{run}", f"/run/{run}/job/{job}", "/sign-in"):
             answer = browse(backend, path)
             policy = answer.headers["content-security-policy"]
             assert "default-src 'none'" in policy
-            assert "script-src" not in policy
+            assert re.findall("script-src ([^;]*);", policy) == re.findall("connect-src ([^;]*);", policy) == ["'self'"]
+            assert re.findall("<script.*", answer.text) in ([], ['<script src="/live.js" defer></script>'])
             assert answer.headers["cache-control"] == "no-store"
             assert " style=" not in answer.text
 
     def test_the_style_is_served(self, backend):
         style = backend.ask("GET", "/style.css")
         assert style.headers["content-type"].startswith("text/css")
-        assert ".ansi31" in style.text
-        assert "<" not in style.text
+        assert ".fg1" in style.text
+
+    def test_the_script_is_served_to_who_is_signed_in(self, backend):
+        script = browse(backend, "/live.js")
+        assert script.headers["content-type"].startswith("text/javascript")
+        assert "EventSource" in script.text
+        assert backend.ask("GET", "/live.js", headers={"Authorization": ""}).status_code == 303
 
 
 class TestButtons:
@@ -121,14 +173,28 @@ class TestButtons:
         assert len(backend.queue.jobs) == 2
         assert answer.headers["location"] == f"/run/{backend.queue.jobs[1].pipeline_execution_id}"
 
-    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-    def test_a_page_of_others_changes_nothing(self, backend, site):
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Origin": "http://localhost:1234"},
+            {"Origin": "null"},
+            {"Origin": ""},
+        ],
+    )
+    def test_a_page_of_others_changes_nothing(self, backend, said):
         """A browser says where a request comes from."""
         run, _ = started(backend)
-        answer = browse(backend, f"/run/{run}/cancel", "POST", headers={"Sec-Fetch-Site": site})
-        assert answer.status_code == 401
+        assert browse(backend, f"/run/{run}/cancel", "POST", headers=said).status_code == 403
         assert backend.store.execution(run).canceled_at is None
-        assert browse(backend, f"/run/{run}", headers={"Sec-Fetch-Site": site}).status_code == 200
+        assert browse(backend, f"/run/{run}", headers=said).status_code == 200
+
+    def test_behind_a_proxy_a_browser_is_believed(self, backend):
+        """The Backend may be asked by another name than the browser knows."""
+        run, _ = started(backend)
+        said = {"Sec-Fetch-Site": "same-origin", "Origin": "https://ci.example.org"}
+        assert browse(backend, f"/run/{run}/cancel", "POST", headers=said).status_code == 303
 
 
 class TestSigningIn:
@@ -146,8 +212,17 @@ class TestSigningIn:
         assert cookie.startswith(f"{TOKEN_COOKIE}={TOKEN};")
         assert "HttpOnly" in cookie
         assert "SameSite=strict" in cookie
+        assert "Secure" not in cookie
         gone = browse(backend, "/sign-out", "POST")
         assert '=""; ' in gone.headers["set-cookie"]
+
+    def test_by_https_the_cookie_is_for_https_alone(self, backend):
+        """The browser says so, whatever is between it and the Backend."""
+        headers = {"Authorization": "", "Origin": "https://localhost"}
+        answer = backend.ask("POST", "/sign-in", data={"token": TOKEN}, headers=headers)
+        assert "Secure" in answer.headers["set-cookie"]
+        answer = browse(backend, "/sign-out", "POST", headers={**headers, "Sec-Fetch-Site": "same-origin"})
+        assert "Secure" in answer.headers["set-cookie"]
 
     @pytest.mark.parametrize("data", [{"token": "wrong"}, {}, {"token": ["a", TOKEN]}])
     def test_a_wrong_token_is_refused(self, backend, data):
@@ -173,13 +248,13 @@ class TestDrawing:
     @given(executions())
     def test_bars_are_within_the_scale(self, run):
         """Whatever the clocks of the Workers say."""
-        for bar in timeline_of(run, datetime(2026, 1, 31, tzinfo=UTC) + timedelta(hours=3)).bars:
+        for bar in timeline_of(run, datetime(2026, 1, 31, tzinfo=UTC) + timedelta(hours=3)).bars.values():
             assert 0 <= bar.x < 1000
             assert 1 <= bar.width <= 1000 - bar.x
 
     def test_a_pipeline_that_did_not_start_has_no_bars(self, backend):
         run, _ = started(backend)
-        assert timeline_of(backend.store.execution(run), datetime.now(UTC)).bars == ()
+        assert timeline_of(backend.store.execution(run), datetime.now(UTC)).bars == {}
 
 
 def test_without_a_token_everybody_looks():
@@ -189,4 +264,6 @@ def test_without_a_token_everybody_looks():
         assert backend.ask("GET", "/").status_code == 200
         assert "Sign out" not in backend.ask("GET", "/").text
         assert backend.ask("GET", "/", headers={"Host": "evil.example"}).status_code == 421
+        for origin, status in (("http://evil.example", 403), ("http://localhost", 404)):
+            assert backend.ask("POST", f"/run/{NOBODY}/cancel", headers={"Origin": origin}).status_code == status
         backend.close()

@@ -200,6 +200,15 @@ class TestEnd:
         assert end_of(system) == 0
         assert sent(system) == 1
 
+    def test_streams_of_events_end(self, system):
+        """A page that is open is told no more, and its answer is whole."""
+        with client(system) as open_client, open_client.stream("GET", "/events") as answer:
+            lines_told = answer.iter_lines()
+            assert next(lines_told) == "event: ping"
+            os.kill(system.backends[0].pid, signal.SIGTERM)
+            assert "event: over" not in list(lines_told)
+        assert end_of(system) == 0
+
     def test_open_connections(self, system):
         """Clients that keep theirs open are no reason to stay."""
         with client(system) as open_client:

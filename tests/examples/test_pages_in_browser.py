@@ -3,12 +3,14 @@
 import os
 import shutil
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from cicd_system.backend import Dispatcher, create_app
 from cicd_system.backend.server import listening, make_server
 
-from cicd_common import ExecutionStatus
+from cicd_common.api.request import ExecutionLogUpload
+from cicd_common.model import ExecutionLog
 from cicd_common.store import ExecutionStore
 from tests.support.examples.attempts import NoQueue
 from tests.support.examples.backend_in_process import TOKEN, simple, update
@@ -26,6 +28,7 @@ pytest.importorskip("playwright", reason="the dependency group `browser` is not 
 from axe_playwright_python.sync_playwright import Axe  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -44,17 +47,18 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def store():
     with ExecutionStore("sqlite://") as store:
         yield store
 
 
-@pytest.fixture
-def url(store, monkeypatch):
+@pytest.fixture(scope="module")
+def url(store):
     """Where a Backend listens that has a token."""
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # Handlers belong to the main thread.
-    with listening("127.0.0.1", 0) as listener:
+    with pytest.MonkeyPatch.context() as patch, listening("127.0.0.1", 0) as listener:
+        patch.setattr("signal.signal", lambda *_: None)  # Handlers belong to the main thread.
+        patch.setattr("cicd_system.backend.pages.PAUSE", 0.05)
         server = make_server(create_app(store, Dispatcher(store, NoQueue()), token=TOKEN))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -68,8 +72,27 @@ def url(store, monkeypatch):
 def job(store):
     """A job that runs, in a run of two."""
     (request,) = store.start(simple("app", "first", "second")).jobs
-    store.apply(update(request.job_execution_id, 1, "RUNNING", logs="\x1b[31mred\x1b[0m, \x1b[34mblue\x1b[0m\n"))
+    say(store, request, 1, "\x1b[31mred\x1b[0m, \x1b[34mblue\x1b[0m\n")
     return request
+
+
+@pytest.fixture
+def page(browser, url):
+    """A page of somebody who has signed in."""
+    with browser.new_context() as context:
+        yield signed_in(context, url)
+
+
+def say(store, job, sequence, logs="", status="RUNNING", **fields):
+    return store.apply(update(job.job_execution_id, sequence, status, logs=logs, **fields))
+
+
+def run_page(job):
+    return f"/run/{job.pipeline_execution_id}"
+
+
+def job_page(job):
+    return f"{run_page(job)}/job/{job.job_execution_id}"
 
 
 def signed_in(context, url):
@@ -81,43 +104,100 @@ def signed_in(context, url):
     return page
 
 
-@pytest.mark.parametrize("width", [360, 1600])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_serious_is_found(browser, url, job, scheme, width):
+def listen(page, address):
+    """Open a page, and wait until it hears of what changes."""
+    page.goto(address)
+    page.locator("main[data-heard]").wait_for()
+
+
+@pytest.mark.parametrize(("scheme", "width", "other"), [("light", 360, 1600), ("dark", 1600, 360)])
+def test_nothing_serious_is_found(browser, url, store, job, scheme, width, other):
     """No barrier, no error of the page, and nothing to scroll sideways."""
+    log = ExecutionLog(job_execution_id=job.job_execution_id, sequence=0, timestamp=NOW, log_text="INFO " + "x" * 500)
+    store.add_logs(ExecutionLogUpload(logs=(log,)))
+    say(store, job, 2, "".join(f"\x1b[{number}mcolour\x1b[0m" for number in (1, 2, *range(30, 38), *range(40, 48))))
     with browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}) as context:
         page = signed_in(context, url)
         told = []
-        page.on("console", lambda message: told.append(message.text))
-        for path in ("/", f"/run/{job.pipeline_execution_id}", f"/job/{job.job_execution_id}", "/sign-in"):
+        page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: told.append(str(error)))
+        for path in ("/", run_page(job), job_page(job), "/sign-in"):
             page.goto(url + path)
             found = Axe().run(page).response["violations"]
             assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == [], path
-            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
-        assert [text for text in told if "Content Security Policy" in text] == []
+            for each in (width, other):
+                page.set_viewport_size({"width": each, "height": 800})
+                assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), (
+                    path
+                )
+        assert [text for text in told if "favicon" not in text] == []
 
 
-def test_a_run_is_followed_and_canceled(browser, url, store, job):
-    """From the list to the run, and the page moves by itself."""
-    with browser.new_context() as context:
-        page = signed_in(context, url)
-        page.get_by_role("link", name="run 1").click()
-        page.get_by_text("RUNNING: job first is running").wait_for()
-        page.get_by_role("button", name="Cancel").click()
-        until(lambda: store.job_status(job.job_execution_id).is_cancel_requested, "the cancel")
-        store.apply(update(job.job_execution_id, 2, "CANCELED"))
-        page.get_by_text("CANCELED: canceling was asked for").wait_for()
-        page.get_by_role("button", name="Run again").click()
-        page.get_by_role("heading", name="app, run 2").wait_for()
-        assert store.execution(job.pipeline_execution_id).status is ExecutionStatus.CANCELED
+def test_a_run_is_followed_and_canceled(page, store, job):
+    """From the list to the run, which moves by itself: no page is loaded anew, and nothing loses the focus."""
+    run = store.status(job.pipeline_execution_id).run_number
+    page.get_by_role("link", name=f"run {run}", exact=True).click()
+    page.locator("main[data-heard]").wait_for()
+    loads = []
+    page.on("load", lambda page: loads.append(page.url))
+    page.get_by_role("button", name="Run again").focus()
+    page.get_by_text("RUNNING: job first is running").wait_for()
+    page.get_by_role("link", name="first: RUNNING").wait_for()
+    (second,) = say(store, job, 2, status="SUCCESS", exit_code=0).jobs
+    page.locator("#job-0-box.SUCCESS").wait_for()
+    page.locator("#job-0-bar.SUCCESS").wait_for(state="attached")
+    assert int(page.locator("#job-0-bar").get_attribute("width")) > 0
+    assert page.locator("#stage-0").inner_text() == "SUCCESS"
+    assert page.evaluate("document.activeElement.textContent") == "Run again"
+    assert loads == []
+    page.get_by_role("button", name="Cancel").click()
+    until(lambda: store.job_status(second.job_execution_id).is_cancel_requested, "the cancel")
+    say(store, second, 1, status="CANCELED")
+    page.locator("#status.CANCELED").wait_for()
+    assert page.locator("#cancel").is_hidden()
+    page.get_by_role("button", name="Run again").click()
+    page.get_by_role("heading", name=f"app, run {run + 1}").wait_for()
 
 
-def test_a_log_is_read_by_its_lines(browser, url, job):
+def test_a_log_is_read_by_its_lines(page, url, job):
     """A job is a link in the graph, and a line one in its log."""
-    with browser.new_context() as context:
+    page.goto(url + run_page(job))
+    page.locator("svg.graph a").first.click()
+    page.get_by_text("red").wait_for()
+    page.get_by_role("link", name="1", exact=True).click()
+    assert page.url.endswith("#L1")
+
+
+def test_a_log_grows_under_its_reader(page, url, store, job):
+    """Who reads is not moved, who is at the end stays there, and what came while nobody looked is not missed."""
+    say(store, job, 2, "line\n" * 200 + "\x1b[32mbegun")
+    listen(page, url + job_page(job))
+    scrolled = "document.documentElement.scrollTop"
+    page.evaluate(f"{scrolled} = 100")
+    say(store, job, 3, ", done\nnext\n")
+    page.locator("#L203").wait_for()
+    assert page.locator("#L202 code").inner_text() == "begun, done"
+    assert page.locator("#L203 .fg2").inner_text() == "next"
+    assert page.evaluate(scrolled) == 100
+    page.evaluate(f"{scrolled} = document.documentElement.scrollHeight")
+    end = page.evaluate(scrolled)
+    say(store, job, 4, "line\n" * 50)
+    page.locator("#L253").wait_for()
+    page.wait_for_function(f"{scrolled} > {end}")
+
+    hide = "hidden => {{ Object.defineProperty(document, 'hidden', {{value: hidden, configurable: true}}); {} }}"
+    hide = hide.format("document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate(hide, True)
+    say(store, job, 5, "unseen\n", "SUCCESS", exit_code=0)
+    page.evaluate(hide, False)
+    page.locator("#L254").wait_for()
+    page.get_by_text("attempt 1, on worker, exit code 0").wait_for()
+    assert page.locator(".line").count() == 254
+
+
+def test_pages_need_no_script(browser, url, job):
+    """All is there but what moves."""
+    with browser.new_context(java_script_enabled=False) as context:
         page = signed_in(context, url)
-        page.goto(f"{url}/run/{job.pipeline_execution_id}")
-        page.locator("svg.graph a").first.click()
-        page.get_by_text("red").wait_for()
-        page.get_by_role("link", name="1", exact=True).click()
-        assert page.url.endswith("#L1")
+        page.goto(url + job_page(job))
+        assert page.locator("#L1 .fg1").inner_text() == "red"

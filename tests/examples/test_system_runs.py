@@ -9,7 +9,7 @@ from hashlib import sha256
 from uuid import uuid4
 
 from cicd_common import ExecutionStatus
-from cicd_common.api.response import StageReportSummary
+from cicd_common.api.response import ExecutionLogResponse, StageReportSummary
 from cicd_common.dto import JobExecutionDTO
 from cicd_common.store import ExecutionStore
 from tests.support.examples.programs import is_alive
@@ -70,6 +70,7 @@ class TestWholeRun:
         self.check_order(side, jobs)
         self.check_logs(api, jobs)
         self.check_reports(api, definition, run, jobs, commit)
+        self.check_events(api, run, jobs)
         with ExecutionStore(system.store) as store:
             (artifact,) = store.artifacts(jobs["compile"].execution_id)
         data = b"committed\n"
@@ -103,6 +104,22 @@ class TestWholeRun:
         path = f"/api/job/logs/{jobs['unit'].execution_id}"
         page = api.ask(JobExecutionDTO, "GET", path, params={"after": 0, "limit": 1000})
         assert page.last_sequence >= 4
+
+    def check_events(self, api, run, jobs):
+        """What the Backend and the Workers log about the run comes to be with it, once each."""
+        path = f"/api/execution/logs/{run.execution_id}"
+        ended = "the job has ended"
+
+        def found():
+            logs = api.ask(ExecutionLogResponse, "GET", path).logs
+            return logs if sum(ended in log.log_text for log in logs) >= len(jobs) else None
+
+        logs = until(found, "the lines of the Workers")
+        assert {log.job_execution_id for log in logs if ended in log.log_text} == {
+            job.execution_id for job in jobs.values()
+        }
+        assert [log.pipeline_execution_id for log in logs if "a run has started" in log.log_text] == [run.execution_id]
+        assert len({(log.job_execution_id, log.log_text) for log in logs}) == len(logs)
 
     def check_reports(self, api, definition, run, jobs, commit):
         """The three levels agree with the run and with each other."""

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import click
 
+from cicd_common import ContractError
 from cicd_common.artifacts import ArtifactStore
 from cicd_common.logging import configure, get_logger
 from cicd_common.store import ExecutionStore, StoreError
 
 from ..git import commit_of
 from ..job_queue import JobQueue
+from ..log_shipping import shipping_logs
 from ..options import passwords_in, queue_options, setting, with_log_level
 from .app import MAX_BODY, create_app
 from .dispatch import Dispatcher
@@ -74,7 +76,7 @@ def main(
             app = create_app(opened, dispatcher, token=token, max_body=max_body, commit_of=commit_of, contents=contents)
             server = make_server(app)
             _announce(listener, url_file)
-            with dispatcher:
+            with shipping_logs(opened.add_logs, ContractError), dispatcher:
                 server.run(sockets=[listener])
     except (StoreError, ImportError, OSError, ValueError) as error:
         log.critical("the Backend cannot start: %s", error)

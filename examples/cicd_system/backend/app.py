@@ -32,7 +32,6 @@ from cicd_common.artifacts import ArtifactStore
 from cicd_common.dto import JobExecutionDTO
 from cicd_common.errors import Problem
 from cicd_common.logging import get_logger
-from cicd_common.model import LogText
 from cicd_common.store import ExecutionStore, Started
 
 from ..git import RepositoryError
@@ -41,6 +40,7 @@ from .access import AccessLog, about
 from .contents import content_routes
 from .dispatch import Dispatcher
 from .guard import TokenGuard, read_json
+from .job_log import without_gaps
 from .pages import page_routes
 from .problems import HANDLERS
 
@@ -228,7 +228,7 @@ class _Backend:
             job = self._store.job_execution(job_execution_id)
             if "tail" in asked:
                 return _answer(evolve(job, logs=self._store.log_tail(job_execution_id, max_bytes=asked["tail"])))
-            text = _without_gaps(self._store.logs(job_execution_id, **asked))
+            text = without_gaps(self._store.logs(job_execution_id, **asked))
         last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
         return _answer(evolve(job, logs=text.text, last_sequence=last))
 
@@ -265,14 +265,6 @@ class _Backend:
 
 def _answer(content: Any, status: int = 200) -> Response:
     return Response(converter.dumps(content), status, media_type="application/json")
-
-
-def _without_gaps(text: LogText) -> LogText:
-    """The output up to the first piece that is missing: it may still come, and then stands before the others."""
-    if not text.gaps:
-        return text
-    missing = text.gaps[0].start
-    return LogText(tuple(chunk for chunk in text.chunks if chunk[0] < missing), first=text.first)
 
 
 def _id(request: Request, name: str) -> UUID:

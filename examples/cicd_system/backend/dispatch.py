@@ -123,4 +123,6 @@ class Dispatcher:
         taken = self._store.take_over()
         for end in taken.ended:
             log.warning("nobody brought a job to its end", job_execution_id=end.job_execution_id)
+        for job in taken.jobs:
+            log.info("a job is sent again", job_execution_id=job.job_execution_id, attempt=job.attempt)
         self.send(taken.jobs)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from attrs import frozen
 
@@ -66,12 +67,10 @@ class Bar:
     """When a job ran.
 
     Attributes:
-        job: The job.
         x: When it began, in thousandths of the run's time so far.
         width: For how long it ran, likewise; at least one.
     """
 
-    job: JobExecution
     x: int
     width: int
 
@@ -81,10 +80,12 @@ class Timeline:
     """When the jobs of a run ran, to scale.
 
     Attributes:
-        bars: The jobs that have started, in the order of definition.
+        bars: Those of the jobs that have started, by the ids of their executions.
+        whole: How long the time of the scale is; none if no job has started.
     """
 
-    bars: tuple[Bar, ...]
+    bars: Mapping[UUID, Bar]
+    whole: timedelta | None = None
 
 
 def graph_of(run: PipelineExecution) -> Graph:
@@ -124,18 +125,18 @@ def timeline_of(run: PipelineExecution, now: datetime) -> Timeline:
     """
     started = [job for stage in run.stages for job in stage.jobs if job.start_time is not None]
     if not started:
-        return Timeline(())
+        return Timeline({})
     begin = min(job.start_time for job in started if job.start_time is not None)
     end = max([begin, *(_end(job, now) for job in started)])
-    whole = (end - begin).total_seconds() or 1.0
+    seconds = (end - begin).total_seconds() or 1.0
 
     def bar(job: JobExecution) -> Bar:
         assert job.start_time is not None
-        x = min(int((job.start_time - begin).total_seconds() / whole * _SCALE), _SCALE - 1)
-        width = int((_end(job, now) - job.start_time).total_seconds() / whole * _SCALE)
-        return Bar(job, x, max(min(width, _SCALE - x), 1))
+        x = min(int((job.start_time - begin).total_seconds() / seconds * _SCALE), _SCALE - 1)
+        width = int((_end(job, now) - job.start_time).total_seconds() / seconds * _SCALE)
+        return Bar(x, max(min(width, _SCALE - x), 1))
 
-    return Timeline(tuple(map(bar, started)))
+    return Timeline({job.id: bar(job) for job in started}, end - begin)
 
 
 def _end(job: JobExecution, now: datetime) -> datetime:

@@ -16,7 +16,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .problems import problem
 
-__all__ = ["PATIENCE", "TOKEN_COOKIE", "TokenGuard", "arriving", "is_loopback", "is_token", "matches", "read_json"]
+__all__ = [
+    "PATIENCE",
+    "TOKEN_COOKIE",
+    "TokenGuard",
+    "arriving",
+    "is_by_https",
+    "is_loopback",
+    "is_token",
+    "matches",
+    "read_json",
+]
 
 PATIENCE = 10.0
 """For how many seconds a client may send nothing in the middle of a body."""
@@ -29,6 +39,7 @@ TOKEN_COOKIE = "cicd_token"
 
 _SAFE = ("GET", "HEAD")
 _API = "/api/"
+_ELSEWHERE = "Expected a request from a page of this Backend."
 
 
 class TokenGuard:
@@ -60,14 +71,17 @@ class TokenGuard:
             return None
         if self._token is None:
             asked = _only(scope, b"host")
-            named = is_loopback(_name(asked))
-            return None if named else problem(421, "Without a token the Backend answers to the name localhost alone.")
+            if not is_loopback(_name(asked)):
+                return problem(421, "Without a token the Backend answers to the name localhost alone.")
+            return problem(403, _ELSEWHERE) if _may_be_from_elsewhere(scope) else None
         scheme, _, given = _only(scope, b"authorization").partition(b" ")
         if scheme.lower() == b"bearer" and matches(given.strip(b" "), self._token):
             return None
         cookies = cookie_parser(_only(scope, b"cookie").decode("latin-1"))
-        if matches(cookies.get(TOKEN_COOKIE, "").encode(), self._token) and _is_from_here(scope):
-            return None
+        if matches(cookies.get(TOKEN_COOKIE, "").encode(), self._token):
+            if scope["method"] in _SAFE or _is_from_here(scope):
+                return None
+            return problem(403, _ELSEWHERE)
         if scope["method"] in _SAFE and not scope["path"].startswith(_API):
             return RedirectResponse("/sign-in", 303)
         return problem(401, "Expected the Backend's bearer token.", {"WWW-Authenticate": "Bearer"})
@@ -84,8 +98,27 @@ def matches(given: bytes, token: bytes) -> bool:
 
 
 def _is_from_here(scope: Scope) -> bool:
-    """Whether a request that changes something comes from a page of this Backend. Browsers say so."""
-    return scope["method"] in _SAFE or _only(scope, b"sec-fetch-site") in (b"", b"same-origin")
+    """Whether a browser says that a request comes from a page of this Backend."""
+    site, origin = _only(scope, b"sec-fetch-site"), _only(scope, b"origin")
+    if site:
+        return site == b"same-origin"
+    # Without TLS, browsers say only this. A proxy with TLS may ask for another host.
+    return origin.partition(b"://")[2] == _only(scope, b"host") != b""
+
+
+def _may_be_from_elsewhere(scope: Scope) -> bool:
+    """Whether a request that changes something may come from a page of others. Programs do not say where it is from."""
+    said = any(name in (b"sec-fetch-site", b"origin") for name, _ in scope["headers"])
+    return scope["method"] not in _SAFE and said and not _is_from_here(scope)
+
+
+def is_by_https(scope: Scope) -> bool:
+    """Whether a browser has asked by https, as it says itself, whatever proxy is in between.
+
+    Args:
+        scope: The request.
+    """
+    return scope["scheme"] == "https" or _only(scope, b"origin").startswith(b"https://")
 
 
 def _only(scope: Scope, header: bytes) -> bytes:

@@ -1,17 +1,17 @@
-"""Pages to look at: pipelines, runs and logs, made on the server. They need no JavaScript, and none is there."""
+"""Pages to look at: pipelines, runs and logs, made on the server. Without JavaScript they do not move by themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
-from ansi2html import Ansi2HTMLConverter
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,31 +19,44 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cicd_common import ContractError, converter
-from cicd_common.api.request import JobExecutionRequest, ReportRequest
+from cicd_common.api.request import Artifact, JobExecutionRequest
+from cicd_common.model import JobExecution, PipelineExecution
 from cicd_common.store import ExecutionStore
 
 from ..again import request_again
-from .drawing import graph_of, timeline_of
-from .guard import TOKEN_COOKIE, arriving, matches
+from .drawing import graph_of
+from .guard import TOKEN_COOKIE, arriving, is_by_https, matches
+from .job_log import JobLogs
+from .live import Look, Part, Streams
+from .overview import overview
+from .parts import attributes_of, content_of, job_parts, run_parts, shown
+from .server import most_connections
 
-__all__ = ["page_routes"]
+__all__ = ["PAUSE", "page_routes"]
 
-_HERE = Path(__file__).parent / "templates"
+PAUSE = 1.0
+"""How many seconds pass between two looks at what is shown, at least."""
+
+_HERE = Path(__file__).parent
 _MAX_FORM = 10_000
-_LOG_BYTES = 1024 * 1024
+_MOST_STREAMS = 256
+_MOST_LISTS = 50  # Jobs whose artifacts are on the page of their run: each takes a query.
+_MOST_EVENTS = 1000
 _SECURITY = {
-    # Nothing from elsewhere, no script, and no page of others around this one.
+    # Nothing from elsewhere, no script within a page, and no page of others around this one.
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Nothing for other sites; for this one it is said where a form comes from, which is looked at.
+    "Referrer-Policy": "same-origin",
 }
 
-Send = Callable[[Sequence[JobExecutionRequest]], None]
+SendJobs = Callable[[Sequence[JobExecutionRequest]], None]
 
 
-def page_routes(store: ExecutionStore, send: Send, *, token: str | None) -> list[Route]:
+def page_routes(store: ExecutionStore, send: SendJobs, *, token: str | None) -> list[Route]:
     """Make the routes of the pages.
 
     Args:
@@ -52,61 +65,86 @@ def page_routes(store: ExecutionStore, send: Send, *, token: str | None) -> list
         token: The bearer token, with which people sign in; none if everybody may look.
     """
     pages = _Pages(store, send, token)
+    run, job = "/run/{execution_id}", "/run/{execution_id}/job/{job_execution_id}"
     return [
         Route("/", pages.home, methods=["GET"]),
-        Route("/run/{execution_id}", pages.run, methods=["GET"]),
-        Route("/run/{execution_id}/cancel", pages.cancel, methods=["POST"]),
-        Route("/run/{execution_id}/again", pages.again, methods=["POST"]),
-        Route("/job/{job_execution_id}", pages.job, methods=["GET"]),
+        Route("/events", pages.home_events, methods=["GET"]),
+        Route(run, pages.run, methods=["GET"]),
+        Route(f"{run}/events", pages.run_events, methods=["GET"]),
+        Route(f"{run}/cancel", pages.cancel, methods=["POST"]),
+        Route(f"{run}/again", pages.again, methods=["POST"]),
+        Route(job, pages.job, methods=["GET"]),
+        Route(f"{job}/events", pages.job_events, methods=["GET"]),
         Route("/sign-in", pages.sign_in, methods=["GET", "POST"]),
         Route("/sign-out", pages.sign_out, methods=["POST"]),
         Route("/style.css", pages.style, methods=["GET"]),
+        Route("/live.js", pages.script, methods=["GET"]),
     ]
 
 
 class _Pages:
-    def __init__(self, store: ExecutionStore, send: Send, token: str | None) -> None:
+    def __init__(self, store: ExecutionStore, send: SendJobs, token: str | None) -> None:
         self._store = store
         self._send = send
         self._token = token
+        self._logs = JobLogs(store)
+        self._streams = Streams(most=min(_MOST_STREAMS, most_connections() // 4), pause=PAUSE)
         self._templates = Environment(
-            loader=FileSystemLoader(_HERE),
+            loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"took": _took, "shown": _shown}
-        colours = str(Ansi2HTMLConverter(dark_bg=True).produce_headers())  # An element of HTML around the rules.
-        self._style = colours.partition(">")[2].rpartition("<")[0] + (_HERE / "style.css").read_text()
+        self._templates.filters |= {"shown": shown}
 
-    def home(self, _: Request) -> Response:
-        names = dict.fromkeys(pipeline.name for pipeline in self._store.pipelines())
-        found = [(name, self._store.report(ReportRequest(pipeline_name=name, limit=5)).executions) for name in names]
-        return self._page("home.html", pipelines=found)
+    # --- pipelines ----------------------------------------------------------------------------------------------
+
+    def home(self, request: Request) -> Response:
+        after = _after(request)
+        return self._page("home.html", self._look_home(after), after=after)
+
+    async def home_events(self, request: Request) -> Response:
+        after = _after(request)
+        return self._streams.respond(request, ("home", after), partial(self._look_home, after))
+
+    def _look_home(self, after: UUID | None) -> Look:
+        html = self._render("pipelines.html", overview=overview(self._store, after))
+        return Look({"pipelines": {"html": html}})
+
+    # --- runs ---------------------------------------------------------------------------------------------------
 
     def run(self, request: Request) -> Response:
         run = self._store.execution(_id(request, "execution_id"))
-        now = datetime.now(UTC)
-        left = [(job.job.name, self._store.artifacts(job.id)) for stage in run.stages for job in stage.jobs]
-        return self._page(
-            "run.html",
-            refresh=not run.status.is_terminal,
-            run=run,
-            why=run.explain().text,
-            graph=graph_of(run),
-            now=now,
-            timeline=timeline_of(run, now),
-            artifacts=[(name, artifacts) for name, artifacts in left if artifacts],
+        look = self._look_run(run, {})
+        return self._page("run.html", look, run=run, graph=graph_of(run))
+
+    async def run_events(self, request: Request) -> Response:
+        execution_id = _id(request, "execution_id")
+        known: dict[UUID, tuple[Artifact, ...]] = {}
+        return self._streams.respond(
+            request, execution_id, lambda: self._look_run(self._store.execution(execution_id), known)
         )
 
-    def job(self, request: Request) -> Response:
-        job = self._store.job_execution(_id(request, "job_execution_id"))
-        text = self._store.log_tail(job.id, max_bytes=_LOG_BYTES)
-        # The library escapes what is HTML in the text.
-        converted = Ansi2HTMLConverter(dark_bg=True).convert(text.removesuffix("\n"), full=False)
-        lines = [Markup(line) for line in converted.removesuffix("\n").split("\n")] if text else []
-        return self._page("job.html", refresh=not job.status.is_terminal, job=job, lines=lines)
+    def _look_run(self, run: PipelineExecution, known: dict[UUID, tuple[Artifact, ...]]) -> Look:
+        """Look at a run.
+
+        Args:
+            run: The run.
+            known: The artifacts of jobs that have ended, which are asked for once.
+        """
+        ended = (job for stage in run.stages for job in stage.jobs if job.status.is_terminal)
+        for job in islice(filter(_leaves_artifacts, ended), _MOST_LISTS):
+            if job.id not in known:
+                known[job.id] = self._store.artifacts(job.id)
+        jobs = [job for stage in run.stages for job in stage.jobs if known.get(job.id)]
+        events = self._store.execution_logs(pipeline_execution_id=run.id, limit=_MOST_EVENTS)
+        parts: dict[str, Part] = {
+            **run_parts(run, datetime.now(UTC)),
+            "artifacts": {"html": self._render("artifacts.html", artifacts=[(job, known[job.id]) for job in jobs])},
+            "events": {"html": self._render("events.html", run=run, events=events)},
+        }
+        return Look(parts, is_over=run.status.is_terminal)
 
     def cancel(self, request: Request) -> Response:
         execution_id = _id(request, "execution_id")
@@ -117,6 +155,35 @@ class _Pages:
         started = self._store.start(request_again(self._store.execution(_id(request, "execution_id"))))
         self._send(started.jobs)
         return RedirectResponse(f"/run/{started.execution.execution_id}", 303)
+
+    # --- jobs ---------------------------------------------------------------------------------------------------
+
+    def job(self, request: Request) -> Response:
+        run = self._store.execution(_id(request, "execution_id"))
+        job_id = _id(request, "job_execution_id")
+        stage = next((stage for stage in run.stages for job in stage.jobs if job.id == job_id), None)
+        if stage is None:
+            raise _nothing()
+        job = next(job for job in stage.jobs if job.id == job_id)
+        look = self._look_job(job_id)
+        piece = self._logs.end(job_id)
+        return self._page("job.html", look, run=run, stage=stage, job=job, log=piece)
+
+    async def job_events(self, request: Request) -> Response:
+        job_id = _id(request, "job_execution_id")
+        return self._streams.respond(request, job_id, partial(self._look_job, job_id), partial(self._logs.more, job_id))
+
+    def _look_job(self, job_id: UUID) -> Look:
+        job = self._store.job_execution(job_id)
+        parts: dict[str, Part] = job_parts(job, datetime.now(UTC))
+        if job.status.is_terminal:
+            files = self._store.artifacts(job_id)
+            parts["artifacts"] = {"html": self._render("artifacts.html", artifacts=[(None, files)] if files else [])}
+        else:
+            parts["artifacts"] = {"html": ""}
+        return Look(parts, job.status.is_terminal, job.last_sequence)
+
+    # --- signing in ---------------------------------------------------------------------------------------------
 
     async def sign_in(self, request: Request) -> Response:
         if request.method == "GET":
@@ -130,37 +197,53 @@ class _Pages:
         if self._token is None or not matches(given.encode(), self._token.encode()):
             return await run_in_threadpool(self._page, "sign_in.html", status=403, is_wrong=True)
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(TOKEN_COOKIE, self._token, httponly=True, samesite="strict")
+        is_secure = is_by_https(request.scope)
+        answer.set_cookie(TOKEN_COOKIE, self._token, httponly=True, samesite="strict", secure=is_secure)
         return answer
 
-    async def sign_out(self, _: Request) -> Response:
+    async def sign_out(self, request: Request) -> Response:
         answer = RedirectResponse("/sign-in", 303)
-        answer.delete_cookie(TOKEN_COOKIE, httponly=True, samesite="strict")
+        answer.delete_cookie(TOKEN_COOKIE, httponly=True, samesite="strict", secure=is_by_https(request.scope))
         return answer
+
+    # --- what all have in common --------------------------------------------------------------------------------
 
     async def style(self, _: Request) -> Response:
-        return Response(self._style, media_type="text/css")
+        return Response((_HERE / "static" / "style.css").read_text(), media_type="text/css")
 
-    def _page(self, template: str, *, status: int = 200, refresh: bool = False, **values: Any) -> Response:
-        text = self._templates.get_template(template).render(has_token=self._token is not None, **values)
-        # What is under way is loaded anew: so the page moves without a script.
-        headers = _SECURITY | ({"Refresh": "2"} if refresh else {})
-        return Response(text, status, headers, media_type="text/html")
+    async def script(self, _: Request) -> Response:
+        return Response((_HERE / "static" / "live.js").read_text(), media_type="text/javascript")
+
+    def _page(self, template: str, look: Look | None = None, *, status: int = 200, **values: Any) -> Response:
+        if look is not None:
+            values["attributes"] = partial(attributes_of, look.parts)
+            values["content"] = partial(content_of, look.parts)
+        is_live = look is not None and not look.is_over
+        text = self._render(template, has_token=self._token is not None, is_live=is_live, **values)
+        return Response(text, status, _SECURITY, media_type="text/html")
+
+    def _render(self, template: str, **values: Any) -> str:
+        return self._templates.get_template(template).render(**values)
+
+
+def _leaves_artifacts(job: JobExecution) -> bool:
+    return bool(job.job.artifacts)
 
 
 def _id(request: Request, name: str) -> UUID:
     try:
         return converter.structure(request.path_params[name], UUID)
     except ContractError:
-        raise HTTPException(404, "There is nothing at this path.") from None
+        raise _nothing() from None
 
 
-def _took(duration: timedelta | None) -> str:
-    if duration is None:
-        return ""
-    seconds = int(duration.total_seconds())
-    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+def _after(request: Request) -> UUID | None:
+    text = request.query_params.get("after")
+    try:
+        return None if text is None else converter.structure(text, UUID)
+    except ContractError:
+        raise _nothing() from None
 
 
-def _shown(time: datetime | None) -> str:
-    return "" if time is None else time.strftime("%Y-%m-%d %H:%M:%S UTC")
+def _nothing() -> HTTPException:
+    return HTTPException(404, "There is nothing at this path.")

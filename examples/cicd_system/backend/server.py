@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["ARRIVAL", "listening", "make_server"]
+__all__ = ["ARRIVAL", "listening", "make_server", "most_connections"]
 
 ARRIVAL = 10.0
 """For how many seconds a client may take to send the head of a request."""
@@ -67,7 +67,7 @@ def make_server(app: ASGIApp, *, arrival: float = ARRIVAL) -> uvicorn.Server:
         # In Python, with bounds that can be set; a head without an end is refused.
         http=type("_Protocol", (_PunctualProtocol,), {"arrival": arrival}),
         h11_max_incomplete_event_size=_MAX_HEAD,
-        limit_concurrency=_most_connections(),
+        limit_concurrency=most_connections(),
         access_log=False,  # It would repeat paths.
         lifespan="off",
         # Its lines go where all others go, and those at INFO have nothing that ours have not.
@@ -93,7 +93,7 @@ def make_server(app: ASGIApp, *, arrival: float = ARRIVAL) -> uvicorn.Server:
     return server
 
 
-def _most_connections() -> int:
+def most_connections() -> int:
     """How many connections are served at once: each takes a file descriptor."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(min(files, 4096) - _OWN_FILES, 16)

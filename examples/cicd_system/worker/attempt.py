@@ -73,6 +73,7 @@ class _Attempt:
 
     def run(self) -> None:
         self._report("", f"running on {self._settings.name}, attempt {self._request.attempt}")
+        log.info("the job was claimed", attempt=self._request.attempt)
         self._finish(self._work())
 
     # --- what is told -------------------------------------------------------------------------------------------

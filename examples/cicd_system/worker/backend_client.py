@@ -23,7 +23,7 @@ from tenacity import (
 from tenacity.wait import wait_exponential, wait_random
 
 from cicd_common import ContractError, converter
-from cicd_common.api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
+from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload, JobStatusUpdate
 from cicd_common.api.response import ArtifactsResponse, JobExecutionResponse
 from cicd_common.artifacts import ContentMismatchError, save
 from cicd_common.logging import get_logger
@@ -34,6 +34,7 @@ __all__ = ["BackendClient", "DeniedError", "GivenUpError", "RefusedError"]
 
 T = TypeVar("T")
 _CHUNK = 1024 * 1024
+_JSON = {"Content-Type": "application/json"}
 log = get_logger(__name__)
 
 # Who answers so may answer otherwise a little later.
@@ -115,6 +116,20 @@ class BackendClient:
             GivenUpError: The Worker is to end.
         """
         self._ask("POST", "/api/job/artifact/upload", JobExecutionResponse, request)
+
+    def add_logs(self, logs: ExecutionLogUpload) -> None:
+        """Send what was logged about executions. It asks once.
+
+        Args:
+            logs: The lines.
+
+        Raises:
+            RefusedError: The Backend refuses it.
+            DeniedError: The Backend does not let this Worker in.
+            GivenUpError: There is no answer.
+        """
+        content = converter.dumps(logs)
+        self._again(lambda: self._try("POST", "/api/execution/logs", content, _JSON), patient=False)
 
     def put(self, artifact: Artifact, file: Path, go_on: Callable[[], None]) -> None:
         """Store the content of an artifact, read in chunks.
@@ -199,7 +214,7 @@ class BackendClient:
 
     def _ask(self, method: str, path: str, answer: type[T], message: Any = None, *, patient: bool = True) -> T:
         content = None if message is None else converter.dumps(message)
-        headers = {} if message is None else {"Content-Type": "application/json"}
+        headers = {} if message is None else _JSON
 
         def ask() -> T:
             return _read(self._try(method, path, content, headers), answer)

@@ -21,9 +21,10 @@ from cicd_common.api.request import JobExecutionRequest
 from cicd_common.logging import configure, execution_context, get_logger
 
 from ..job_queue import TASK, WORKER_OPTIONS, JobQueue
+from ..log_shipping import shipping_logs
 from ..options import passwords_in, queue_options, setting, with_log_level
 from .attempt import run_job
-from .backend_client import BackendClient, DeniedError, GivenUpError
+from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
 from .directory import own_directory
 from .leaving import Leaving, LeavingError
 from .settings import Settings, job_environment, secrets_in, unmaskable_in
@@ -75,7 +76,7 @@ def _main(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--broker") from None
     client = BackendClient(backend, token, ending=leaving.at_once)
-    with own_directory(workdir) as directory:
+    with own_directory(workdir) as directory, shipping_logs(client.add_logs, RefusedError):
         settings = Settings(
             name=name,
             directory=directory,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cicd_common import converter
-from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate
+from cicd_common.api.request import ArtifactUploadRequest, ExecutionLogUpload, JobStatusUpdate
 from cicd_common.api.response import ArtifactsResponse, JobExecutionResponse
 from cicd_common.dto import JobExecutionDTO
 from tests.support.examples.proxy import Exchange
@@ -71,6 +71,7 @@ MESSAGES = [
     ("GET", r"/api/job/logs/[0-9a-f-]{36}(\?.*)?", None, JobExecutionDTO),
     ("POST", r"/api/job/artifact/upload", ArtifactUploadRequest, JobExecutionResponse),
     ("GET", r"/api/job/artifacts/[0-9a-f-]{36}", None, ArtifactsResponse),
+    ("POST", r"/api/execution/logs", ExecutionLogUpload, None),
 ]
 # The content of an artifact, which is no message, by its SHA-256.
 CONTENT = r"/api/artifact/([0-9a-f]{64})"
@@ -96,7 +97,7 @@ def check_exchange(exchange: Exchange) -> None:
         if method == request.method and re.fullmatch(path, request.path)
     ]
     _check_message(asked, request.body)
-    assert exchange.answer.status == 200
+    assert exchange.answer.status == (204 if answered is None else 200)
     _check_message(answered, exchange.answer.body)
 
 

@@ -1,0 +1,58 @@
+"""The pipelines and their last runs, a page at a time."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from attrs import frozen
+
+from cicd_common.api.request import ReportRequest
+from cicd_common.api.response import PipelineReportResponse
+from cicd_common.store import ExecutionStore
+
+__all__ = ["Overview", "overview"]
+
+_MOST_NAMES = 20
+_RUNS = 5
+_DEFINITIONS = 1000  # That are looked at in one query: a name has one for each time that it was edited.
+_QUERIES = 10
+
+
+@frozen
+class Overview:
+    """A page of pipelines.
+
+    Attributes:
+        pipelines: The pipelines with their last runs, in the order of their names.
+        after: The definition behind which the next page begins; none if this is the last one.
+    """
+
+    pipelines: tuple[PipelineReportResponse, ...]
+    after: UUID | None
+
+
+def overview(store: ExecutionStore, after: UUID | None) -> Overview:
+    """A page of pipelines. It takes a bounded number of queries.
+
+    Args:
+        store: Knows the pipelines.
+        after: The definition behind which the page begins; none means at the first.
+    """
+    names, last = _names(store, after)
+    reports = [store.report(ReportRequest(pipeline_name=name, limit=_RUNS)) for name in names]
+    return Overview(tuple(each for each in reports if isinstance(each, PipelineReportResponse)), last)
+
+
+def _names(store: ExecutionStore, after: UUID | None) -> tuple[list[str], UUID | None]:
+    """The next names, and the last definition that belongs to them if there are more."""
+    names: dict[str, None] = {}
+    for _ in range(_QUERIES):
+        page = store.pipelines(after=after, limit=_DEFINITIONS)
+        for pipeline in page:
+            if pipeline.name not in names and len(names) == _MOST_NAMES:
+                return list(names), after
+            names[pipeline.name] = None
+            after = pipeline.id
+        if len(page) < _DEFINITIONS:
+            return list(names), None
+    return list(names), after

@@ -1,0 +1,226 @@
+"""What moves on pages by itself, over a real connection."""
+
+import contextlib
+import json
+import threading
+from itertools import count
+from uuid import uuid4
+
+import httpx
+import pytest
+import uvicorn
+from cicd_system.backend import Dispatcher, create_app
+from cicd_system.backend.live import Look, Streams
+from cicd_system.backend.server import listening
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from cicd_common.store import BusyError, ExecutionStore
+from tests.support.examples.attempts import NoQueue
+from tests.support.examples.backend_in_process import simple, update
+from tests.support.examples.waiting import DEADLINE, until
+
+
+@contextlib.contextmanager
+def served(app):
+    """Serve an application; its address."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    with listening("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        until(lambda: server.started, "the server to start", pause=0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextlib.contextmanager
+def stream(url, **headers):
+    """Open a stream; its events as they come: kind, data and id."""
+    with httpx.stream("GET", url, headers=headers, timeout=DEADLINE) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield filter(lambda event: event[0] != "ping", _events(answer.iter_lines()))
+
+
+def _events(lines):
+    event = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            event[name] = value
+        else:
+            yield event["event"], json.loads(event["data"]) if event["data"] != "-" else None, event.get("id")
+            event = {}
+
+
+class _Watched:
+    """Looks at a thing that changes each time, unless it is told otherwise."""
+
+    def __init__(self):
+        self.looks = 0
+        self.fails = None
+        self.is_over = False
+        self._numbers = count()
+
+    def __call__(self):
+        self.looks += 1
+        if self.fails is not None:
+            raise self.fails
+        return Look({"n": {"text": str(next(self._numbers))}}, is_over=self.is_over)
+
+
+@pytest.fixture
+def watched():
+    return _Watched()
+
+
+@pytest.fixture
+def url(watched):
+    """Where at most three streams tell of one thing."""
+    streams = Streams(most=3, pause=0.01)
+
+    async def respond(request):
+        return streams.respond(request, "thing", watched)
+
+    with served(Starlette(routes=[Route("/", respond)])) as url:
+        yield url
+
+
+class TestStreams:
+    def test_all_who_look_share_each_look(self, url, watched):
+        """However many they are: what one is shown, the others are shown, too."""
+        with stream(url) as first, stream(url) as second, stream(url) as third:
+            for events in (first, second, third):
+                next(events)
+            watched.is_over = True
+            ends = [list(events) for events in (first, second, third)]
+        last = {"n": {"text": str(watched.looks - 1)}}
+        assert [end[-2][1] for end in ends] == [last] * 3
+        assert [end[-1][0] for end in ends] == ["over"] * 3
+
+    def test_there_are_only_so_many(self, url):
+        """A browser that is refused tries again, and when another one has gone it is served."""
+        with contextlib.ExitStack() as stack:
+            streams = [stack.enter_context(stream(url)) for _ in range(3)]
+            assert [next(events)[0] for events in streams] == ["parts"] * 3
+            answer = httpx.get(url)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+
+        def is_served():
+            with httpx.stream("GET", url) as answer:
+                return answer.status_code == 200
+
+        assert until(is_served, "a stream to be free")
+
+    def test_nobody_looks_when_nobody_is_there(self, url, watched):
+        """And one who comes again sees what is new."""
+        with stream(url) as events:
+            next(events)
+        before = -1
+        while before != (before := watched.looks):  # The end of a connection is not seen at once.
+            threading.Event().wait(0.2)
+        with stream(url) as events:
+            assert int(next(events)[1]["n"]["text"]) >= before - 1
+
+    def test_a_store_that_fails_is_waited_for(self, url, watched):
+        with stream(url) as events:
+            next(events)
+            watched.fails = BusyError("busy")
+            looks = watched.looks
+            until(lambda: watched.looks > looks + 2, "looks that fail")
+            watched.fails = None
+            assert next(events)[0] == "parts"
+
+    @pytest.mark.parametrize("error", [ValueError("a flaw")])
+    def test_a_flaw_ends_the_stream(self, url, watched, error):
+        """It is told in the log, and the browser comes again."""
+        watched.fails = error
+        with stream(url) as events:
+            assert list(events) == []
+
+    def test_proxies_are_told_not_to_hold_events_back(self, url):
+        with httpx.stream("GET", url) as answer:
+            assert answer.headers["x-accel-buffering"] == "no"
+            assert "no-transform" in answer.headers["cache-control"]
+            assert next(answer.iter_lines()) == "event: ping"
+
+
+@pytest.fixture
+def store():
+    with ExecutionStore("sqlite://") as store:
+        yield store
+
+
+@pytest.fixture
+def backend(store, monkeypatch):
+    monkeypatch.setattr("cicd_system.backend.pages.PAUSE", 0.01)
+    with served(create_app(store, Dispatcher(store, NoQueue()))) as url:
+        yield url
+
+
+@pytest.fixture
+def job(store):
+    (request,) = store.start(simple("app", "first", "second")).jobs
+    return request
+
+
+class TestRun:
+    def test_what_changes_is_told(self, backend, store, job):
+        """All of it at first, then what has changed, to the end."""
+        with stream(f"{backend}/run/{job.pipeline_execution_id}/events") as events:
+            _, parts, _ = next(events)
+            assert parts["status"] == {"text": "PENDING", "class": "status PENDING"}
+            assert parts["job-0-bar"] == {"class": "PENDING", "x": "0", "width": "0"}
+            store.apply(update(job.job_execution_id, 1, "RUNNING"))
+            _, parts, _ = next(events)
+            assert parts["stage-0"] == parts["job-0-status"] == {"text": "RUNNING", "class": "status RUNNING"}
+            assert "job-1-status" not in parts
+            assert parts["job-0-bar"]["width"] != "0"
+            store.apply(update(job.job_execution_id, 2, "FAILED", exit_code=1))
+            *_, last, over = events
+            assert last[1]["cancel"] == {"hidden": ""}
+            assert last[1]["why"] == {"text": "FAILED: job first failed with exit code 1; 1 job was canceled"} or last
+            assert over[0] == "over"
+
+    @pytest.mark.parametrize("path", [f"/run/{uuid4()}/events", f"/run/{uuid4()}/job/{uuid4()}/events"])
+    def test_what_is_not_there_is_over(self, backend, path):
+        """A browser does not ask for it again."""
+        with stream(backend + path) as events:
+            assert [kind for kind, _, _ in events] == ["over"]
+
+
+class TestJob:
+    def test_the_log_grows_and_goes_on_where_it_was(self, backend, store, job):
+        """Also for a browser that comes again, to any Backend."""
+        url = f"{backend}/run/{job.pipeline_execution_id}/job/{job.job_execution_id}/events"
+        store.apply(update(job.job_execution_id, 1, "RUNNING", logs="one\n\x1b[31mtw"))
+        with stream(url) as events:
+            assert next(events)[1]["facts"] == {"text": "attempt 1, on worker"}
+            kind, lines, last = next(events)
+            assert (kind, lines) == (
+                "log",
+                {"line": 1, "is_anew": True, "lines": ["one", '<span class="fg1">tw</span>']},
+            )
+        store.apply(update(job.job_execution_id, 2, "RUNNING", logs="o\n"))
+        expected = {"line": 2, "is_anew": False, "lines": ['<span class="fg1">o</span>', ""]}
+        for asked, headers in ((url, {"Last-Event-ID": last}), (f"{url}?seen={last}", {})):
+            with stream(asked, **headers) as events:
+                next(events)
+                assert next(events)[1] == expected
+        store.apply(update(job.job_execution_id, 3, "SUCCESS", exit_code=0, logs="end"))
+        with stream(f"{url}?seen=nonsense") as events:
+            *_, log, over = events
+            assert len(log[1]["lines"]) == 3
+            assert over[0] == "over"
+
+
+class TestHome:
+    def test_runs_appear(self, backend, store):
+        store.start(simple("app"))
+        with stream(f"{backend}/events") as events:
+            assert "run 1" in next(events)[1]["pipelines"]["html"]
+            store.start(simple("other"))
+            assert "other" in next(events)[1]["pipelines"]["html"]
