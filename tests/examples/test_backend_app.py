@@ -493,7 +493,7 @@ class TestAccess:
         paths = [route.path.replace("}", "").replace("{", "") for route in untouched.app.routes]
         for path in ("/health", "/sign-in", "/style.css"):
             paths.remove(path)
-        assert len(paths) == 18
+        assert len(paths) == 23
         for path in paths:
             is_led(ask_with(untouched, "GET", path, []), "GET", path)
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 import threading
 from itertools import count
-from uuid import uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -19,6 +19,8 @@ from cicd_common.store import BusyError, ExecutionStore
 from tests.support.examples.attempts import NoQueue
 from tests.support.examples.backend_in_process import simple, update
 from tests.support.examples.waiting import DEADLINE, until
+
+NOBODY = UUID(int=0)
 
 
 @contextlib.contextmanager
@@ -134,12 +136,13 @@ class TestStreams:
             watched.fails = None
             assert next(events)[0] == "parts"
 
-    @pytest.mark.parametrize("error", [ValueError("a flaw")])
-    def test_a_flaw_ends_the_stream(self, url, watched, error):
+    def test_a_flaw_ends_the_stream(self, url, watched, caplog):
         """It is told in the log, and the browser comes again."""
-        watched.fails = error
+        watched.fails = ValueError("a flaw")
         with stream(url) as events:
             assert list(events) == []
+        (record,) = [record for record in caplog.records if record.name == "cicd_system.backend.live"]
+        assert record.exc_info[1] is watched.fails
 
     def test_proxies_are_told_not_to_hold_events_back(self, url):
         with httpx.stream("GET", url) as answer:
@@ -185,7 +188,7 @@ class TestRun:
             assert last[1]["why"] == {"text": "FAILED: job first failed with exit code 1; 1 job was canceled"} or last
             assert over[0] == "over"
 
-    @pytest.mark.parametrize("path", [f"/run/{uuid4()}/events", f"/run/{uuid4()}/job/{uuid4()}/events"])
+    @pytest.mark.parametrize("path", [f"/run/{NOBODY}/events", f"/run/{NOBODY}/job/{NOBODY}/events"])
     def test_what_is_not_there_is_over(self, backend, path):
         """A browser does not ask for it again."""
         with stream(backend + path) as events:
