@@ -12,11 +12,13 @@ from threading import Event
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 from cicd_system.worker.backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
 
 from cicd_common import ExecutionStatus, converter
-from cicd_common.api.request import Artifact, ArtifactUploadRequest, JobStatusUpdate
+from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload, JobStatusUpdate
 from cicd_common.api.response import JobExecutionResponse
+from cicd_common.model import ExecutionLog
 from tests.support.examples.http_messages import read_message
 
 JOB = UUID(int=7)
@@ -109,6 +111,17 @@ class TestClock:
         assert health.start == "GET /health HTTP/1.1"
         assert timedelta(hours=23) < UPDATE.occurred_at - told.occurred_at < timedelta(hours=25)
 
+    def test_skewed_logs(self, client_of):
+        """So are the times of what is logged."""
+        date = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
+        client, server = client_of(answer(b"{}", date=date), answer(status=204))
+        client.set_clock()
+        log = ExecutionLog(job_execution_id=JOB, sequence=0, timestamp=datetime.now(UTC), log_text="claimed")
+        client.add_logs(ExecutionLogUpload(logs=(log,)))
+        (told,) = converter.loads(server.requests[-1].body, ExecutionLogUpload).logs
+        assert timedelta(hours=23) < told.timestamp - log.timestamp < timedelta(hours=25)
+        assert told == evolve(log, timestamp=told.timestamp)
+
     def test_no_answer(self, client_of):
         """Then the time of this machine counts."""
         client, server = client_of(b"", job())
@@ -136,6 +149,17 @@ class TestAnswers:
         client, server = client_of(job())
         client.upload(files)
         assert converter.loads(server.requests[0].body, ArtifactUploadRequest) == files
+
+    def test_logs(self, client_of):
+        """They are asked to be taken once: who ships them tries again."""
+        log = ExecutionLog(job_execution_id=JOB, sequence=0, timestamp=datetime.now(UTC), log_text="claimed")
+        client, server = client_of(answer(status=204), answer(b"{}", status=503))
+        upload = ExecutionLogUpload(logs=(log,))
+        client.add_logs(upload)
+        with pytest.raises(GivenUpError):
+            client.add_logs(upload)
+        asked = [(request.start, request.body) for request in server.requests]
+        assert asked == [("POST /api/execution/logs HTTP/1.1", converter.dumps(upload))] * 2
 
     def test_one_connection(self, client_of):
         """Requests one after the other need one connection."""

@@ -31,6 +31,8 @@ _UNFINISHED = re.compile(r"(?:\r|\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t"} | {127: 0x2421}
 _CONTROLS |= dict.fromkeys(range(128, 160), 0xFFFD)
 
+_RESETS = ("\x1b[0m", "\x1b[m")
+
 # What a code switches on: what it is an alternative of, and its class; and what it switches off.
 _ON = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse", 9: "struck"}
 _OFF = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline",), 27: ("inverse",), 29: ("struck",)}
@@ -185,6 +187,9 @@ def _spans(text: str, style: Style) -> Iterator[tuple[str, Style]]:
 
 
 def _style_after(text: str, style: Style) -> Style:
+    end = max(text.rfind(reset) for reset in _RESETS)
+    if end >= 0:
+        text, style = text[end:], frozenset()
     for match in _ESCAPE.finditer(text) if "\x1b" in text else ():
         style = _styled(match["codes"], style)
     return style

@@ -70,13 +70,24 @@ class _Feed:
     followers: int = 0
     look: Look | None = None
     is_over: bool = False
+    changes: dict[int, str] = field(factory=dict)  # By the looks that followers have seen.
     changed: asyncio.Event = field(factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
     def show(self, look: Look | None, *, is_over: bool) -> None:
-        self.look, self.is_over = look, is_over
+        self.look, self.is_over, self.changes = look, is_over, {}
         self.changed.set()
         self.changed = asyncio.Event()
+
+    def changes_since(self, seen: Look | None) -> str:
+        """What has changed, as JSON: written once for all who have seen the same; nothing if nothing has."""
+        assert self.look is not None
+        known = self.changes.get(id(seen))
+        if known is None:
+            before: Parts = {} if seen is None else seen.parts
+            changes = {name: part for name, part in self.look.parts.items() if before.get(name) != part}
+            known = self.changes[id(seen)] = json.dumps(changes) if changes else ""
+        return known
 
 
 class Streams:
@@ -123,15 +134,13 @@ class Streams:
     async def _events(
         self, key: Hashable, look: Callable[[], Look], more: More | None, end: Position, ending: anyio.Event
     ) -> AsyncIterator[ServerSentEvent]:
-        shown: Parts = {}
         self._open += 1
         try:
             yield ServerSentEvent("-", event="ping")
-            async for found in self._follow(key, look, ending):
+            async for found, changes in self._follow(key, look, ending):
                 read = more if found.parts else None  # There is no output of what is not there any more.
-                if changes := {name: part for name, part in found.parts.items() if shown.get(name) != part}:
-                    yield ServerSentEvent(json.dumps(changes), event="parts")
-                shown = found.parts
+                if changes:
+                    yield ServerSentEvent(changes, event="parts")
                 while read and (piece := await self._in_thread(partial(read, end, found.last_sequence))):
                     end = piece.end
                     lines = {"line": piece.line, "is_anew": piece.is_anew, "lines": piece.lines}
@@ -146,8 +155,10 @@ class Streams:
     async def _in_thread(self, ask: Callable[[], Piece | None]) -> Piece | None:
         return await to_thread.run_sync(ask, limiter=self._threads)
 
-    async def _follow(self, key: Hashable, look: Callable[[], Look], ending: anyio.Event) -> AsyncIterator[Look]:
-        """What a thing looks like, each time that has changed. Who is slow misses what came in between."""
+    async def _follow(
+        self, key: Hashable, look: Callable[[], Look], ending: anyio.Event
+    ) -> AsyncIterator[tuple[Look, str]]:
+        """What a thing looks like, each time that has changed, and how. Who is slow misses what came in between."""
         feed = self._feeds.setdefault(key, _Feed())
         feed.followers += 1
         if feed.task is None:
@@ -157,8 +168,8 @@ class Streams:
             while not ending.is_set():
                 changed = feed.changed
                 if feed.look is not None and feed.look is not seen:
-                    seen = feed.look
-                    yield seen
+                    changes, seen = feed.changes_since(seen), feed.look
+                    yield seen, changes
                 elif feed.is_over:
                     return
                 else:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -89,6 +90,7 @@ class _Pages:
         self._token = token
         self._logs = JobLogs(store)
         self._streams = Streams(most=min(_MOST_STREAMS, most_connections() // 4), pause=PAUSE)
+        self._style, self._script = ((_HERE / "static" / name).read_text() for name in ("style.css", "live.js"))
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,
@@ -153,8 +155,9 @@ class _Pages:
 
     def again(self, request: Request) -> Response:
         started = self._store.start(request_again(self._store.execution(_id(request, "execution_id"))))
-        self._send(started.jobs)
-        return RedirectResponse(f"/run/{started.execution.execution_id}", 303)
+        # As for other runs: nobody waits until all jobs are with the broker.
+        sending = BackgroundTask(self._send, started.jobs)
+        return RedirectResponse(f"/run/{started.execution.execution_id}", 303, background=sending)
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
@@ -209,10 +212,10 @@ class _Pages:
     # --- what all have in common --------------------------------------------------------------------------------
 
     async def style(self, _: Request) -> Response:
-        return Response((_HERE / "static" / "style.css").read_text(), media_type="text/css")
+        return Response(self._style, media_type="text/css")
 
     async def script(self, _: Request) -> Response:
-        return Response((_HERE / "static" / "live.js").read_text(), media_type="text/javascript")
+        return Response(self._script, media_type="text/javascript")
 
     def _page(self, template: str, look: Look | None = None, *, status: int = 200, **values: Any) -> Response:
         if look is not None:

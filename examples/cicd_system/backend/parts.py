@@ -102,10 +102,11 @@ def job_parts(job: JobExecutionDTO, now: datetime) -> dict[str, Part]:
     facts: dict[str, object] = {"attempt": job.attempt, "on": job.worker, "exit code": job.exit_code}
     told = [f"{name} {value}" for name, value in facts.items() if value is not None]
     told += [str(job.reason)] if job.reason else []
+    taken = _taken(job.start_time, job.completion_time, now)
+    told += [] if taken is None else [f"took {duration(taken)}" if job.completion_time else f"{duration(taken)} so far"]
     return {
         "status": _status(job.status),
         "facts": {"text": ", ".join(told)},
-        "took": {"text": duration(_taken(job.start_time, job.completion_time, now))},
     }
 
 

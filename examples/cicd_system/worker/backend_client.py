@@ -118,17 +118,18 @@ class BackendClient:
         self._ask("POST", "/api/job/artifact/upload", JobExecutionResponse, request)
 
     def add_logs(self, logs: ExecutionLogUpload) -> None:
-        """Send what was logged about executions. It asks once.
+        """Send what was logged about executions, with times by the Backend's clock. It asks once.
 
         Args:
-            logs: The lines.
+            logs: The lines, with times by the clock of this machine.
 
         Raises:
             RefusedError: The Backend refuses it.
             DeniedError: The Backend does not let this Worker in.
             GivenUpError: There is no answer.
         """
-        content = converter.dumps(logs)
+        told = tuple(evolve(log, timestamp=self._clock.at(log.timestamp)) for log in logs.logs)
+        content = converter.dumps(evolve(logs, logs=told))
         self._again(lambda: self._try("POST", "/api/execution/logs", content, _JSON), patient=False)
 
     def put(self, artifact: Artifact, file: Path, go_on: Callable[[], None]) -> None:
