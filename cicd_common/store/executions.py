@@ -16,7 +16,7 @@ from .errors import unknown_execution, unknown_job
 from .rows import columns_for
 from .tables import job_executions, pipeline_executions, stage_executions
 
-__all__ = ["job_execution", "job_status", "load_execution", "status"]
+__all__ = ["check", "job_execution", "job_status", "load_execution", "status"]
 
 _RUN_ID: BindParameter[UUID] = bindparam("run_id")
 _RUN = select(*columns_for(PipelineExecutionDTO, pipeline_executions)).where(pipeline_executions.c.id == _RUN_ID)
@@ -91,6 +91,30 @@ def _one_job(connection: Connection, statement: Executable, job_execution_id: UU
     if row is None:
         raise unknown_job(job_execution_id)
     return row
+
+
+_EXISTS = {
+    "pipeline_execution_id": (select(pipeline_executions.c.id), pipeline_executions.c.id, unknown_execution),
+    "stage_execution_id": (select(stage_executions.c.id), stage_executions.c.id, unknown_execution),
+    "job_execution_id": (select(job_executions.c.id), job_executions.c.id, unknown_job),
+}
+
+
+def check(connection: Connection, kind: str, execution_id: UUID) -> None:
+    """Check that there is an execution.
+
+    Args:
+        connection: In a transaction.
+        kind: What the id is of: ``pipeline_execution_id``, ``stage_execution_id`` or ``job_execution_id``.
+        execution_id: The execution.
+
+    Raises:
+        UnknownExecutionError: There is no such pipeline or stage execution.
+        UnknownJobExecutionError: There is no such job execution.
+    """
+    statement, column, unknown = _EXISTS[kind]
+    if connection.execute(statement.where(column == execution_id)).first() is None:
+        raise unknown(execution_id)
 
 
 def load_execution(connection: Connection, execution_id: UUID) -> PipelineExecution:

@@ -25,7 +25,7 @@ from .rows import insert_new, row_of
 from .states import span_values
 from .tables import job_executions, name_key, pipeline_executions, pipeline_names, requests, stage_executions
 
-__all__ = ["Order", "Started", "start"]
+__all__ = ["Order", "Started", "start", "started"]
 
 
 @frozen(kw_only=True)
@@ -96,10 +96,9 @@ def _refusal(pointer: str, message: str) -> UnknownPipelineError:
     return UnknownPipelineError(PipelineExecutionRequest, [Problem(pointer, "value", message)])
 
 
-_KNOWN = (
-    select(pipeline_executions.c.id, pipeline_executions.c.run_number, pipeline_executions.c.status)
-    .join(requests, requests.c.pipeline_execution_id == pipeline_executions.c.id)
-    .where(requests.c.id == bindparam("request_id"))
+_KNOWN = select(pipeline_executions.c.id, pipeline_executions.c.run_number, pipeline_executions.c.status).where(
+    pipeline_executions.c.id
+    == select(requests.c.pipeline_execution_id).where(requests.c.id == bindparam("request_id")).scalar_subquery()
 )
 _NEXT_RUN = (
     update(pipeline_names)
@@ -126,7 +125,9 @@ def start(connection: Connection, order: Order, at: datetime, rules: StoreRules)
     if order.request_id is not None:
         request = {"id": order.request_id, "pipeline_execution_id": execution_id}
         if not insert_new(connection, requests, request):
-            return _known(connection, order.request_id)
+            known = started(connection, order.request_id)
+            assert known is not None
+            return Started(execution=known, jobs=())
     pipeline = order.pipeline
     if pipeline is None:
         pipeline = load_pipeline(connection, order.pipeline_id)
@@ -168,10 +169,17 @@ def _next_run_number(connection: Connection, name: str) -> int:
     return number
 
 
-def _known(connection: Connection, request_id: UUID) -> Started:
-    row = connection.execute(_KNOWN, {"request_id": request_id}).one()
-    response = PipelineExecutionResponse(execution_id=row.id, run_number=row.run_number, status=row.status)
-    return Started(execution=response, jobs=())
+def started(connection: Connection, request_id: UUID) -> PipelineExecutionResponse | None:
+    """The run that a request has started, as it is now; none if it has started none.
+
+    Args:
+        connection: In a transaction.
+        request_id: The idempotency key.
+    """
+    row = connection.execute(_KNOWN, {"request_id": request_id}).one_or_none()
+    if row is None:
+        return None
+    return PipelineExecutionResponse(execution_id=row.id, run_number=row.run_number, status=row.status)
 
 
 def _insert(connection: Connection, execution: PipelineExecution, send_at: datetime) -> None:

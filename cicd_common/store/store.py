@@ -40,7 +40,7 @@ from .leases import TakenOver, take_over
 from .logs import add_execution_logs, ends_of, execution_logs_of, log_of
 from .outbox import Outbox
 from .schema import open_database
-from .start import Order, Started, start
+from .start import Order, Started, start, started
 
 __all__ = ["ExecutionStore"]
 
@@ -342,6 +342,19 @@ class ExecutionStore:
         with self._database.read() as connection:
             return executions.status(connection, execution_id)
 
+    def started(self, request_id: UUID) -> PipelineExecutionResponse | None:
+        """The run that a request has started, as it is now: what `start` would answer, without starting one.
+
+        Args:
+            request_id: The idempotency key.
+
+        Returns:
+            The run; none if the request has started none.
+        """
+        Arguments(request_id=request_id)
+        with self._database.read() as connection:
+            return started(connection, request_id)
+
     def job_status(self, job_execution_id: UUID) -> JobExecutionResponse:
         """How a job execution is doing.
 
@@ -477,6 +490,8 @@ class ExecutionStore:
 
         Raises:
             ContractError: Not exactly one execution is given, or the cursor is not one.
+            UnknownExecutionError: There is no such pipeline or stage execution.
+            UnknownJobExecutionError: There is no such job execution.
         """
         Arguments(cursor=after, limit=limit)
         owners = {
@@ -490,7 +505,10 @@ class ExecutionStore:
             raise ContractError(ExecutionLogResponse, [Problem("", "value", message)])
         [(owner, owner_id)] = given.items()
         with self._database.read() as connection:
-            return execution_logs_of(connection, owner, owner_id, after, limit)
+            page = execution_logs_of(connection, owner, owner_id, after, limit)
+            if not page.logs:
+                executions.check(connection, owner, owner_id)
+            return page
 
     def pipeline(self, pipeline_id: UUID) -> Pipeline:
         """A definition.

@@ -371,22 +371,22 @@ class FakeBackend:
             ContractError: There is no execution of an id that a log names.
         """
         for log in upload.logs:
-            self._owners(log)
+            self._owners(log.pipeline_execution_id, log.stage_execution_id, log.job_execution_id)
         for log in upload.logs:
             self._logs.setdefault(log.id, log)
 
-    def _owners(self, log: ExecutionLog) -> set[UUID]:
-        """The executions that a log is about: what it names, and what these are part of."""
-        if log.job_execution_id is not None:
-            run = self._run_of(log.job_execution_id)
-            return {run.id, run.stage_of(log.job_execution_id).id, log.job_execution_id}
-        if log.stage_execution_id is not None:
+    def _owners(self, run_id: UUID | None, stage_id: UUID | None, job_id: UUID | None) -> set[UUID]:
+        """The executions that a log is about: the last one that it names, and those that this one is part of."""
+        if job_id is not None:
+            run = self._run_of(job_id)
+            return {run.id, run.stage_of(job_id).id, job_id}
+        if stage_id is not None:
             stages = {stage.id: run.id for run in self._runs.values() for stage in run.stages}
-            if log.stage_execution_id not in stages:
-                raise _unknown("execution_id", "pipeline execution", log.stage_execution_id)
-            return {log.stage_execution_id, stages[log.stage_execution_id]}
-        assert log.pipeline_execution_id is not None
-        return {self.execution(log.pipeline_execution_id).id}
+            if stage_id not in stages:
+                raise _unknown("execution_id", "pipeline execution", stage_id)
+            return {stage_id, stages[stage_id]}
+        assert run_id is not None
+        return {self.execution(run_id).id}
 
     # --- reads --------------------------------------------------------------------------------------------------
 
@@ -522,9 +522,18 @@ class FakeBackend:
             pipeline_execution_id: The pipeline execution. One of this and the next two is given.
             stage_execution_id: The stage execution.
             job_execution_id: The job execution.
+
+        Raises:
+            ContractError: There is no pipeline or stage execution of this id.
+            UnknownJobError: There is no job execution of this id.
         """
         owner = pipeline_execution_id or stage_execution_id or job_execution_id
-        found = [log for log in self._logs.values() if owner in self._owners(log)]
+        self._owners(pipeline_execution_id, stage_execution_id, job_execution_id)
+        found = [
+            log
+            for log in self._logs.values()
+            if owner in self._owners(log.pipeline_execution_id, log.stage_execution_id, log.job_execution_id)
+        ]
         return ExecutionLogResponse(logs=tuple(sorted(found, key=lambda log: (log.timestamp, log.sequence, log.id))))
 
     def pipeline(self, pipeline_id: UUID) -> Pipeline:

@@ -576,7 +576,9 @@ class TestRoutes:
         """There is nothing at such a path."""
         problem(untouched.ask("GET", f"/api/{route}/{id}"), 404)
 
-    @pytest.mark.parametrize("route", ["GET pipeline/status", "GET job/status", "GET job/logs", "POST pipeline/cancel"])
+    @pytest.mark.parametrize(
+        "route", ["GET pipeline/status", "GET job/status", "GET job/logs", "GET execution/logs", "POST pipeline/cancel"]
+    )
     def test_unknown_id(self, untouched, route):
         """Neither is there at these."""
         method, path = route.split()

@@ -76,6 +76,17 @@ def test_a_branch_that_is_not_there_is_refused(backend, repository):
     assert backend.queue.jobs == []
 
 
+def test_a_run_that_was_started_stays_so(backend, repository):
+    """A request that is repeated after its branch has gone is answered with the run that it has started."""
+    pipeline = evolve(simple(), repo_url=str(repository))
+    asked = order(pipeline, branch="main")
+    first = backend.post("/api/pipeline/execute", asked)
+    subprocess.run(["git", "branch", "--quiet", "-D", "main"], cwd=repository, check=True, capture_output=True)
+    again = backend.post("/api/pipeline/execute", asked)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert len(backend.queue.jobs) == 1
+
+
 def test_another_repository_is_refused_before_it_is_asked(backend, repository):
     """A request that names another repository than the definition reaches neither."""
     pipeline = evolve(simple(), repo_url="https://127.0.0.1:9/none.git")

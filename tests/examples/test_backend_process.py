@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,12 +19,14 @@ from uuid import uuid4
 import httpx
 import pytest
 from cicd_system.backend.server import listening
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 
 from cicd_common import converter
 from cicd_common.api.request import ReportRequest
+from cicd_common.integrations.cdevents import from_http
 from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.store import ExecutionStore
+from cicd_common.store.tables import outbox
 from tests.support.examples.backend_in_process import JSON, order, problem, simple, update
 from tests.support.examples.private_servers import free_ports
 from tests.support.examples.proxy import TcpProxy
@@ -31,6 +34,7 @@ from tests.support.examples.settings import embedded, postgres_schema
 from tests.support.examples.system import System
 from tests.support.examples.system_checks import rows_of
 from tests.support.examples.waiting import DEADLINE, until
+from tests.support.http_receiver import receiver
 
 UPDATE = "/api/job/status"
 ANYWHERE = "0.0.0.0"
@@ -347,19 +351,31 @@ class TestWire:
 class TestCrash:
     """What happens when it is killed, or its broker is away."""
 
-    def test_killed_before_jobs_were_sent(self, directory, store):
-        """It was killed while its broker did not take them; started again with one that does, it sends them."""
-        away = f"redis://127.0.0.1:{free_ports(1)[0]}/0"
-        system = System(directory, store=store, broker=away, workers=0)
+    def test_killed_before_jobs_and_events_were_sent(self, directory, store):
+        """It was killed while nobody took them; started again where somebody does, it sends them."""
+        broker, events = free_ports(2)
+        system = System(directory, store=store, broker=f"redis://127.0.0.1:{broker}/0", workers=0)
+        environment = system.backends[0].environment
+        environment["CICD_EVENTS"] = f"http://127.0.0.1:{events}"
         system.start()
         try:
             with client(system) as asking:
                 answers = [asking.post("/api/pipeline/execute", content=body) for body in bodies(3)]
-            assert [answer.status_code for answer in answers] == [201] * 3
+                assert [answer.status_code for answer in answers] == [201] * 3
+                waiting = {"events": {"waiting": 3, "given_up": 0}}
+                assert asking.get("/health").json() == {"status": "ok", **waiting}
+            with ExecutionStore(store) as own:
+                until(lambda: [row.claim for row in untold(own) if row.attempts] == [None] * 3, "failed attempts")
             system.backends[0].kill()
-            system.backends[0].environment["CICD_BROKER"] = f"spool://{directory}/spool"
-            system.restart_backend()
-            until(lambda: sent(system) == 3, "three jobs in the queue")
+            environment["CICD_BROKER"] = f"spool://{directory}/spool"
+            with receiver() as somebody:
+                environment["CICD_EVENTS"] = environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = somebody.url
+                system.restart_backend()
+                until(lambda: sent(system) == 3, "three jobs in the queue")
+                until(lambda: len(told(somebody)) >= 3, "the events of three runs")
+            files = (directory / "spool").glob("q-*/ready/*")
+            assert all(b"TRACEPARENT" in b64decode(json.loads(file.read_text())["body"]) for file in files)
+            assert {event.chain_id for event in told(somebody)} == {each.json()["execution_id"] for each in answers}
         finally:
             system.stop()
 
@@ -423,6 +439,17 @@ class TestCrash:
 def system_threads(system):
     """How many threads the Backend has; those of its pool are 40."""
     return len(list(Path(f"/proc/{system.backends[0].pid}/task").iterdir()))
+
+
+def untold(store):
+    """The rows of the runs of which others were not told."""
+    with store._database.read() as connection:
+        return connection.execute(select(outbox)).all()
+
+
+def told(somebody):
+    """The events that somebody received."""
+    return [from_http(request.headers, request.body) for request in somebody.requests]
 
 
 def bodies(count):

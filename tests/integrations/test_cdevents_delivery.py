@@ -159,6 +159,7 @@ class TestSender:
 
 def test_documentation():
     """Every session of docs/events.md shows what the page shows."""
+    pytest.importorskip("sqlalchemy")
     with receiver() as server:
         run_sessions(
             DOCS / "events.md",

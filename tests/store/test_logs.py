@@ -145,6 +145,13 @@ class TestExecutionLogs:
         assert store.execution_logs(stage_execution_id=stage).logs == (of_stage, of_job)
         assert store.execution_logs(job_execution_id=job).logs == (of_job,)
 
+    def test_what_has_none_has_an_empty_page(self, store):
+        """A run, a stage and a job, as long as they exist."""
+        run = store.execution(store.start(PIPELINE, at=MOMENT).execution.execution_id)
+        stage, job = run.stages[0].id, run.stages[0].jobs[0].id
+        for ids in ({"pipeline_execution_id": run.id}, {"stage_execution_id": stage}, {"job_execution_id": job}):
+            assert store.execution_logs(**ids).logs == ()
+
     def test_pages_follow_each_other(self, store):
         """Each log stands on one page, also where many have one time."""
         run = store.start(PIPELINE, at=MOMENT).execution.execution_id

@@ -96,6 +96,7 @@ def history_of(url: str, total: int) -> History:
     store.add_artifacts(
         ArtifactUploadRequest(job_execution_id=job, artifacts=(Artifact(path="a", size=1, sha256="0" * 64),))
     )
+    store.add_logs(log_of(job))
     return History(url, store, [*ids, started.execution.execution_id], job)
 
 
@@ -148,7 +149,8 @@ def every_read(history: History):
         "job_status": (1, lambda: store.job_status(job)),
         "job_execution": (1, lambda: store.job_execution(job)),
         "log_tail": (2, lambda: store.log_tail(job)),
-        "execution_logs of a run": (1, lambda: store.execution_logs(pipeline_execution_id=run)),
+        "started": (1, lambda: store.started(uuid4())),
+        "no execution_logs of a run": (2, lambda: store.execution_logs(pipeline_execution_id=run)),
         "execution_logs of a job": (1, lambda: store.execution_logs(job_execution_id=job)),
         "execution": (7, lambda: store.execution(run)),
         "logs": (1, lambda: store.logs(job, after=1)),

@@ -177,6 +177,7 @@ class TestWhatHangsOnRuns:
         lambda backend: backend.cancel(NOBODY),
         lambda backend: backend.pipeline(NOBODY),
         lambda backend: backend.job_status(NOBODY),
+        lambda backend: backend.execution_logs(pipeline_execution_id=NOBODY),
         lambda backend: backend.add_logs(
             ExecutionLogUpload(logs=(ExecutionLog(sequence=0, timestamp=NOW, log_text="", stage_execution_id=NOBODY),))
         ),

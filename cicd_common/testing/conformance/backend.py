@@ -366,6 +366,7 @@ class BackendConformance:
             (self.paths.job_status, {"job_execution_id": _NOBODY}),
             (self.paths.artifacts, {"job_execution_id": _NOBODY}),
             (self.paths.logs, {"job_execution_id": _NOBODY}),
+            (self.paths.execution_logs, {"execution_id": _NOBODY}),
             (self.paths.report, {"pipeline_name": str(uuid4())}),
         ):
             _is_problem(ask.client.get(path.format(**parts)), 404)

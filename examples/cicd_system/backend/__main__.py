@@ -22,7 +22,9 @@ from ..options import passwords_in, queue_options, setting, with_log_level
 from .app import MAX_BODY, create_app
 from .dispatch import Dispatcher
 from .guard import is_loopback, is_token
+from .publish import Publisher, sending_events
 from .server import listening, make_server
+from .traces import TracedQueue, tracing
 
 log = get_logger("cicd_system.backend")
 
@@ -41,6 +43,8 @@ log = get_logger("cicd_system.backend")
 @setting(
     "--artifacts", default="cicd-artifacts", help="Where the contents of artifacts are kept: a directory or a URL."
 )
+@setting("--events", metavar="URL", help="Where to send events of runs, as CDEvents over HTTP.")
+@setting("--events-source", default="cicd-backend", help="Who the events come from, as a URI reference.")
 @queue_options
 def main(
     host: str,
@@ -52,6 +56,8 @@ def main(
     lease: int,
     resend: int,
     artifacts: str,
+    events: str | None,
+    events_source: str,
     broker: str,
     queue: str,
     job_timeout: float,
@@ -60,23 +66,36 @@ def main(
     """Run a Backend.
 
     The bearer token is in the environment variable CICD_TOKEN. Without one the Backend listens on the loopback alone.
+    That of the receiver of events is in CICD_EVENTS_TOKEN. Where OTEL_EXPORTER_OTLP_ENDPOINT names a collector, it gets
+    a trace of each run.
     """
     token = os.environ.get("CICD_TOKEN") or None
-    passwords = passwords_in(store, broker)
-    configure(service="backend", level=log_level, secrets=[*passwords, token] if token else passwords)
+    events_token = os.environ.get("CICD_EVENTS_TOKEN") or None
+    secrets = [*passwords_in(store, broker, events or ""), *filter(None, (token, events_token))]
+    configure(service="backend", level=log_level, secrets=secrets)
     _check_access(token, host)
     try:
         with (
-            ExecutionStore(store, lease_seconds=lease, resend_seconds=resend) as opened,
+            tracing() as traces,
+            sending_events(events, source=events_source, token=events_token) as send,
+            ExecutionStore(store, lease_seconds=lease, resend_seconds=resend, outbox=bool(send or traces)) as opened,
             closing(JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)) as jobs,
             listening(host, port) as listener,
         ):
-            dispatcher = Dispatcher(opened, jobs, interval=min(1.0, lease / 10))
-            contents = ArtifactStore(artifacts)
-            app = create_app(opened, dispatcher, token=token, max_body=max_body, commit_of=commit_of, contents=contents)
+            dispatcher = Dispatcher(opened, TracedQueue(jobs) if traces else jobs, interval=min(1.0, lease / 10))
+            publisher = Publisher(opened, send=send, traces=traces)
+            app = create_app(
+                opened,
+                dispatcher,
+                token=token,
+                max_body=max_body,
+                commit_of=commit_of,
+                contents=ArtifactStore(artifacts),
+                state=publisher.state,
+            )
             server = make_server(app)
             _announce(listener, url_file)
-            with shipping_logs(opened.add_logs, ContractError), dispatcher:
+            with shipping_logs(opened.add_logs, ContractError), dispatcher, publisher:
                 server.run(sockets=[listener])
     except (StoreError, ImportError, OSError, ValueError) as error:
         log.critical("the Backend cannot start: %s", error)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote
 from uuid import UUID
@@ -53,6 +54,9 @@ T = TypeVar("T")
 CommitOf = Callable[[str, str], str | None]
 """From a repository and a branch to a commit; none where the repository is a directory without git."""
 
+State = Callable[[], Mapping[str, Any]]
+"""Tells how something is doing, as JSON data."""
+
 MAX_BODY = 8 * 1024 * 1024
 """How many bytes a body may have."""
 
@@ -73,6 +77,7 @@ def create_app(
     max_body: int = MAX_BODY,
     commit_of: CommitOf | None = None,
     contents: ArtifactStore | None = None,
+    state: State | None = None,
 ) -> Starlette:
     """Make the application. It has no state but what it is given, so that any number may work side by side.
 
@@ -84,8 +89,9 @@ def create_app(
         commit_of: Finds the commit of a branch for a run that names none, so that all its jobs run the same one; none
             leaves that to the Workers.
         contents: Keeps the contents of artifacts; with none there are no paths for them.
+        state: What else ``/health`` tells, which everybody may ask; nothing by default.
     """
-    backend = _Backend(store, dispatcher, max_body, commit_of)
+    backend = _Backend(store, dispatcher, max_body, commit_of, state or dict)
     routes = [*backend.routes(), *page_routes(store, dispatcher.send, token=token)]
     routes += [] if contents is None else content_routes(contents)
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
@@ -98,12 +104,18 @@ def create_app(
 
 class _Backend:
     def __init__(
-        self, store: ExecutionStore, dispatcher: Dispatcher, max_body: int, commit_of: CommitOf | None
+        self,
+        store: ExecutionStore,
+        dispatcher: Dispatcher,
+        max_body: int,
+        commit_of: CommitOf | None,
+        state: State,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._max_body = max_body
         self._commit_of = commit_of
+        self._state = state
         self._for_health = CapacityLimiter(2)
 
     def routes(self) -> list[Route]:
@@ -142,6 +154,9 @@ class _Backend:
 
     def _start(self, asked: PipelineExecutionRequest) -> Started:
         if self._commit_of is not None and asked.commit_hash is None and not asked.is_local:
+            # What was started stays so, even if its branch is gone by now.
+            if known := self._store.started(asked.request_id):
+                return Started(execution=known, jobs=())
             asked = self._with_commit(asked, self._commit_of)
         return self._store.start(asked)
 
@@ -245,13 +260,14 @@ class _Backend:
     async def health(self, _: Request) -> Response:
         # By threads of its own: those of all other requests may all be waiting for the database, and for as long as it
         # makes them wait, so that it is said to be busy, and not waited for.
-        status = "busy"
+        content: dict[str, Any] = {"status": "busy"}
         with move_on_after(_HEALTH_SECONDS):
-            await to_thread.run_sync(
-                lambda: self._store.pipelines(limit=1), limiter=self._for_health, abandon_on_cancel=True
-            )
-            status = "ok"
-        return Response(f'{{"status":"{status}"}}', media_type="application/json")
+            content = await to_thread.run_sync(self._health, limiter=self._for_health, abandon_on_cancel=True)
+        return Response(json.dumps(content, separators=(",", ":")), media_type="application/json")
+
+    def _health(self) -> dict[str, Any]:
+        self._store.pipelines(limit=1)
+        return {"status": "ok", **self._state()}
 
     # --- both ways ----------------------------------------------------------------------------------------------
 

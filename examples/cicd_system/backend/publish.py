@@ -1,0 +1,197 @@
+"""Tell others what happens to runs: events as they happen, and a trace of each run that ended.
+
+Both are sent by a thread of their own, from the outbox of the store: no request waits for a receiver. Events are sent
+at least once, and in order for each run, also when the Backend is killed. They are sent again until a receiver takes
+them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from threading import Event, Thread
+from typing import Any, Self
+from uuid import UUID
+
+from cicd_common.logging import execution_context, get_logger
+from cicd_common.store import ExecutionStore, RunChange, StoreError
+
+from .traces import Traces
+
+__all__ = ["Publisher", "SendChange", "sending_events"]
+
+log = get_logger(__name__)
+
+SendChange = Callable[[RunChange], None]
+"""Tells others of a change of a run; it raises an `OSError` if they did not take it."""
+
+_TIMEOUT = 5.0
+# A Backend that is killed has claimed one run, whose events wait for so long after the restart.
+_CLAIM_SECONDS = 30
+_REMEMBERED = 1000
+
+
+@contextmanager
+def sending_events(url: str | None, *, source: str, token: str | None = None) -> Iterator[SendChange | None]:
+    """Connect to a receiver of events of CDEvents for the time of a block.
+
+    Args:
+        url: The URL of the receiver; none if there is none.
+        source: Who tells of the runs, as a URI reference. Backends with one store have the same.
+        token: The bearer token that the receiver wants; none by default.
+
+    Yields:
+        A function that sends a change; none if there is no receiver.
+
+    Raises:
+        ValueError: The URL is none of ``http`` or ``https``.
+        ImportError: The extra ``cdevents`` is not installed.
+    """
+    if url is None:
+        yield None
+        return
+    from cicd_common.integrations.cdevents import EventSender, events  # Only where it is wanted, since it is an extra.
+
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    # The outbox tries again.
+    sender = EventSender(url, headers=headers, attempts=1, timeout=_TIMEOUT)
+
+    def send(change: RunChange) -> None:
+        for event in events(change.before, change.after, source=source, at=datetime.now(UTC)):
+            sender.send(event)
+
+    try:
+        yield send
+    finally:
+        sender.close()
+
+
+class Publisher:
+    """Takes the changes of runs from the outbox of a store, and tells others of them.
+
+    As a context manager, its thread runs, if there is anybody to tell.
+
+    Args:
+        store: The store, which has an outbox if there is anybody to tell.
+        send: Tells others of a change; none by default.
+        traces: Where the traces of runs that ended go; none by default.
+        interval: How many seconds pass between two looks at the outbox.
+        max_attempts: After how many attempts a change is given up.
+    """
+
+    def __init__(
+        self,
+        store: ExecutionStore,
+        *,
+        send: SendChange | None = None,
+        traces: Traces | None = None,
+        interval: float = 1.0,
+        max_attempts: int = 100,
+    ) -> None:
+        self._store = store
+        self._send = send
+        self._traces = traces
+        self._interval = interval
+        self._max_attempts = max_attempts
+        self._recorded: deque[UUID] = deque(maxlen=_REMEMBERED)
+        self._fails = False  # Whether the receiver did not take the last change.
+        self._told = ""  # What keeps the store from answering.
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="publisher", daemon=True)
+
+    def state(self) -> Mapping[str, Any]:
+        """What was not sent: of how many runs events wait or were given up, and how many spans were given up."""
+        state: dict[str, Any] = {}
+        if self._send is not None:
+            counts = self._store.outbox.counts()
+            state["events"] = {"waiting": counts.waiting, "given_up": counts.given_up}
+        if self._traces is not None:
+            state["traces"] = {"given_up": self._traces.given_up()}
+        return state
+
+    def __enter__(self) -> Self:
+        if self._send is not None or self._traces is not None:
+            # Somebody may have started the Backend anew because the receiver works again.
+            if runs := self._store.outbox.retry():
+                log.info("events that were given up are sent once more", runs=runs)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            # A receiver that hangs is not waited for: what was not confirmed is sent after the next start.
+            self._thread.join(_TIMEOUT)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            found = False
+            try:
+                found = self.look()
+                self._told = ""
+            except StoreError as error:
+                self._tell(str(error))
+            except Exception:
+                log.exception("looking for changes of runs has failed")
+            if not found:
+                self._stop.wait(self._interval)
+
+    def _tell(self, reason: str) -> None:
+        """Tell once what keeps the store from answering, and not at each look."""
+        if reason != self._told:
+            log.warning("the store does not tell which runs have changed", reason=reason)
+        self._told = reason
+
+    def look(self) -> bool:
+        """Tell others of the change that has waited for the longest time.
+
+        Returns:
+            Whether there was one.
+        """
+        changes = self._store.outbox.claim(limit=1, seconds=_CLAIM_SECONDS)
+        for change in changes:
+            self._record_trace(change)
+            with execution_context(pipeline_execution_id=change.after.id):
+                self._publish(change)
+        return bool(changes)
+
+    def _record_trace(self, change: RunChange) -> None:
+        """Record the trace of a run that ended; once, however often its events fail."""
+        run = change.after
+        had_ended = change.before is not None and change.before.status.is_terminal
+        if self._traces is None or had_ended or not run.status.is_terminal or run.id in self._recorded:
+            return
+        self._recorded.append(run.id)
+        try:
+            self._traces.record(run)
+        except Exception:
+            log.exception("the trace of a run could not be recorded")
+
+    def _publish(self, change: RunChange) -> None:
+        outbox = self._store.outbox
+        try:
+            # When the Backend ends, what is left has failed, so that it need not wait for the end of the claim.
+            is_sent = not self._stop.is_set() and self._is_sent(change)
+        except Exception:
+            log.exception("the events of a run could not be made")
+            is_sent = False
+        if is_sent:
+            outbox.confirm(change)
+        elif not outbox.fail(change, max_attempts=self._max_attempts):
+            log.error("the events of a run were given up", attempts=change.attempt)
+
+    def _is_sent(self, change: RunChange) -> bool:
+        try:
+            if self._send is not None:
+                self._send(change)
+        except OSError as error:
+            if not self._fails:
+                log.warning("the receiver does not take events; they are sent later", reason=str(error))
+            self._fails = True
+            return False
+        if self._fails:
+            log.info("the receiver takes events again")
+        self._fails = False
+        return True

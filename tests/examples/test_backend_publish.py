@@ -1,0 +1,250 @@
+"""What the Backend tells others of runs: events and traces, whatever becomes of those who receive them."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+
+import pytest
+from cicd_system.backend.publish import Publisher, sending_events
+from cicd_system.backend.traces import TracedQueue, Traces, tracing
+
+from cicd_common.integrations.cdevents import execution_of, from_http
+from cicd_common.logging import capture_logs
+from cicd_common.store import ExecutionStore, OutboxCounts, UnavailableError
+from tests.support.examples.backend_in_process import Backend, Kept, order, simple
+from tests.support.examples.waiting import until
+from tests.support.http_receiver import DROP, receiver
+
+pytest.importorskip("cloudevents")
+
+SOURCE = "/ci"
+TO_START = ["pipelinerun.queued"]
+TO_END = ["pipelinerun.started", "taskrun.started", "taskrun.finished", "pipelinerun.finished"]
+
+
+@pytest.fixture
+def backend():
+    """A Backend whose store has an outbox."""
+    with ExecutionStore("sqlite://", outbox=True) as store:
+        backend = Backend(store)
+        yield backend
+        backend.close()
+
+
+def end(backend, job):
+    for sequence, status in enumerate(("RUNNING", "SUCCESS"), 1):
+        assert backend.report(job, sequence, status).status_code == 200
+
+
+def told(events):
+    """What a receiver was told, each as the event that it was."""
+    return [from_http(request.headers, request.body) for request in events.requests]
+
+
+def kinds(events):
+    return [event.type.removeprefix("dev.cdevents.").rpartition(".0.")[0].removesuffix(".0") for event in told(events)]
+
+
+def make_due(store):
+    """Have all that failed be due at once."""
+    from sqlalchemy import update
+
+    from cicd_common.store.tables import outbox
+
+    with store._database.write() as connection:
+        connection.execute(update(outbox).where(outbox.c.due_at.is_not(None)).values(due_at=datetime.now(UTC)))
+
+
+class TestEvents:
+    def test_are_sent_as_they_happen(self, backend):
+        """By the thread of the publisher; a run can be rebuilt from them."""
+        with (
+            receiver() as events,
+            sending_events(events.url, source=SOURCE, token="its-token") as send,
+            Publisher(backend.store, send=send, interval=0.01),
+        ):
+            job = backend.start(simple())
+            until(lambda: kinds(events) == TO_START, "the start", pause=0.01)
+            end(backend, job)
+            until(lambda: kinds(events)[-1] == "pipelinerun.finished", "the end", pause=0.01)
+        assert kinds(events) == TO_START + TO_END
+        run = execution_of(told(events))
+        assert run == backend.store.execution(run.id)
+        assert {event.source for event in told(events)} == {SOURCE}
+        assert {request.headers["Authorization"] for request in events.requests} == {"Bearer its-token"}
+
+    @pytest.mark.parametrize("answers", [(500,), (DROP,), (403,)])
+    def test_are_sent_again(self, backend, answers):
+        """After an error, from the one on that was not taken; what was taken may come twice."""
+        with receiver(200, *answers) as events, sending_events(events.url, source=SOURCE) as send:
+            publisher = Publisher(backend.store, send=send)
+            end(backend, backend.start(simple()))
+            with capture_logs() as lines:
+                assert publisher.look()
+                assert not publisher.look()
+                assert publisher.state() == {"events": {"waiting": 1, "given_up": 0}}
+                make_due(backend.store)
+                assert publisher.look()
+            assert publisher.state() == {"events": {"waiting": 0, "given_up": 0}}
+        both = TO_START + TO_END
+        assert kinds(events) == both[:2] + both
+        assert [line["level"] for line in lines] == ["WARNING", "INFO"]
+
+    def test_are_given_up(self, backend):
+        """After a number of attempts; the log says of which run, and the state of how many."""
+        with receiver(500) as events, sending_events(events.url, source=SOURCE) as send:
+            publisher = Publisher(backend.store, send=send, max_attempts=1)
+            backend.start(simple())
+            with capture_logs() as lines:
+                assert publisher.look()
+            assert publisher.state() == {"events": {"waiting": 0, "given_up": 1}}
+        run = backend.queue.jobs[0].pipeline_execution_id
+        [line] = [line for line in lines if line["level"] == "ERROR"]
+        assert line["cicd.pipeline.run.id"] == str(run)
+        with (
+            receiver() as events,
+            sending_events(events.url, source=SOURCE) as send,
+            Publisher(backend.store, send=send, interval=0.01),
+        ):
+            until(lambda: kinds(events) == TO_START, "the events, once it runs anew", pause=0.01)
+
+    def test_that_cannot_be_made_keep_no_others_back(self, backend):
+        """They fail like those that are not taken, and the log has the reason."""
+        sent = []
+
+        def send(change):
+            if change.after.run_number == 1:
+                raise ZeroDivisionError
+            sent.append(change.after.run_number)
+
+        publisher = Publisher(backend.store, send=send)
+        for _ in range(2):
+            backend.post("/api/pipeline/execute", order(simple()))
+        with capture_logs() as lines:
+            assert [publisher.look() for _ in range(3)] == [True, True, False]
+        assert sent == [2]
+        assert backend.store.outbox.counts() == OutboxCounts(waiting=1, given_up=0)
+        assert [line["level"] for line in lines] == ["ERROR"]
+
+    def test_wait_for_a_store_that_is_away(self):
+        """The log says so once, however often it is asked."""
+        store = ExecutionStore("sqlite://", outbox=True)
+        looks = []
+
+        class Counting(Publisher):
+            def look(self):
+                looks.append(self)
+                return super().look()
+
+        with capture_logs() as lines, Counting(store, send=print, interval=0.001) as publisher:
+            store.close()
+            looks.clear()
+            until(lambda: len(looks) > 3, "some looks", pause=0.001)
+            with pytest.raises(UnavailableError):
+                publisher.state()
+        assert [line["level"] for line in lines] == ["WARNING"]
+
+    def test_no_request_waits_for_a_receiver_that_hangs(self, backend):
+        """Runs start and end while it has answered nothing; what it did not take is kept."""
+        with (
+            socket.create_server(("127.0.0.1", 0)) as silent,
+            sending_events(f"http://127.0.0.1:{silent.getsockname()[1]}", source=SOURCE) as send,
+            Publisher(backend.store, send=send, interval=0.01) as publisher,
+        ):
+            job = backend.start(simple())
+            accepted, _ = silent.accept()
+            with accepted:
+                end(backend, job)
+                backend.start(simple())
+                assert backend.ask("GET", "/health").status_code == 200
+                assert publisher.state() == {"events": {"waiting": 2, "given_up": 0}}
+                publisher._stop.set()  # It ends as soon as the receiver goes away.
+        assert not publisher._thread.is_alive()
+        assert backend.store.outbox.counts() == OutboxCounts(waiting=2, given_up=0)
+
+
+def test_nothing_runs_where_nobody_is_told(backend):
+    """There is no thread, and nothing in the state."""
+    publisher = Publisher(backend.store)
+    with publisher:
+        assert not publisher._thread.is_alive()
+        assert publisher.state() == {}
+
+
+class TestTraces:
+    def test_are_recorded_once(self, backend):
+        """When a run has ended, also while its events are not taken."""
+        recorded = []
+
+        def send(_):
+            raise ConnectionRefusedError
+
+        publisher = Publisher(backend.store, send=send, traces=Traces(recorded.append, lambda: 7))
+        job = backend.start(simple())
+        publisher.look()
+        assert recorded == []
+        end(backend, job)
+        for _ in range(2):
+            make_due(backend.store)
+            assert publisher.look()
+        run = backend.queue.jobs[0].pipeline_execution_id
+        assert recorded == [backend.store.execution(run)]
+        assert publisher.state() == {"events": {"waiting": 1, "given_up": 0}, "traces": {"given_up": 7}}
+
+    def test_that_fail_keep_no_events_back(self, backend):
+        """The log has the reason."""
+        sent = []
+
+        def record(_):
+            raise ZeroDivisionError
+
+        publisher = Publisher(backend.store, send=sent.append, traces=Traces(record, int))
+        end(backend, backend.start(simple()))
+        with capture_logs() as lines:
+            assert publisher.look()
+        assert len(sent) == 1
+        assert [line["level"] for line in lines] == ["ERROR"]
+
+    def test_are_exported_where_a_collector_is_named(self, backend, monkeypatch):
+        """A run is one trace; jobs are told their parent span."""
+        pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+        from cicd_common.integrations.opentelemetry import trace_id, traceparent
+
+        with receiver() as collector:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+            with tracing() as traces:
+                end(backend, backend.start(simple()))
+                Publisher(backend.store, traces=traces).look()
+        assert traces.given_up() == 0
+        assert backend.store.outbox.counts() == OutboxCounts(waiting=0, given_up=0)
+        [request] = collector.requests
+        assert request.path == "/v1/traces"
+        [sent] = ExportTraceServiceRequest.FromString(request.body).resource_spans
+        assert {each.key: each.value.string_value for each in sent.resource.attributes}[
+            "service.name"
+        ] == "cicd-backend"
+        [scope] = sent.scope_spans
+        job = backend.queue.jobs[0]
+        assert {int.from_bytes(span.trace_id) for span in scope.spans} == {trace_id(job.pipeline_execution_id)}
+        assert [span.name for span in scope.spans if not span.parent_span_id] == ["RUN app"]
+        kept = Kept()
+        TracedQueue(kept).put(job)
+        assert kept.jobs[0].environment["TRACEPARENT"] == traceparent(job)
+
+    def test_that_are_not_taken_are_counted(self, backend, monkeypatch):
+        """In spans: of a run, its stage and its job."""
+        pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+        with receiver(400) as collector:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+            with capture_logs(), tracing() as traces:
+                end(backend, backend.start(simple()))
+                Publisher(backend.store, traces=traces).look()
+        assert traces.given_up() == 3
+
+    def test_are_not_where_none_is_named(self):
+        """Nothing of OpenTelemetry is needed then."""
+        with tracing({}) as traces:
+            assert traces is None
