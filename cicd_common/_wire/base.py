@@ -43,7 +43,7 @@ class ContractConverter(cattrs.Converter):
 
     Hooks can be registered, strategies of cattrs applied, and copies made, as with any `cattrs.Converter`. A hook
     refuses data by a `ValueError` or a `TypeError`; any other error is a bug of the hook and comes out as it is.
-    Made by `make_converter`.
+    `make_converter` makes one.
 
     Args:
         args: The positional arguments of `cattrs.Converter`.

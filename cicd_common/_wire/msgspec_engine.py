@@ -37,7 +37,7 @@ class MsgspecConverter(ContractConverter):
         self._encode = msgspec.json.Encoder().encode
 
     def _decoder(self, type: Any) -> Callable[[Any], Any]:
-        # Only classes of the contract run rules: of a time alone, msgspec would not demand an offset.
+        # Rules run in classes of the contract only: msgspec would take a time alone without its offset.
         item = get_args(type)[0] if get_origin(type) is tuple else type
         if not is_checked(item) or not self._keeps_contract(type):
             return _refuse
@@ -62,7 +62,7 @@ class MsgspecConverter(ContractConverter):
         return super().loads(data, type, strict=strict)
 
     def _compile_writer(self, cls: type) -> Callable[[Any], bytes]:
-        # msgspec would put the keys of a slotted class in alphabetical order; those of its own structs it leaves alone.
+        # msgspec would sort the keys of a slotted class; it keeps the order of its own structs.
         return compile_copier(cls, _twin, _copier_of, self._encode)
 
 

@@ -118,7 +118,7 @@ def is_checked(cls: Any) -> bool:
 
 
 def _converter(hint: Any, shown: Any) -> Any:
-    """The converter of a field.
+    """Make the converter of a field.
 
     Args:
         hint: The annotation of the field.

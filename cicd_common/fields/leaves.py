@@ -304,7 +304,7 @@ def leaf_of(base: Any) -> Leaf | None:
 
 @cache
 def _leaf_of_enum(cls: type[Enum]) -> Leaf:
-    """The leaf of an enum, which is written by its values.
+    """Return the leaf of an enum, which is written by its values.
 
     A class that takes unknown values (by ``_missing_``) takes them in documents, too.
     """

@@ -41,7 +41,7 @@ __all__ = [
 
 @attrs.frozen
 class Rule:
-    """A demand on a value beyond its Python type, put on the type with ``Annotated``.
+    """A demand on a value beyond its Python type, added to the type with ``Annotated``.
 
     Example:
         ``Port = Annotated[int, Rule("a port", Between(1, 65535), {"minimum": 1, "maximum": 65535})]``
@@ -116,7 +116,7 @@ def is_in_utc(value: datetime) -> bool:
 # escaped, since dialects escape them in different ways.
 # Control characters, and the bidirectional ones, which make a text look like another.
 _HIDDEN = r"\x00-\x1f\x7f-\x9f" + "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-# What str.strip() strips beside control characters.
+# The characters besides control characters that str.strip() removes.
 _BLANK = r" \xa0" + "\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 # Blanks, and the characters that Unicode calls ignorable by default: they are drawn as nothing.
 _UNSEEN = (
@@ -150,7 +150,7 @@ def find_seen(text: str) -> Any:
     return _finder(f"^{_UNSEEN}")(text)
 
 
-# Empty, absolute, with a drive, a backslash (a separator where Windows reads it) or a NUL, or climbing up.
+# A path that is empty, absolute, or has a drive, a backslash (a separator on Windows), a NUL or a "..".
 find_unsafe = re.compile(r"\A\Z|\A/|\A[A-Za-z]:|[\\\x00]|(?:\A|/)\.\.(?:/|\Z)").search
 # The same for JSON Schema: no part of a path is "..", and the whole path has none of the other marks.
 _PART = r"(?:\.?|(?:[^./]|\.[^./]|\.\.[^/])[^/]*)"

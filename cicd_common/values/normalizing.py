@@ -190,7 +190,7 @@ class _Normalizer:
             double = float(value)
         except OverflowError:
             return self.refuse(path, "value", _NOT_FINITE)
-        # The canonical text of a large double is its first 17 digits at most, and then zeros: also an exact one.
+        # The canonical text of a large double has 17 digits at most, then zeros: it is accepted, too.
         if int(double) != value and float_text(double) != str(value):
             return self.refuse(path, "value", _NOT_EXACT)
         return double
