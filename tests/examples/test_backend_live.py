@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from uuid import UUID
 
@@ -80,9 +81,13 @@ def watched():
 
 
 @pytest.fixture
-def url(watched):
+def streams():
+    return Streams(most=3, pause=0.01)
+
+
+@pytest.fixture
+def url(streams, watched):
     """Where at most three streams tell of one thing."""
-    streams = Streams(most=3, pause=0.01)
 
     async def respond(request):
         return streams.respond(request, "thing", watched)
@@ -117,15 +122,23 @@ class TestStreams:
 
         assert until(is_served, "a stream to be free")
 
-    def test_nobody_looks_when_nobody_is_there(self, url, watched):
-        """And one who comes again sees what is new."""
-        with stream(url) as events:
-            next(events)
-        before = -1
-        while before != (before := watched.looks):  # The end of a connection is not seen at once.
-            threading.Event().wait(0.2)
-        with stream(url) as events:
-            assert int(next(events)[1]["n"]["text"]) >= before - 1
+    def test_many_that_come_at_once_are_counted(self, url):
+        with contextlib.ExitStack() as stack, ThreadPoolExecutor() as threads:
+            client = stack.enter_context(httpx.Client(limits=httpx.Limits(max_connections=9)))
+            request = client.build_request("GET", url)
+            asked = [threads.submit(client.send, request, stream=True) for _ in range(9)]
+            answers = [stack.enter_context(contextlib.closing(each.result())) for each in asked]
+            assert sorted(answer.status_code for answer in answers) == [200] * 3 + [503] * 6
+
+    def test_nobody_looks_when_nobody_is_there(self, url, streams):
+        """A thing is looked at once for all, until the last one has gone."""
+        with stream(url) as first:
+            with stream(url) as second:
+                next(first), next(second)
+                assert streams.watched == 1
+            next(first)
+            assert streams.watched == 1
+        until(lambda: streams.watched == 0, "the end of looking")
 
     def test_a_store_that_fails_is_waited_for(self, url, watched):
         with stream(url) as events:

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from functools import partial
 from time import monotonic
+from typing import Any
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -32,7 +33,7 @@ __all__ = ["Look", "More", "Part", "Parts", "Streams"]
 log = get_logger(__name__)
 
 _THREADS = 2  # For all looks together: the threads of requests are left to them.
-_REST = 20  # How much longer than a look the pause behind it is, at least.
+_REST = 10  # How much longer than a look the pause behind it is, at least.
 _PING = 15  # Seconds; proxies close connections that are silent for longer, 60 of them as a rule.
 _SEND = 30  # Seconds that a browser may take to read what it is sent.
 _GRACE = 2  # Seconds for streams to end by themselves when the Backend does.
@@ -101,9 +102,14 @@ class Streams:
     def __init__(self, *, most: int, pause: float) -> None:
         self._most = most
         self._pause = pause
-        self._open = 0
+        self._open: set[_EventStream] = set()
         self._feeds: dict[Hashable, _Feed] = {}
         self._threads = CapacityLimiter(_THREADS)
+
+    @property
+    def watched(self) -> int:
+        """How many things are looked at."""
+        return len(self._feeds)
 
     def respond(self, request: Request, key: Hashable, look: Callable[[], Look], more: More | None = None) -> Response:
         """Answer with a stream of what changes.
@@ -117,11 +123,12 @@ class Streams:
         Raises:
             HTTPException: 503 if there are too many streams; browsers try again.
         """
-        if self._open >= self._most:
+        if len(self._open) >= self._most:
             raise HTTPException(503, "Too many pages are open; try again.", {"Retry-After": "30"})
         told = request.headers.get("last-event-id") or request.query_params.get("seen", "")
         ending = anyio.Event()
         return _EventStream(
+            self._open,
             self._events(key, look, more, Position.parse(told) or START, ending),
             headers=_HEADERS,
             ping=_PING,
@@ -134,7 +141,6 @@ class Streams:
     async def _events(
         self, key: Hashable, look: Callable[[], Look], more: More | None, end: Position, ending: anyio.Event
     ) -> AsyncIterator[ServerSentEvent]:
-        self._open += 1
         try:
             yield ServerSentEvent("-", event="ping")
             async for found, changes in self._follow(key, look, ending):
@@ -149,8 +155,6 @@ class Streams:
                     yield ServerSentEvent("-", event="over")
         except StoreError:
             log.debug("the store does not answer")  # The browser comes again, and says where it stopped.
-        finally:
-            self._open -= 1
 
     async def _in_thread(self, ask: Callable[[], Piece | None]) -> Piece | None:
         return await to_thread.run_sync(ask, limiter=self._threads)
@@ -198,14 +202,27 @@ class Streams:
 
 
 class _EventStream(EventSourceResponse):
-    """A stream to a browser, which may have stopped to read: that is no fault of the Backend."""
+    """A stream to a browser, which may have stopped to read: that is no fault of the Backend.
+
+    Args:
+        open_ones: Where it is for as long as it is open.
+        events: What it sends.
+        options: Those of `EventSourceResponse`.
+    """
+
+    def __init__(self, open_ones: set[_EventStream], events: AsyncIterator[ServerSentEvent], **options: Any) -> None:
+        super().__init__(events, **options)
+        self._open_ones = open_ones
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until there are no more, or nobody takes them."""
+        self._open_ones.add(self)  # Nothing has happened since the others were counted.
         try:
             await super().__call__(scope, receive, send)
         except TimeoutError:
             log.info("a browser does not read what it asked for")
+        finally:
+            self._open_ones.discard(self)
 
 
 async def _first(*waits: Awaitable[object]) -> None:
