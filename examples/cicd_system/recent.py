@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from cicd_common.api.request import ReportRequest
 from cicd_common.api.response import PipelineReportResponse
 from cicd_common.fields import checked
-from cicd_common.store import ExecutionStore
 
-__all__ = ["RecentRuns", "recent_runs"]
+__all__ = ["RecentRuns"]
 
 
 @frozen(kw_only=True)
@@ -25,18 +23,3 @@ class RecentRuns:
     """
 
     reports: tuple[PipelineReportResponse, ...]
-
-
-def recent_runs(store: ExecutionStore) -> RecentRuns:
-    """Look up the last run of each pipeline.
-
-    Args:
-        store: Knows the runs.
-    """
-    names: dict[str, None] = {}
-    page = store.pipelines()
-    while page:  # Each definition of a name is a pipeline.
-        names |= dict.fromkeys(pipeline.name for pipeline in page)
-        page = store.pipelines(after=page[-1].id)
-    reports = [store.report(ReportRequest(pipeline_name=name, limit=1)) for name in names]
-    return RecentRuns(reports=tuple(each for each in reports if isinstance(each, PipelineReportResponse)))

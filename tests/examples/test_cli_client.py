@@ -152,3 +152,12 @@ def test_interrupted(file):
     assert re.fullmatch(
         "it is not known whether the run has started; to ask again, .*: --request-id [0-9a-f-]{36}\n", said
     )
+
+
+def test_starts_fast():
+    """The command line does not load what the Backend and the Worker stand on."""
+    code = (
+        "import cicd_system.cli.__main__, sys; print({'celery', 'kombu', 'sqlalchemy', 'starlette'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE, check=True)
+    assert done.stdout == "set()\n"

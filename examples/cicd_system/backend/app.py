@@ -36,12 +36,12 @@ from cicd_common.logging import get_logger
 from cicd_common.store import ExecutionStore, Started
 
 from ..git import RepositoryError
-from ..recent import recent_runs
 from .access import AccessLog, about
 from .contents import content_routes
 from .dispatch import Dispatcher
 from .guard import TokenGuard, read_json
 from .job_log import without_gaps
+from .overview import recent_runs
 from .pages import page_routes
 from .problems import HANDLERS
 

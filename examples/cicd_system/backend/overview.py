@@ -10,7 +10,9 @@ from cicd_common.api.request import ReportRequest
 from cicd_common.api.response import PipelineReportResponse
 from cicd_common.store import ExecutionStore
 
-__all__ = ["Overview", "overview"]
+from ..recent import RecentRuns
+
+__all__ = ["Overview", "overview", "recent_runs"]
 
 _MOST_NAMES = 20
 _RUNS = 5
@@ -31,16 +33,31 @@ class Overview:
     after: UUID | None
 
 
-def overview(store: ExecutionStore, after: UUID | None) -> Overview:
+def overview(store: ExecutionStore, after: UUID | None, *, runs: int = _RUNS) -> Overview:
     """A page of pipelines. It takes a bounded number of queries.
 
     Args:
         store: Knows the pipelines.
         after: The definition behind which the page begins; none means at the first.
+        runs: How many runs of each pipeline to show at most.
     """
     names, last = _names(store, after)
-    reports = [store.report(ReportRequest(pipeline_name=name, limit=_RUNS)) for name in names]
+    reports = [store.report(ReportRequest(pipeline_name=name, limit=runs)) for name in names]
     return Overview(tuple(each for each in reports if isinstance(each, PipelineReportResponse)), last)
+
+
+def recent_runs(store: ExecutionStore) -> RecentRuns:
+    """The last run of each pipeline.
+
+    Args:
+        store: Knows the pipelines.
+    """
+    page = overview(store, None, runs=1)
+    reports = [*page.pipelines]
+    while page.after is not None:
+        page = overview(store, page.after, runs=1)
+        reports += page.pipelines
+    return RecentRuns(reports=tuple(reports))
 
 
 def _names(store: ExecutionStore, after: UUID | None) -> tuple[list[str], UUID | None]:
