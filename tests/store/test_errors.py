@@ -150,6 +150,14 @@ class TestUnknown:
         )
         assert started.jobs[0].branch == "develop"
 
+    def test_request_of_a_run(self, store):
+        """It has started none, until it has; then it is that run as it is."""
+        assert store.started(NOBODY) is None
+        started = store.start(PIPELINE, request_id=NOBODY)
+        assert store.started(NOBODY) == started.execution
+        store.apply(told(started.jobs[0].job_execution_id))
+        assert store.started(NOBODY) == store.status(started.execution.execution_id) != started.execution
+
     def test_definition(self, store):
         """An id stands for one definition."""
         store.start(PIPELINE)
