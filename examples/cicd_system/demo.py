@@ -89,7 +89,7 @@ class _Part:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
 @click.option("--postgres", help="The URL of a PostgreSQL database for the store; SQLite by default.")
-@click.option("--broker", help="The URL of a broker, RabbitMQ or Redis; a directory by default.")
+@click.option("--broker", help="The URL of a broker, RabbitMQ or Redis; a file by default.")
 @click.option("--stay", is_flag=True, help="Go on until Ctrl-C, so that the pages can be looked at.")
 def main(file: Path | None, postgres: str | None, broker: str | None, stay: bool) -> None:
     """Run a pipeline, by default this project's own, on a system that is started for it and leaves nothing behind."""
@@ -143,7 +143,7 @@ def _introduction(file: Path, pipeline: Pipeline, postgres: str | None, broker: 
     """Say what is started and what is going to be shown."""
     jobs = sum(len(stage.jobs) for stage in pipeline.stages)
     store = "PostgreSQL" if postgres else "SQLite"
-    queue = "the given broker" if broker else "a directory as the broker"
+    queue = "the given broker" if broker else "a file as the broker"
     return (
         f"This starts a CI/CD system: a Backend and {_WORKERS} Workers, on {store} and {queue}.\n"
         f"They run the pipeline {pipeline.name} (stages: {len(pipeline.stages)}, jobs: {jobs}) from\n"
@@ -203,7 +203,7 @@ def _environment(directory: Path, postgres: str | None, broker: str | None) -> d
         "CICD_TOKEN": token_urlsafe(),
         "CICD_STORE": postgres or f"sqlite:///{directory}/cicd.db",
         "CICD_ARTIFACTS": f"{directory}/artifacts",
-        "CICD_BROKER": broker or f"spool://{directory}/spool",
+        "CICD_BROKER": broker or f"sqla+sqlite:///{directory}/broker.db",
         "CICD_QUEUE": f"cicd-demo-{uuid4().hex[:12]}",
         "CICD_JOB_TIMEOUT": "600",
     }
@@ -240,16 +240,8 @@ def _system(directory: Path, environment: dict[str, str]) -> Iterator[str]:
 def _delete_queue(broker: str, queue: str) -> None:
     """Take off the broker what only this system had there."""
     # A broker that is not there has nothing of it, and the errors of brokers have no type in common.
-    with (
-        contextlib.suppress(Exception),
-        contextlib.closing(JobQueue(broker, queue=queue)) as jobs,
-        jobs.app.connection_for_write() as connection,
-    ):
-        (declared,) = jobs.app.conf.task_queues
-        bound = declared(connection.default_channel)
-        bound.declare()  # Kombu deletes on Redis only what it has declared.
-        bound.delete()
-        bound.exchange.delete()
+    with contextlib.suppress(Exception), contextlib.closing(JobQueue(broker, queue=queue)) as jobs:
+        jobs.delete()
 
 
 if __name__ == "__main__":

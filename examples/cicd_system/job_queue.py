@@ -1,81 +1,89 @@
-"""The queue of jobs between the Backend and its Workers: one Celery app, set up in one place for both sides."""
+"""The queue of jobs between the Backend and its Workers, on any broker that kombu knows how to use safely.
+
+The broker only carries: the store knows whose a job is and whether it has ended. So a message is acknowledged once its
+job is claimed, and a message that is lost or comes twice does no harm.
+"""
 
 # mypy: allow-untyped-calls
 # Only a part of kombu has types.
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from celery import Celery
-from kombu.entity import Exchange, Queue
+from attrs import field, frozen
+from kombu.connection import Connection
+from kombu.entity import Queue
 from kombu.exceptions import EncodeError
+from sqlalchemy import delete
 
 from cicd_common.api.request import JobExecutionRequest
-from cicd_common.integrations.kombu import register_task
+from cicd_common.integrations.kombu import register
+from cicd_common.logging import get_logger
 
-from . import redis_transport, spool
+__all__ = ["SERIALIZER", "Delivery", "JobQueue", "QueueError"]
 
-__all__ = ["HIDDEN", "SERIALIZER", "TASK", "WORKER_OPTIONS", "JobQueue", "QueueError"]
-
-TASK = "cicd.run_job"
-"""The name of the task; its one argument is a `JobExecutionRequest`, and its id that of the job execution."""
-
-SERIALIZER = register_task(JobExecutionRequest)
+SERIALIZER = register(JobExecutionRequest)
 """How jobs are written. Nothing else is accepted."""
 
-HIDDEN = "..."
-"""Stands for the arguments wherever Celery would show them. Where this is empty it shows them after all."""
+log = get_logger("cicd_system.queue")
 
-WORKER_OPTIONS = {"without_gossip": True, "without_heartbeat": True, "without_mingle": True}
-"""What ``app.Worker`` of a Worker is given: there are no events, and Workers need not know of each other."""
-
-_SECONDS = 2  # That one step of putting a job may wait for the broker; there are three of them at the most.
+_SECONDS = 2  # That one step may wait for the broker.
 _CONNECTIONS = 10  # That one Backend puts jobs by, at once.
-_RABBITMQ_HOURS = (
-    24 * 7
-)  # Past which RabbitMQ takes a job that is not acknowledged away; one value, for all to agree on.
-
-redis_transport.register()
-spool.register()
+_RETRY = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
+_LOOK = 0.1  # Seconds between two looks whether a job has come and whether to go on.
+_PAUSE = 0.5  # Seconds before a broker that failed is tried again.
+_IDLE = 60  # Seconds after which a connection on which nothing came is replaced: its other end may be gone.
 
 
 class QueueError(Exception):
     """The broker does not take a job, or is not there."""
 
 
-class JobQueue:
-    """The queue of jobs. The Backend puts jobs, and a Worker registers `TASK` with ``app`` and consumes.
-
-    Args:
-        broker_url: ``spool:///absolute/directory``, ``amqp://`` (RabbitMQ), ``redis://``; the latter two with TLS, too.
-        queue: The name of the queue.
-        job_timeout: How long a job may take, in seconds.
-        redeliver_after: After how many seconds Redis hands a job that is not acknowledged to another Worker; by default
-            one minute after the time for the job is up. RabbitMQ and the spool do so when the Worker is gone.
+@frozen
+class Delivery:
+    """A job that a Worker has taken from the queue. The broker delivers it again if it is not acknowledged.
 
     Attributes:
-        app: The Celery app.
+        request: The job.
+    """
+
+    request: JobExecutionRequest
+    _message: Any = field(repr=False)
+
+    def acknowledge(self) -> None:
+        """Take the job off the queue. To do it again changes nothing."""
+        if not self._message.acknowledged:
+            # A broker that does not hear of it delivers the job again, and the store has it superseded.
+            with suppress(Exception):
+                self._message.ack()
+
+
+class JobQueue:
+    """The queue of jobs: Backends put jobs, and Workers take them.
+
+    Args:
+        broker_url: ``sqla+sqlite:////absolute/file``, ``amqp://`` (RabbitMQ), ``redis://``; the latter two
+            with TLS, too.
+        queue: The name of the queue.
 
     Raises:
         ValueError: The URL is not one of a broker that is known here.
     """
 
-    def __init__(
-        self,
-        broker_url: str,
-        *,
-        queue: str = "cicd.jobs",
-        job_timeout: float = 3600,
-        redeliver_after: float | None = None,
-    ) -> None:
-        after = job_timeout + 60 if redeliver_after is None else redeliver_after
-        options = _transport_options(broker_url, queue, after)
-        self.app = Celery("cicd_system", set_as_current=False)
-        self.app.conf.update(_settings(broker_url, queue), broker_transport_options=options)
-        # Celery's own pool is one for all apps of the process, and may wait for ever.
-        self._connections = self.app.connection_for_write().Pool(_CONNECTIONS)
+    def __init__(self, broker_url: str, *, queue: str = "cicd.jobs") -> None:
+        options = _transport_options(broker_url, queue)
+        self._is_file = broker_url.startswith("sqla")
+        self._queue = Queue(queue, routing_key=queue, durable=True)
+        self._consuming = Connection(broker_url, connect_timeout=_SECONDS, transport_options=options)
+        self._putting = self._consuming.clone().Pool(_CONNECTIONS)
+
+    # --- Backends -----------------------------------------------------------------------------------------------
 
     def put(self, request: JobExecutionRequest) -> None:
         """Give a job to the Workers. When this returns, the broker has it. Any thread may call this.
@@ -87,8 +95,8 @@ class JobQueue:
             QueueError: The broker did not say within some seconds that it has the job. It may have it all the same.
         """
         try:
-            with self._connections.acquire(block=True, timeout=_SECONDS) as connection:
-                self._send(request, connection)
+            with self._putting.acquire(block=True, timeout=_SECONDS) as connection:
+                self._put(request, connection)
         except EncodeError:
             raise
         except Exception as error:
@@ -96,107 +104,153 @@ class JobQueue:
             why = type(error.__cause__ or error).__name__
             raise QueueError(f"the broker did not take the job: {why}") from None
 
-    def _send(self, request: JobExecutionRequest, connection: Any) -> None:
+    def _put(self, request: JobExecutionRequest, connection: Any) -> None:
         try:
-            self.app.send_task(
-                TASK,
-                (request,),
-                task_id=str(request.job_execution_id),
-                argsrepr=HIDDEN,
-                kwargsrepr=HIDDEN,
+            self._connect(connection)
+            connection.Producer(auto_declare=False).publish(
+                request,
+                routing_key=self._queue.name,
+                serializer=SERIALIZER.name,
+                delivery_mode="persistent",
+                retry=True,
+                retry_policy=_RETRY,
                 mandatory=True,  # RabbitMQ would confirm what it has no queue for, and drop it.
                 timeout=_SECONDS,
                 confirm_timeout=_SECONDS,
-                producer=self.app.amqp.Producer(connection, auto_declare=False),
             )
         except BaseException:
             # A confirmation that comes late would be taken for that of the next job.
             connection.collect()
             raise
 
+    # --- Workers ------------------------------------------------------------------------------------------------
+
+    def take(self, go_on: Callable[[], bool]) -> Delivery | None:
+        """Wait for a job and take it, however long that takes and however often the broker fails meanwhile.
+
+        No other job is held for this Worker until this is called again. One thread may call this.
+
+        Args:
+            go_on: Asked again and again whether to wait.
+
+        Returns:
+            The job; none if it is not to be waited for any longer.
+        """
+        has_failed = False
+        while go_on():
+            try:
+                if delivery := self._receive(go_on):
+                    return delivery
+            except Exception as error:  # Those of brokers have no type in common.
+                if not has_failed:
+                    log.warning("the broker does not give jobs; trying again", reason=type(error).__name__)
+                has_failed = True
+                time.sleep(_PAUSE)
+            self._hang_up()
+        return None
+
+    def _receive(self, go_on: Callable[[], bool]) -> Delivery | None:
+        connection, received = self._consuming, []
+        self._connect(connection)
+        if self._is_file:
+            _forget_delivered(connection.default_channel)
+
+        def receive(request: object, message: Any) -> None:
+            # Kombu trusts some content types always, and hands on empty bodies as they are.
+            if isinstance(request, JobExecutionRequest):
+                received.append(Delivery(request, message))
+            else:
+                _drop(message)
+
+        end = time.monotonic() + _IDLE
+        # With one message at a time no other one comes before the consumer is canceled at the end of the block.
+        with connection.Consumer(
+            self._queue,
+            accept=[SERIALIZER.content_type],
+            callbacks=[receive],
+            on_decode_error=_drop,
+            prefetch_count=1,
+            auto_declare=False,
+        ):
+            while not received and go_on() and time.monotonic() < end:
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=_LOOK)
+        return received[0] if received else None
+
+    # --- both ---------------------------------------------------------------------------------------------------
+
+    def _connect(self, connection: Any) -> None:
+        """Connect and declare the queue, unless that is done. Whoever finds the queue gone has to hang up."""
+        if connection.connected:
+            return
+        connection.ensure_connection(**_RETRY)
+        channel = connection.default_channel
+        if self._is_file:
+            # Kombu makes the tables once in a process, and somebody may have removed the file since.
+            channel.message_cls.metadata.create_all(channel.session.get_bind())
+        self._queue(channel).declare()
+
+    def _hang_up(self) -> None:
+        """Close the connection of the consumer, by which a job that was not acknowledged goes back to the queue."""
+        connection, self._consuming = self._consuming, self._consuming.clone()
+        with suppress(Exception):
+            connection.release()
+
+    def delete(self) -> None:
+        """Delete the queue with all that is in it."""
+        self._connect(self._consuming)
+        queue = self._queue(self._consuming.default_channel)
+        queue.purge()
+        queue.delete()
+
     def close(self) -> None:
-        """Close the connections to the broker."""
-        self._connections.force_close_all()
-        self.app.close()
+        """Close the connections to the broker. A job that was taken and not acknowledged goes back to the queue."""
+        self._hang_up()
+        self._putting.force_close_all()
 
 
-def _settings(broker_url: str, queue: str) -> dict[str, Any]:
-    timeout = {"x-consumer-timeout": _RABBITMQ_HOURS * 3_600_000}
-    return {
-        # What travels.
-        "task_serializer": SERIALIZER.name,
-        "accept_content": [SERIALIZER.name],
-        "task_protocol": 2,
-        "enable_utc": True,
-        # Where.
-        "broker_url": broker_url,
-        "task_default_queue": queue,
-        "task_queues": [Queue(queue, Exchange(queue), routing_key=queue, durable=True, queue_arguments=timeout)],
-        "task_create_missing_queues": False,
-        "task_default_delivery_mode": "persistent",
-        # To put a job fails rather than waits for long.
-        "broker_connection_timeout": _SECONDS,
-        "task_publish_retry_policy": {
-            "max_retries": 1,
-            "interval_start": 0.1,
-            "interval_step": 0.2,
-            "interval_max": 0.5,
-        },
-        # A Worker waits for its broker for ever.
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        "broker_channel_error_retry": True,
-        "broker_heartbeat": 10,
-        # One job at a time, acknowledged once it is done.
-        "worker_consumer": f"{__package__}.job_consumer:JobConsumer",
-        "worker_pool": "threads",
-        "worker_concurrency": 1,
-        "worker_prefetch_multiplier": 1,
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
-        # No results, no events, no remote control: the Backend is told of everything by HTTP.
-        "result_backend": None,
-        "task_ignore_result": True,
-        "task_send_sent_event": False,
-        "worker_send_task_events": False,
-        "worker_enable_remote_control": False,
-        # Logging is set up by the program.
-        "worker_hijack_root_logger": False,
-        "worker_redirect_stdouts": False,
-    }
+def _drop(message: Any, error: Exception | None = None) -> None:
+    """Take a message that is no job off the queue. If it was a job's, the Backend will send that again."""
+    log.error("dropped a message that is no job", reason="its content" if error is None else type(error).__name__)
+    message.reject()
 
 
-def _rabbitmq(_queue: str, _after: float) -> dict[str, Any]:
+def _forget_delivered(channel: Any) -> None:
+    """Delete the messages that were delivered, which kombu keeps in the file."""
+    channel.session.execute(delete(channel.message_cls).where(channel.message_cls.visible.is_(False)))
+    channel.session.commit()
+
+
+class _SQLite(sqlite3.Connection):
+    """A connection that does not wait for the disk: what a power failure takes away is sent again."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute("PRAGMA synchronous = OFF")
+
+
+def _file(_queue: str) -> dict[str, Any]:
+    # A connection that stayed open would go on with a file that was removed.
+    return {"pool_recycle": 1, "connect_args": {"factory": _SQLite, "timeout": _SECONDS}}
+
+
+def _rabbitmq(_queue: str) -> dict[str, Any]:
     return {"confirm_publish": True, "read_timeout": _SECONDS, "write_timeout": _SECONDS}
 
 
-def _redis(queue: str, after: float) -> dict[str, Any]:
+def _redis(queue: str) -> dict[str, Any]:
     return {
-        "visibility_timeout": after,
-        # How often to look for what is to be handed to another.
-        "unacked_restore_interval": min(10, after / 4),
-        "unacked_restore_throttle": 1,
-        # Other queues on the same server may have another timeout.
-        "unacked_key": f"{queue}.unacked",
-        "unacked_index_key": f"{queue}.unacked_index",
-        "unacked_mutex_key": f"{queue}.unacked_mutex",
-        # If the one who looks dies while it does, others need not wait for minutes.
-        "unacked_mutex_expire": 10,
+        "global_keyprefix": f"{queue}:",
         "socket_connect_timeout": _SECONDS,
         "socket_timeout": _SECONDS,
         "health_check_interval": 5,
     }
 
 
-def _spool(_queue: str, _after: float) -> dict[str, Any]:
-    return {"polling_interval": 0.05, "longest_wait": 0.5}
+_TRANSPORT_OPTIONS = {"sqla+sqlite": _file, "amqp": _rabbitmq, "amqps": _rabbitmq, "redis": _redis, "rediss": _redis}
 
 
-_TRANSPORT_OPTIONS = {"amqp": _rabbitmq, "amqps": _rabbitmq, "redis": _redis, "rediss": _redis, "spool": _spool}
-
-
-def _transport_options(broker_url: str, queue: str, after: float) -> dict[str, Any]:
+def _transport_options(broker_url: str, queue: str) -> dict[str, Any]:
     try:
         url = urlsplit(broker_url)
         url.port  # noqa: B018 - It is parsed only now.
@@ -204,4 +258,4 @@ def _transport_options(broker_url: str, queue: str, after: float) -> dict[str, A
     except (KeyError, ValueError):
         schemes = ", ".join(_TRANSPORT_OPTIONS)
         raise ValueError(f"expected the URL of a broker, with one of the schemes {schemes}") from None
-    return make(queue, after)
+    return make(queue)

@@ -26,15 +26,15 @@ def setting(flag: str, **options: Any) -> Callable[[Any], Any]:
 
 
 _QUEUE = (
-    setting("--broker", default=lambda: f"spool://{Path('spool').absolute()}", help="The URL of the broker."),
+    setting(
+        "--broker", default=lambda: f"sqla+sqlite:///{Path('broker.db').absolute()}", help="The URL of the broker."
+    ),
     setting("--queue", default="cicd.jobs", help="The name of the queue of jobs."),
-    setting("--job-timeout", default=3600.0, help="For how many seconds a job may run."),
-    setting("--redeliver-after", type=float, help="When Redis delivers a job again, in seconds; past --job-timeout."),
 )
 
 
 def queue_options(command: Any) -> Any:
-    """Give a command the options of the queue of jobs: ``broker``, ``queue``, ``job_timeout``, ``redeliver_after``."""
+    """Give a command the options of the queue of jobs: ``broker`` and ``queue``."""
     for option in reversed(_QUEUE):
         command = option(command)
     return command

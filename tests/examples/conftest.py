@@ -19,8 +19,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(EXAMPLES), os.envir
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-if find_spec("celery") is None:
-    collect_ignore_glob = ["test_*.py"]  # The extra `examples` is not installed.
+if find_spec("starlette") is None:
+    collect_ignore_glob = ["test_*.py"]  # The group `examples` is not installed.
 else:
     from tests.support.examples.system_fixtures import (  # noqa: F401 - fixtures
         kind,

@@ -10,7 +10,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,7 +29,7 @@ from cicd_common.store.tables import outbox
 from tests.support.examples.backend_in_process import JSON, order, problem, simple, update
 from tests.support.examples.private_servers import free_ports
 from tests.support.examples.proxy import TcpProxy
-from tests.support.examples.settings import embedded, postgres_schema
+from tests.support.examples.settings import embedded, jobs_in, postgres_schema
 from tests.support.examples.system import System
 from tests.support.examples.system_checks import rows_of
 from tests.support.examples.waiting import DEADLINE, until
@@ -131,7 +130,7 @@ class TestStart:
         """One line says why, without a traceback and without a password."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
-            given = {"--port": "0", "--broker": f"spool://{directory}/spool", "--store": "sqlite://"}
+            given = {"--port": "0", "--broker": f"sqla+sqlite:///{directory}/broker.db", "--store": "sqlite://"}
             given |= dict(zip(flags[::2], [port if each == "PORT" else each for each in flags[1::2]], strict=True))
             ended = run_backend(directory, *(part for pair in given.items() for part in pair))
         assert ended.returncode == 1
@@ -367,14 +366,13 @@ class TestCrash:
             with ExecutionStore(store) as own:
                 until(lambda: [row.claim for row in untold(own) if row.attempts] == [None] * 3, "failed attempts")
             system.backends[0].kill()
-            environment["CICD_BROKER"] = f"spool://{directory}/spool"
+            environment["CICD_BROKER"] = f"sqla+sqlite:///{directory}/broker.db"
             with receiver() as somebody:
                 environment["CICD_EVENTS"] = environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = somebody.url
                 system.restart_backend()
                 until(lambda: sent(system) == 3, "three jobs in the queue")
                 until(lambda: len(told(somebody)) >= 3, "the events of three runs")
-            files = (directory / "spool").glob("q-*/ready/*")
-            assert all(b"TRACEPARENT" in b64decode(json.loads(file.read_text())["body"]) for file in files)
+            assert all("TRACEPARENT" in job.environment for job in jobs_in(environment["CICD_BROKER"]))
             assert {event.chain_id for event in told(somebody)} == {each.json()["execution_id"] for each in answers}
         finally:
             system.stop()
@@ -383,14 +381,17 @@ class TestCrash:
         """What it did not take is sent then, without a restart."""
         blocked = directory / "blocked"
         blocked.write_text("A file where the broker's directory has to be.")
-        system = System(directory, store=f"sqlite:///{directory}/cicd.db", broker=f"spool://{blocked}/spool", workers=0)
+        system = System(
+            directory, store=f"sqlite:///{directory}/cicd.db", broker=f"sqla+sqlite:///{blocked}/broker.db", workers=0
+        )
         system.start()
         try:
             with client(system) as asking:
                 assert asking.post("/api/pipeline/execute", content=next(bodies(1))).status_code == 201
             until(lambda: any(line["level"] == "WARNING" for line in lines(system)), "a warning")
             blocked.unlink()
-            until(lambda: list(blocked.glob("spool/q-*/ready/*")), "the job in the queue")
+            blocked.mkdir()
+            until(lambda: jobs_in(f"sqla+sqlite:///{blocked}/broker.db"), "the job in the queue")
             assert not any(line["level"] == "ERROR" for line in lines(system))
         finally:
             system.stop()
@@ -402,7 +403,7 @@ class TestCrash:
             proxy.target = (str(address.host), address.port or 5432)
             url = address.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
             with (
-                System(directory, store=url, broker=f"spool://{directory}/spool", workers=0) as system,
+                System(directory, store=url, broker=f"sqla+sqlite:///{directory}/broker.db", workers=0) as system,
                 client(system) as asking,
             ):
                 (body,) = bodies(1)
@@ -457,13 +458,13 @@ def bodies(count):
 
 
 def sent(system):
-    """How many jobs the spool holds."""
-    return len(list((system.directory / "spool").glob("q-*/ready/*")))
+    """How many jobs the broker holds."""
+    return len(jobs_in(f"sqla+sqlite:///{system.directory}/broker.db"))
 
 
 def test_two_backends_at_once(directory, store):
     """From many clients, every update to both: every run ends well, and every job is sent."""
-    broker = f"spool://{directory}/spool"
+    broker = f"sqla+sqlite:///{directory}/broker.db"
     with System(directory, store=store, broker=broker, backends=2, workers=0) as system, ExecutionStore(store) as own:
         runs = []
         for number in range(4):
@@ -512,6 +513,5 @@ def waiting_jobs(store):
 
 
 def ids_of_sent(system):
-    """The ids of all jobs that the spool holds; a task has that of its job."""
-    files = (system.directory / "spool").glob("q-*/ready/*")
-    return {json.loads(file.read_text())["headers"]["id"] for file in files}
+    """The ids of all jobs that the broker holds."""
+    return {job.job_execution_id for job in jobs_in(f"sqla+sqlite:///{system.directory}/broker.db")}

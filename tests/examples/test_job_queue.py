@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import kombu
 import pytest
-from cicd_system.job_queue import SERIALIZER, TASK, JobQueue, QueueError
+from cicd_system import job_queue
+from cicd_system.job_queue import SERIALIZER, JobQueue, QueueError
 from redis import Redis
+from sqlalchemy import create_engine, text
 
 from cicd_common import converter
 from cicd_common.api.request import JobExecutionRequest
+from cicd_common.logging import capture_logs
 from tests.support.examples import queue_worker
 from tests.support.examples.proxy import TcpProxy
 from tests.support.examples.settings import delete_from_rabbitmq, delete_from_redis
@@ -47,8 +50,8 @@ def job(name: str = "build") -> JobExecutionRequest:
 
 
 @contextmanager
-def spool(directory):
-    yield f"spool://{directory}/spool", "cicd.jobs"
+def file(directory):
+    yield f"sqla+sqlite:///{directory}/broker.db", "cicd.jobs"
 
 
 @contextmanager
@@ -65,7 +68,7 @@ def redis(_directory):
     delete_from_redis(url, queue)
 
 
-@pytest.fixture(params=[spool, rabbitmq, redis], ids=lambda way: way.__name__)
+@pytest.fixture(params=[file, rabbitmq, redis], ids=lambda way: way.__name__)
 def broker(request, tmp_path):
     """The URL of a broker and the name of a queue that nobody else uses."""
     with request.param(tmp_path) as found:
@@ -87,186 +90,140 @@ def rabbit(tmp_path):
 
 @pytest.fixture
 def jobs(broker):
-    jobs = JobQueue(broker[0], queue=broker[1])
-    yield jobs
-    jobs.close()
+    with closing(JobQueue(broker[0], queue=broker[1])) as jobs:
+        yield jobs
 
 
-class Worker:
-    """A process that consumes."""
-
-    def __init__(self, broker, directory: Path) -> None:
-        self._broker, self._directory = broker, directory
-        self._log, self._err = directory / "jobs.log", directory / "worker.log"
-        self.go = directory / "jobs.log.go"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._err.open("ab") as err:
-            self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", SCRIPT, *self._broker, self._log, "1.5"], stdout=err, stderr=err
-            )
-
-    def kill(self) -> None:
-        assert self._process
-        self._process.kill()
-        self._process.wait()
-
-    def terminate(self) -> None:
-        assert self._process
-        self._process.terminate()
-
-    def wait(self) -> int:
-        assert self._process
-        return self._process.wait(60)
-
-    @property
-    def runs(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def errors(self) -> str:
-        return self._err.read_text()
-
-    def jobs(self) -> list[dict[str, object]]:
-        lines = self._log.read_text().splitlines() if self._log.exists() else []
-        return [line for line in map(json.loads, lines) if "id" in line]
-
-    def done(self) -> list[str]:
-        lines = self._log.read_text().splitlines() if self._log.exists() else []
-        return [line["done"] for line in map(json.loads, lines) if "done" in line]
+def take(jobs: JobQueue):
+    """Take a job that is there."""
+    delivery = jobs.take(lambda: True)
+    assert delivery is not None
+    return delivery
 
 
-@pytest.fixture
-def worker(broker, tmp_path):
-    worker = Worker(broker, tmp_path)
-    worker.start()
-    yield worker
-    worker.kill()
+def is_empty(broker) -> bool:
+    """Whether no job waits."""
+    with closing(JobQueue(broker[0], queue=broker[1])) as jobs:
+        looks = iter([True] * 4)
+        return jobs.take(lambda: next(looks, False)) is None
+
+
+@contextmanager
+def worker(broker, log: Path):
+    """A process that takes jobs and writes them to a file."""
+    process = subprocess.Popen([sys.executable, SCRIPT, *broker, log])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def taken(*logs: Path) -> list[JobExecutionRequest]:
+    lines = [line for log in logs if log.exists() for line in log.read_bytes().splitlines()]
+    return [converter.loads(line, JobExecutionRequest) for line in lines]
+
+
+@contextmanager
+def logged():
+    """What the queue logs."""
+    with capture_logs() as lines:
+        found = []
+        yield found
+    found += [line for line in lines if line["logger"] == "cicd_system.queue"]
 
 
 @contextmanager
 def raw(broker):
-    """A connection that publishes what it is told to, with the headers of a task."""
+    """A function that publishes what it is told to."""
     url, queue = broker
-    options = {"confirm_publish": True} if url.startswith("amqp") else {}
+    options = {"global_keyprefix": f"{queue}:"} if url.startswith("redis") else {}
     with kombu.Connection(url, transport_options=options) as connection:
         producer = connection.Producer()
-        kombu.Queue(queue, kombu.Exchange(queue), queue, queue_arguments={}).maybe_bind(connection.default_channel)
 
         def publish(body, content_type=SERIALIZER.content_type, **headers):
-            headers = {"task": TASK, "id": str(uuid4()), "argsrepr": SECRET, **headers}
             producer.publish(
                 body,
                 routing_key=queue,
                 content_type=content_type,
                 content_encoding="binary" if isinstance(body, bytes) else "utf-8",
-                headers={name: value for name, value in headers.items() if value is not None},
+                headers=headers,
             )
 
-        yield connection, publish
+        yield publish
 
 
 class TestJobs:
-    def test_delivered(self, jobs, worker):
-        """A Worker gets what was put, with the id of the job execution as that of the task."""
+    def test_delivered(self, broker, jobs):
+        """A Worker gets what was put, and once it is acknowledged nobody gets it again."""
         request = job()
         jobs.put(request)
-        until(worker.done, "the job to be done")
-        assert worker.jobs() == [
-            {
-                "id": str(request.job_execution_id),
-                "request": converter.dumps(request).decode(),
-                "redelivered": False,
-            }
-        ]
+        delivery = take(jobs)
+        assert delivery.request == request
+        delivery.acknowledge()
+        delivery.acknowledge()
+        jobs.close()
+        assert is_empty(broker)
 
     def test_on_the_wire(self, broker, jobs):
-        """The body is the JSON of the contract, and no header repeats any of it."""
+        """The body is the JSON of the contract, and nothing else repeats any of it."""
         request = job()
         jobs.put(request)
-        with kombu.Connection(broker[0]) as connection:
+        options = {"global_keyprefix": f"{broker[1]}:"} if broker[0].startswith("redis") else {}
+        with kombu.Connection(broker[0], transport_options=options) as connection:
             queue = kombu.Queue(broker[1])(connection.default_channel)
             message = until(lambda: queue.get(accept=[SERIALIZER.content_type]), "the message")
             body = message.body if isinstance(message.body, str) else bytes(message.body).decode()
             assert body == converter.dumps(request).decode()
             assert message.content_type == SERIALIZER.content_type
-            assert message.headers["id"] == str(request.job_execution_id)
             assert SECRET not in repr((message.headers, message.properties))
             assert message.properties.get("delivery_mode") == 2
             message.ack()
 
-    def test_from_many_threads(self, jobs, worker):
-        """None is lost, and none delivered twice."""
+    def test_many_at_once(self, broker, jobs, tmp_path):
+        """From many threads to several processes, none is lost and none is delivered twice."""
         requests = [job() for _ in range(100)]
+        logs = [tmp_path / f"{number}.log" for number in range(2)]
+        with worker(broker, logs[0]), worker(broker, logs[1]):
+            threads = [
+                threading.Thread(target=lambda part: [*map(jobs.put, part)], args=[requests[n::12]]) for n in range(12)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            until(lambda: len(taken(*logs)) >= 100, "the jobs to be taken")
+            assert Counter(taken(*logs)) == Counter(requests)
 
-        def put(part):
-            for request in part:
+    def test_none_is_held_for_a_busy_worker(self, broker, jobs):
+        """A Worker with a job, acknowledged or not, keeps no other one from its fellows."""
+        requests = [job() for _ in range(4)]
+        jobs.put(requests[0])
+        busy = take(jobs)
+        jobs.put(requests[1])
+        with closing(JobQueue(broker[0], queue=broker[1])) as other:
+            assert take(other).request == requests[1]
+            busy.acknowledge()
+        with closing(JobQueue(broker[0], queue=broker[1])) as other:
+            back = take(other)  # It was given back when the queue was closed.
+            back.acknowledge()
+            assert back.request == requests[1]
+            for request in requests[2:]:
                 jobs.put(request)
+                delivery = take(other)
+                delivery.acknowledge()
+                assert delivery.request == request
 
-        threads = [threading.Thread(target=put, args=[requests[start::12]]) for start in range(12)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        until(lambda: len(worker.done()) >= 100, "the jobs to be done")
-        assert Counter(worker.done()) == Counter(str(request.job_execution_id) for request in requests)
-
-    def test_not_shown(self, jobs, worker):
-        """Celery logs jobs that end and jobs that fail, and nothing of what is in them."""
-        failed = job("fail")
-        jobs.put(failed)
+    def test_not_waited_for(self, jobs):
+        """Who is to end takes nothing."""
         jobs.put(job())
-        until(worker.done, "the job to be done")
-        assert "as it was told" in worker.errors
-        assert str(failed.job_execution_id) in worker.errors
-        assert SECRET not in worker.errors
+        assert jobs.take(lambda: False) is None
 
-
-class TestWorkersEnd:
-    def test_killed(self, jobs, worker):
-        """What a killed Worker had is delivered to the next one, marked."""
-        request = job("wait")
-        jobs.put(request)
-        until(worker.jobs, "the job to be taken")
-        worker.kill()
-        worker.go.touch()
-        worker.start()
-        until(worker.done, "the job to be done")
-        assert [job["redelivered"] for job in worker.jobs()] == [False, True]
-        assert worker.done() == [str(request.job_execution_id)]
-
-    def test_killed_again_and_again(self, jobs, worker):
-        """It waits as long as it takes."""
-        request = job("wait")
-        jobs.put(request)
-        for count in (1, 2, 3):
-            until(lambda count=count: len(worker.jobs()) == count, "the job to be taken")
-            worker.kill()
-            worker.start()
-        worker.go.touch()
-        until(worker.done, "the job to be done")
-        assert [job["redelivered"] for job in worker.jobs()] == [False, True, True, True]
-
-    def test_stopped(self, broker, jobs, worker):
-        """A Worker that is asked to end finishes its job, which is not delivered again, and gives back the others."""
-        first, second = job("wait"), job()
-        jobs.put(first)
-        jobs.put(second)
-        until(worker.jobs, "the job to be taken")
-        worker.terminate()
-        until(lambda: "Warm shutdown" in worker.errors, "the Worker to know")
-        worker.go.touch()
-        assert worker.wait() == 0
-        worker.start()
-        until(lambda: len(worker.done()) == 2, "the other job to be done")
-        assert worker.done() == [str(first.job_execution_id), str(second.job_execution_id)]
-        # It may be the first one that did both.
-        until(lambda: worker.errors.count("test@localhost ready.") == 2, "the Worker to be ready")
-        worker.terminate()
-        assert worker.wait() == 0
-        with kombu.Connection(broker[0]) as connection:
-            assert kombu.Queue(broker[1])(connection.default_channel).get() is None
+    def test_idle(self, jobs, monkeypatch):
+        """A Worker that waits for long connects anew, and misses nothing."""
+        monkeypatch.setattr(job_queue, "_IDLE", 0.2)
+        looks = iter([True] * 8)
+        assert jobs.take(lambda: next(looks, False)) is None
+        jobs.put(request := job())
+        assert take(jobs).request == request
 
 
 BODY = converter.dumps(job())
@@ -276,10 +233,7 @@ POISON = {
     "no text": (b"\xff\x00" + SECRET.encode(), {}),
     "half": (BODY[:-20], {}),
     "another type": (BODY.replace(b'"commands":[', b'"commands":[1,'), {}),
-    "another task": (BODY, {"task": SECRET}),
-    "no task": (BODY, {"task": None}),
-    "task of another type": (BODY, {"task": [SECRET]}),
-    "JSON of Celery": (json.dumps([[SECRET], {}, {}]).encode(), {"content_type": "application/json"}),
+    "JSON": (json.dumps([[SECRET], {}, {}]).encode(), {"content_type": "application/json"}),
     "pickle": (pickle.dumps(SECRET), {"content_type": "application/x-python-serialize"}),
     "trusted by kombu": (SECRET.encode(), {"content_type": "application/data"}),
     "three bytes": (b"abc", {"content_type": "application/text"}),
@@ -290,76 +244,74 @@ POISON = {
 
 
 class TestPoison:
-    def test_dropped(self, broker, jobs, worker):
+    def test_dropped(self, broker, jobs):
         """What is no job neither stops a Worker nor comes back, and nothing of it is logged."""
-        before, after = job(), job()
-        jobs.put(before)
-        with raw(broker) as (_, publish):
+        jobs.put(before := job())
+        with raw(broker) as publish:
             for body, headers in POISON.values():
                 publish(body, **headers)
-        jobs.put(after)
-        until(lambda: len(worker.done()) == 2, "the jobs to be done")
-        assert worker.done() == [str(before.job_execution_id), str(after.job_execution_id)]
-        assert worker.errors.count("dropped a message that is no job") == len(POISON)
-        assert SECRET not in worker.errors
-        assert "Traceback" not in worker.errors
-        worker.terminate()
-        assert worker.wait() == 0
-        with kombu.Connection(broker[0]) as connection:
-            assert kombu.Queue(broker[1])(connection.default_channel).get() is None
+        jobs.put(after := job())
+        with logged() as lines:
+            for request in (before, after):
+                delivery = take(jobs)
+                delivery.acknowledge()
+                assert delivery.request == request
+        assert [line["message"] for line in lines] == ["dropped a message that is no job"] * len(POISON)
+        assert SECRET not in str(lines)
+        jobs.close()
+        assert is_empty(broker)
 
     def test_no_message(self, tmp_path):
         """What someone has pushed into the list in Redis does not end a Worker either."""
-        with redis(tmp_path) as broker:
-            worker, request = Worker(broker, tmp_path), job()
-            garbage = [
-                SECRET,
-                "[1]",
-                "{}",
-                json.dumps({"properties": {"body_encoding": "base64"}, "body": SECRET + "1"}),
-            ]
-            with Redis.from_url(broker[0]) as client:
-                client.lpush(broker[1], *garbage, b"\xff")
-            jobs = JobQueue(broker[0], queue=broker[1])
-            jobs.put(request)
-            jobs.close()
-            worker.start()
-            try:
-                until(worker.done, "the job to be done")
-                assert worker.done() == [str(request.job_execution_id)]
-                assert worker.errors.count("dropped what is no message") == len(garbage) + 1
-                assert SECRET not in worker.errors
-            finally:
-                worker.kill()
+        garbage = [
+            SECRET,
+            "[1]",
+            "{}",
+            json.dumps({"properties": {"body_encoding": "base64"}, "body": SECRET + "1"}),
+        ]
+        with redis(tmp_path) as (url, queue), closing(JobQueue(url, queue=queue)) as jobs, logged() as lines:
+            with Redis.from_url(url) as client:
+                client.lpush(f"{queue}:{queue}", *garbage, b"\xff")
+            jobs.put(request := job())
+            assert take(jobs).request == request
+        assert [line["message"] for line in lines] == ["the broker does not give jobs; trying again"]
+        assert SECRET not in str(lines)
 
-    @pytest.mark.parametrize(
-        "headers",
-        [
-            {"eta": "2999-01-01T00:00:00Z"},
-            {"eta": SECRET},
-            {"expires": "1999-01-01T00:00:00Z"},
-            {"expires": SECRET},
-            {"id": None},
-            {"id": [SECRET]},
-            {"timelimit": [SECRET]},
-            {"retries": SECRET},
-            {"callbacks": [SECRET], "chord": SECRET},
-        ],
-        ids="-".join,
-    )
-    def test_other_headers(self, tmp_path, headers):
-        """The job is all that counts: nothing else delays it, or stops the Worker."""
-        with spool(tmp_path) as broker:
-            worker, request = Worker(broker, tmp_path), job()
-            with raw(broker) as (_, publish):
-                publish(converter.dumps(request), **headers)
-            worker.start()
-            try:
-                until(worker.done, "the job to be done")
-            finally:
-                worker.kill()
-            assert worker.done() == [str(request.job_execution_id)]
-            assert SECRET not in worker.errors
+
+class TestFile:
+    def test_what_was_delivered_is_deleted(self, tmp_path):
+        """The file does not grow by each job."""
+        with file(tmp_path) as (url, _), closing(JobQueue(url)) as jobs:
+            for _ in range(3):
+                jobs.put(job())
+                take(jobs).acknowledge()
+            assert is_empty((url, "cicd.jobs"))
+            engine = create_engine(url.removeprefix("sqla+"))
+            with engine.connect() as connection:
+                assert connection.execute(text("SELECT count(*) FROM kombu_message")).scalar() == 0
+            engine.dispose()
+
+    def test_removed(self, tmp_path):
+        """A Worker that waits and a Backend go on with a new file."""
+        received = []
+        with file(tmp_path) as (url, _), closing(JobQueue(url)) as backend, closing(JobQueue(url)) as jobs:
+            thread = threading.Thread(target=lambda: received.append(take(jobs)), daemon=True)
+            assert put(backend) == "put"
+            take(jobs).acknowledge()
+            thread.start()
+            (tmp_path / "broker.db").unlink()
+            # What goes into the file that is gone is sent again, as by the Backend.
+            until(lambda: put(backend) and received, "a job by the new file", pause=0.3)
+            thread.join()
+
+    def test_locked(self, tmp_path):
+        """A file that another process holds does not take jobs; afterwards it does."""
+        with file(tmp_path) as (url, _), closing(JobQueue(url)) as jobs:
+            assert put(jobs) == "put"
+            with closing(sqlite3.connect(tmp_path / "broker.db")) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                assert put(jobs) == f"{REFUSAL}OperationalError"
+            assert put(jobs) == "put"
 
 
 def through(proxy: TcpProxy, url: str) -> str:
@@ -433,35 +385,33 @@ class TestBrokersFail:
             assert connection.default_channel.queue_declare(rabbit[1], passive=True).message_count == 1
         jobs.close()
 
-    def test_full(self, tmp_path, monkeypatch):
-        """A spool on a full disk does not take jobs."""
-        jobs = JobQueue(f"spool://{tmp_path}/spool")
-        assert put(jobs) == "put"
-
-        def full(_descriptor):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, "fsync", full)
-        assert put(jobs) == f"{REFUSAL}OSError"
-        monkeypatch.undo()
-        assert put(jobs) == "put"
-        jobs.close()
+    def test_taking(self, server):
+        """A Worker waits for as long as the broker is away, says so once, and takes what comes afterwards."""
+        received = []
+        with (
+            capture_logs() as all_lines,
+            TcpProxy() as proxy,
+            closing(JobQueue(through(proxy, server[0]), queue=server[1])) as jobs,
+            closing(JobQueue(server[0], queue=server[1])) as other,
+        ):
+            proxy.cut()
+            thread = threading.Thread(target=lambda: received.append(take(jobs)), daemon=True)
+            thread.start()
+            until(lambda: all_lines, "a line in the log")
+            proxy.mend()
+            other.put(request := job())
+            thread.join(60)
+        assert [delivery.request for delivery in received] == [request]
+        lines = [line for line in all_lines if line["logger"] == "cicd_system.queue"]
+        assert [line["message"] for line in lines] == ["the broker does not give jobs; trying again"]
 
 
 @pytest.mark.parametrize(
-    "url", ["memory://", "filesystem://", "spool", "", f"amqp://guest:{SECRET}/x@host", "amqp://a:b:c"]
+    "url",
+    ["memory://", "filesystem://", "sqla+mysql://", "broker.db", "", f"amqp://guest:{SECRET}/x@host", "amqp://a:b:c"],
 )
 def test_other_brokers(url):
     """A broker that would lose jobs is refused; the error does not repeat the URL."""
-    with pytest.raises(ValueError, match="amqp, amqps, redis, rediss, spool") as caught:
+    with pytest.raises(ValueError, match="sqla\\+sqlite, amqp, amqps, redis, rediss") as caught:
         JobQueue(url)
     assert SECRET not in str(caught.value)
-
-
-def test_redis_timeout():
-    """A job is handed to another Worker a minute after its time is up, or as is asked for."""
-    options = [
-        JobQueue("redis://localhost", job_timeout=100, **more).app.conf.broker_transport_options
-        for more in ({}, {"redeliver_after": 2})
-    ]
-    assert [option["visibility_timeout"] for option in options] == [160, 2]

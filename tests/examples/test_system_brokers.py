@@ -1,21 +1,17 @@
-"""Brokers that are killed, or lost from sight, in the middle of a run."""
+"""Brokers that are killed or lose what they hold in the middle of a run."""
 
 from __future__ import annotations
-
-import dataclasses
-from urllib.parse import urlsplit
 
 import pytest
 
 from cicd_common import ExecutionStatus
+from cicd_common.enums import EndReason
 from tests.support.examples.private_servers import PrivateRabbitMQ, PrivateRedis
-from tests.support.examples.proxy import TcpProxy
-from tests.support.examples.settings import SETTINGS
+from tests.support.examples.settings import SETTINGS, forget
 from tests.support.examples.system_jobs import attempts, lines_up_to, pipeline
 from tests.support.examples.waiting import until
 
 SUCCESS = ExecutionStatus.SUCCESS
-PORTS = {"amqp": 5672, "redis": 6379}
 PRIVATE = {"rabbitmq": PrivateRabbitMQ, "redis": PrivateRedis}
 
 
@@ -67,93 +63,30 @@ class TestBrokerRestarted:
         assert side.done("next") == 1
 
 
-def behind(proxy, broker):
-    """The URL of a broker by way of a proxy."""
-    parts = urlsplit(broker)
-    proxy.target = (str(parts.hostname), parts.port or PORTS[parts.scheme])
-    user, at, _ = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user}{at}127.0.0.1:{proxy.port}").geturl()
-
-
-@pytest.fixture(params=list(PRIVATE))
-def shared_broker(request, tmp_path):
-    """What a system on the shared broker of a kind runs on."""
-    with SETTINGS[request.param](tmp_path) as setting:
-        yield setting
-
-
-@pytest.fixture
-def distant(shared_broker):
-    """A broker behind a proxy, and what a system on it runs on."""
-    with TcpProxy() as proxy:
-        yield proxy, dataclasses.replace(shared_broker, broker=behind(proxy, shared_broker.broker))
-
-
-class TestBrokerOutOfSight:
-    def test_job_is_delivered_again_while_it_runs(self, shared_broker, new_system, side):
-        """A Worker that the broker takes for dead keeps its job, and the copy of the message runs nothing."""
-        with TcpProxy() as one, TcpProxy() as other:
-            proxies = (one, other)
-            brokers = [behind(proxy, shared_broker.broker) for proxy in proxies]
-            system = new_system(shared_broker, workers=2, backends=1, redeliver_after=2, worker_brokers=brokers)
-            api = system.api
-            definition = pipeline(system.repository, {"one": [side.job("once", side.lines_until("go"))]})
-            run = api.execute(definition)
-            until(lambda: side.count("go") > 10, "output")
-            (first,) = side.began("once")
-            proxies[system.workers.index(system.worker_of(first))].cut()
-            before = side.count("go")
-            until(lambda: side.count("go") > before + 100, "output while the broker does not see the Worker")
-            side.let_go("go")
-            assert api.end_of(run) == SUCCESS
-        check_job(api, side, definition, "once")
-        assert (side.began("once"), side.done("once")) == ([first], 1)
-
-
-class TestCrashWindow:
-    def test_backend_killed_before_it_could_tell_the_broker(self, distant, new_system, side):
-        """What it had answered for runs once it is back."""
-        proxy, setting = distant
-        system = new_system(setting, workers=1, backends=1)
+class TestMessagesLost:
+    def test_jobs_that_wait_are_sent_again(self, setting, new_system, side):
+        """A queue that is deleted, before there is a Worker and while one is busy, loses no run."""
+        system = new_system(setting, backends=1, workers=0, resend=2)
         api = system.api
-        definition = pipeline(system.repository, {"one": [side.job("late", lines_up_to(5))]})
-        proxy.cut()
+        jobs = [side.job("runs", side.gate("go")), *(side.job(f"waits{number}") for number in range(2))]
+        definition = pipeline(system.repository, {"one": jobs, "two": [side.job("next")]})
         run = api.execute(definition)
-        system.backends[0].kill()
-        proxy.mend()
-        system.restart_backend()
-        assert api.end_of(run) == SUCCESS
-        check_job(api, side, definition, "late")
-        assert side.done("late") == 1
-
-    def test_backend_killed_before_it_could_write_the_spool(self, tmp_path, new_system, side):
-        """The same where the broker is a directory, in whose place there is a file."""
-        with SETTINGS["embedded"](tmp_path) as setting:
-            system = new_system(setting, workers=0)
-        spool = tmp_path / "spool"
-        if spool.exists():
-            spool.rename(tmp_path / "away")
-        spool.touch()
-        api = system.api
-        definition = pipeline(system.repository, {"one": [side.job("late", lines_up_to(5))]})
-        run = api.execute(definition)
-        system.backends[0].kill()
-        spool.unlink()
-        system.restart_backend()
+        until(lambda: forget(setting), "messages")
         system.add_workers()
+        until(lambda: side.began("runs"), "the job to run")
+        forget(setting)
+        side.let_go("go")
         assert api.end_of(run) == SUCCESS
-        check_job(api, side, definition, "late")
-        assert side.done("late") == 1
+        assert {name: side.done(name) for name in api.jobs(definition)} == dict.fromkeys(api.jobs(definition), 1)
 
-    def test_broker_back_without_a_restart(self, distant, new_system, side):
-        """The Backend sends again by itself what it could not send."""
-        proxy, setting = distant
-        system = new_system(setting, workers=1, backends=1)
-        api = system.api
-        definition = pipeline(system.repository, {"one": [side.job("late", lines_up_to(5))]})
-        proxy.cut()
-        run = api.execute(definition)
-        proxy.mend()
-        assert api.end_of(run) == SUCCESS
-        check_job(api, side, definition, "late")
-        assert side.done("late") == 1
+    def test_canceled_after_its_worker(self, setting, new_system, side):
+        """A run whose broker forgot it and whose Worker is gone is ended by canceling it."""
+        system = new_system(setting, backends=1, workers=1, lease=2)
+        definition = pipeline(system.repository, {"one": [side.job("runs", side.gate("never"))]})
+        run = system.api.execute(definition)
+        until(lambda: side.began("runs"), "the job to run")
+        system.workers[0].kill()
+        forget(setting)
+        system.api.cancel(run)
+        assert system.api.end_of(run) == ExecutionStatus.CANCELED
+        assert system.api.job(definition, "runs").reason is EndReason.WORKER_LOST

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cicd_common import ExecutionStatus
+from cicd_common.enums import EndReason
 from cicd_common.store import ExecutionStore
 from tests.support.examples.programs import is_alive
 from tests.support.examples.proxy import Fault, once
@@ -13,7 +14,7 @@ from tests.support.examples.system_jobs import attempts, lines_up_to, pipeline
 from tests.support.examples.waiting import until
 
 SUCCESS, RUNNING = ExecutionStatus.SUCCESS, ExecutionStatus.RUNNING
-REDELIVERED_AFTER = 4  # Seconds, on Redis; longer than a job that nothing holds up takes.
+LEASE = 2  # Seconds.
 
 
 def output_of(api, definition, name):
@@ -24,8 +25,8 @@ def output_of(api, definition, name):
 
 class TestWorkerKilled:
     def test_in_the_middle_of_a_job(self, setting, new_system, side):
-        """The job is delivered again, and runs once more; that is visible, and nothing is left of the first attempt."""
-        system = new_system(setting, redeliver_after=REDELIVERED_AFTER)
+        """After a lease the job runs once more; that is visible, and nothing is left of the first attempt."""
+        system = new_system(setting, lease=LEASE)
         api = system.api
         child = f"sleep 1000 & echo $! >> {side.directory}/children"
         definition = pipeline(
@@ -56,6 +57,16 @@ class TestWorkerKilled:
         assert whole.is_whole()
         assert (killed.number, whole.number) == (1, 2)
         assert {name: side.done(name) for name in jobs} == dict.fromkeys(jobs, 1)
+
+    def test_by_its_job(self, setting, new_system, side):
+        """A job that kills each Worker that runs it, as for its memory, takes three of them and ends."""
+        system = new_system(setting, backends=1, workers=3, lease=LEASE)
+        definition = pipeline(system.repository, {"one": [side.job("poison", "kill -KILL $PPID", side.gate("never"))]})
+        assert system.api.end_of(system.api.execute(definition)) == ExecutionStatus.FAILED
+        poison = system.api.job(definition, "poison")
+        assert poison.reason is EndReason.WORKER_LOST
+        assert [attempt.number for attempt in attempts(poison.logs)] == [1, 2, 3]
+        assert [worker.runs for worker in system.workers] == [False] * 3
 
 
 class TestBackendKilled:

@@ -15,6 +15,7 @@ from cicd_common import ExecutionStatus
 from tests.support.examples.programs import is_alive
 from tests.support.examples.settings import embedded
 from tests.support.examples.system import System
+from tests.support.examples.system_api import Api
 from tests.support.examples.system_jobs import Side, attempts, pipeline
 from tests.support.examples.waiting import until
 
@@ -24,7 +25,7 @@ SUCCESS = ExecutionStatus.SUCCESS
 @pytest.fixture
 def system(tmp_path):
     """One Worker that is ready."""
-    with embedded(tmp_path) as setting, System.on(setting, tmp_path, workers=1) as system:
+    with embedded(tmp_path) as setting, System.on(setting, tmp_path, workers=1, lease=4) as system:
         until(lambda: ready(system), "the Worker to be ready")
         yield system
 
@@ -112,6 +113,41 @@ class TestKilled:
         side.let_go("go")
         assert api.end_of(run) is SUCCESS
         assert [attempt.number for attempt in attempts(api.job(definition, "runs").logs)] == [1, 2]
+
+
+class TestDenied:
+    def test_wrong_token(self, system, side):
+        """A Worker that is not let in ends and says why, and its job is another's."""
+        api, (worker,) = system.api, system.workers
+        worker.kill()
+        worker.environment["CICD_TOKEN"] = "wrong-" + system.token[:8]
+        worker.start()
+        run = api.execute(definition := pipeline(system.repository, {"one": [side.job("runs")]}))
+        until(lambda: not worker.runs, "the end of the Worker")
+        assert worker.exit_code == 1
+        (said,) = [line for line in lines_of(worker) if line["level"] == "CRITICAL"]
+        assert "does not let this Worker in" in said["message"]
+        system.add_workers(1)
+        assert api.end_of(run) is SUCCESS
+        assert [attempt.number for attempt in attempts(api.job(definition, "runs").logs)] == [1]
+
+    def test_token_changed(self, tmp_path, side):
+        """A Backend that comes back with another token in the middle of a job: the Worker ends, and the run can be."""
+        with embedded(tmp_path) as setting, System.on(setting, tmp_path, workers=1, lease=2) as system:
+            run = system.api.execute(
+                pipeline(system.repository, {"one": [side.job("runs", side.lines_until("never"))]})
+            )
+            until(lambda: side.count("never") > 10, "output")
+            system.backends[0].kill()
+            system.backends[0].environment["CICD_TOKEN"] = changed = "another-" + system.token
+            system.restart_backend()
+            until(lambda: not system.workers[0].runs, "the end of the Worker")
+            assert system.workers[0].exit_code == 1
+            system.api.close()
+            system.api = Api(changed)
+            system.api.add(system.urls[0])
+            system.api.cancel(run)
+            assert system.api.end_of(run) is ExecutionStatus.CANCELED
 
 
 class TestLog:

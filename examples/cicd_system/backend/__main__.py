@@ -60,8 +60,6 @@ def main(
     events_source: str,
     broker: str,
     queue: str,
-    job_timeout: float,
-    redeliver_after: float | None,
 ) -> None:
     """Run a Backend.
 
@@ -79,7 +77,7 @@ def main(
             tracing() as traces,
             sending_events(events, source=events_source, token=events_token) as send,
             ExecutionStore(store, lease_seconds=lease, resend_seconds=resend, outbox=bool(send or traces)) as opened,
-            closing(JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)) as jobs,
+            closing(JobQueue(broker, queue=queue)) as jobs,
             listening(host, port) as listener,
         ):
             dispatcher = Dispatcher(opened, TracedQueue(jobs) if traces else jobs, interval=min(1.0, lease / 10))

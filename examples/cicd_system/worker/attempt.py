@@ -6,7 +6,7 @@ that it is superseded. See the chapter "Leases" of the contract.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
@@ -41,21 +41,32 @@ class _SupersededError(Exception):
     """The job is another attempt's, or has ended without this one: nothing more is told of it."""
 
 
-def run_job(request: JobExecutionRequest, backend: Backend, settings: Settings, *, ending: Event) -> None:
-    """Make an attempt at a job. When this returns, this message has done its part.
+def run_job(
+    request: JobExecutionRequest,
+    backend: Backend,
+    settings: Settings,
+    *,
+    ending: Event,
+    claimed: Callable[[], None] = lambda: None,
+) -> None:
+    """Make an attempt at a job.
 
     Args:
         request: The job.
         backend: The Backend, which is told.
         settings: How it is run.
         ending: When it is set, the job is stopped and given back.
+        claimed: Called once the Backend has answered to the claim: from then on the store knows whose the job is.
 
     Raises:
         GivenUpError: The Worker ends and the Backend does not answer: the job is taken over when its lease ends.
         DeniedError: The Backend does not let this Worker in.
     """
+    attempt = _Attempt(request, backend, settings, ending)
     try:
-        _Attempt(request, backend, settings, ending).run()
+        attempt.claim()
+        claimed()
+        attempt.run()
     except _SupersededError:
         log.warning("the job is another attempt's, or has ended")
     except RefusedError:
@@ -71,9 +82,11 @@ class _Attempt:
         self._id = request.job_execution_id
         self._watch = Watch(request, self._reporter, settings, ending)
 
-    def run(self) -> None:
+    def claim(self) -> None:
         self._report("", f"running on {self._settings.name}, attempt {self._request.attempt}")
         log.info("the job was claimed", attempt=self._request.attempt)
+
+    def run(self) -> None:
         self._finish(self._work())
 
     # --- what is told -------------------------------------------------------------------------------------------

@@ -8,28 +8,51 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from threading import Event
 
-import celery.apps.worker
-import celery.worker.state
 import click
-from celery import signals
-from celery.exceptions import Reject
 
-from cicd_common.api.request import JobExecutionRequest
 from cicd_common.logging import configure, execution_context, get_logger
 
-from ..job_queue import TASK, WORKER_OPTIONS, JobQueue
+from ..job_queue import Delivery, JobQueue
 from ..log_shipping import shipping_logs
 from ..options import passwords_in, queue_options, setting, with_log_level
 from .attempt import run_job
 from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
 from .directory import own_directory
-from .leaving import Leaving, LeavingError
 from .settings import Settings, job_environment, secrets_in, unmaskable_in
 
 log = get_logger("cicd_system.worker")
+
+
+class Leaving:
+    """Ends a Worker that is told to, once its job has ended. To tell it again ends the job, too.
+
+    Attributes:
+        at_once: Set when the job is to be stopped.
+        has_failed: Whether the Worker ends because it cannot go on.
+    """
+
+    def __init__(self) -> None:
+        self.at_once = Event()
+        self.has_failed = False
+        self._is_told = False
+
+    def goes_on(self) -> bool:
+        """Whether the Worker takes more jobs."""
+        return not self._is_told
+
+    def tell(self, *_: object) -> None:
+        """Tell the Worker to end; fit to be the handler of a signal."""
+        if self._is_told:
+            self.at_once.set()
+        self._is_told = True
+
+    def fail(self) -> None:
+        """End the Worker, since it cannot go on."""
+        self.has_failed = self._is_told = True
 
 
 @click.command("cicd-worker", context_settings={"show_default": True})
@@ -44,6 +67,7 @@ log = get_logger("cicd_system.worker")
 @click.option("--grace", default=5.0, help="For how many seconds a job may go on after it was told to stop.")
 @with_log_level
 @setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
+@setting("--job-timeout", default=3600.0, help="For how many seconds a job may run.")
 @queue_options
 def _main(
     own: Mapping[str, str],
@@ -53,10 +77,9 @@ def _main(
     grace: float,
     log_level: str,
     backend: str,
+    job_timeout: float,
     broker: str,
     queue: str,
-    job_timeout: float,
-    redeliver_after: float | None,
 ) -> None:
     """Run a Worker, which runs one job at a time.
 
@@ -70,9 +93,9 @@ def _main(
     secrets = [*secrets_in(own).values(), *passwords_in(broker)]
     configure(service="worker", level=log_level, secrets=[*secrets, token] if token else secrets)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # It writes a line for each request.
-    leaving = Leaving(_end_main_loop)
+    leaving = Leaving()
     try:
-        jobs = JobQueue(broker, queue=queue, job_timeout=job_timeout, redeliver_after=redeliver_after)
+        jobs = JobQueue(broker, queue=queue)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--broker") from None
     client = BackendClient(backend, token, ending=leaving.at_once)
@@ -86,10 +109,16 @@ def _main(
             environment=job_environment(),
             secrets=secrets_in(own),
         )
-        _register(jobs, client, settings, leaving)
-        code = _start(jobs, name, leaving)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, leaving.tell)
+        # In a thread: this one handles signals, and may not hold a lock that a handler needs.
+        with ThreadPoolExecutor(1) as executor:
+            executor.submit(_work, jobs, client, settings, leaving).result()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # It does end.
+        jobs.close()
     client.close()
-    sys.exit(code)
+    sys.exit(int(leaving.has_failed))
 
 
 def run(own: Mapping[str, str]) -> None:
@@ -102,58 +131,38 @@ def run(own: Mapping[str, str]) -> None:
     _main.main(prog_name="python -m cicd_system.worker", obj=own, default_map=given)
 
 
-def _register(jobs: JobQueue, client: BackendClient, settings: Settings, leaving: Leaving) -> None:
-    """Make the task of the queue the one that runs jobs."""
-
-    @jobs.app.task(name=TASK, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types.
-    def run(_: Any, request: JobExecutionRequest) -> None:
-        with execution_context(
-            job_execution_id=request.job_execution_id,
-            stage_execution_id=request.stage_execution_id,
-            job_name=request.job_name,
-            worker=settings.name,
-        ):
-            try:
-                with leaving.job():
-                    run_job(request, client, settings, ending=leaving.at_once)
-            except (GivenUpError, LeavingError):
-                log.warning("the Worker ends before the job does; another one takes it over")
-                raise Reject(requeue=True) from None
-            except DeniedError as error:
-                log.critical("the Backend does not let this Worker in; it takes no more jobs", reason=str(error))
-                leaving.fail()
-                raise Reject(requeue=True) from None
+def _work(jobs: JobQueue, client: BackendClient, settings: Settings, leaving: Leaving) -> None:
+    """Run one job after the other until the Worker is told to end."""
+    log.info("ready", worker=settings.name)
+    while (delivery := jobs.take(leaving.goes_on)) and leaving.goes_on():
+        run_delivery(delivery, client, settings, leaving)
 
 
-class _Celery(celery.apps.worker.Worker):  # type: ignore[misc]  # Celery has no types.
-    """Celery's program without what is for people at a terminal, and without signals of its own."""
+def run_delivery(delivery: Delivery, client: BackendClient, settings: Settings, leaving: Leaving) -> None:
+    """Make an attempt at a job from the queue, which is off the queue once the Backend has answered to the claim.
 
-    def on_start(self) -> None:
-        """Say nothing, and leave signals to who runs it."""
-
-
-def _start(jobs: JobQueue, name: str, leaving: Leaving) -> int:
-    """Take jobs until a signal ends it.
-
-    Returns:
-        The exit code.
+    Args:
+        delivery: The job.
+        client: Asks the Backend.
+        settings: How it is run.
+        leaving: Says when to stop it, and is told when the Worker cannot go on.
     """
-    signals.setup_logging.connect(_leave_logging, weak=False)
-    signals.worker_ready.connect(lambda **_: log.info("ready", worker=name), weak=False)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leaving.tell)
-    worker = _Celery(app=jobs.app, hostname=f"cicd@{name}", **WORKER_OPTIONS)
-    worker.start()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # It does end.
-    jobs.close()
-    return worker.exitcode or int(leaving.has_failed)
-
-
-def _end_main_loop() -> None:
-    celery.worker.state.should_stop = 0  # The exit code.
-
-
-def _leave_logging(**_: object) -> None:
-    """Celery sets up logging unless somebody says that he does."""
+    request = delivery.request
+    with execution_context(
+        job_execution_id=request.job_execution_id,
+        stage_execution_id=request.stage_execution_id,
+        job_name=request.job_name,
+        worker=settings.name,
+    ):
+        try:
+            run_job(request, client, settings, ending=leaving.at_once, claimed=delivery.acknowledge)
+        except GivenUpError:
+            log.warning("the Worker ends before the job does; another one takes it over")
+            return
+        except DeniedError as error:
+            log.critical("the Backend does not let this Worker in; it takes no more jobs", reason=str(error))
+            leaving.fail()
+            return
+        except Exception:
+            log.exception("the attempt at the job has failed")
+        delivery.acknowledge()  # The claim may have been refused.

@@ -53,8 +53,8 @@ class Watch:
         self.is_left = False
         self._reporter = reporter
         self._ending = ending
-        self._poll_interval = settings.poll_interval
         self._beat_interval = request.lease_seconds / 3
+        self._poll_interval = min(settings.poll_interval, self._beat_interval)
         self._process: JobProcess | None = None
         self._process_lock = Lock()
 

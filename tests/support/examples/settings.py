@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import sqlite3
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from cicd_common import converter
+from cicd_common.api.request import JobExecutionRequest
 from tests.support.servers import POSTGRESQL, RABBITMQ, REDIS
 
 
@@ -35,8 +40,9 @@ class Setting:
 
 @contextlib.contextmanager
 def embedded(directory: Path) -> Iterator[Setting]:
-    """SQLite and the spool: nothing to install or start."""
-    yield Setting("embedded", f"sqlite:///{directory}/cicd.db", f"spool://{directory}/spool", "cicd.jobs", 1, 2)
+    """SQLite for the store and for the broker: nothing to install or start."""
+    broker = f"sqla+sqlite:///{directory}/broker.db"
+    yield Setting("embedded", f"sqlite:///{directory}/cicd.db", broker, "cicd.jobs", 1, 2)
 
 
 @contextlib.contextmanager
@@ -95,21 +101,49 @@ def _amqp(url: str) -> Iterator[object]:
         yield connection
 
 
-def delete_from_rabbitmq(url: str, queue: str) -> None:
-    """Delete the queue, and the exchange of the same name that Celery declares with it."""
+def delete_from_rabbitmq(url: str, queue: str) -> int:
+    """Delete the queue; how many messages it held."""
     with _amqp(url) as connection:
-        for delete in ("queue_delete", "exchange_delete"):
-            with contextlib.suppress(connection.channel_errors):
-                getattr(connection.channel(), delete)(queue)
+        return int(connection.channel().queue_delete(queue))
 
 
 # --- Redis ----------------------------------------------------------------------------------------------------------
 
 
-def delete_from_redis(url: str, queue: str) -> None:
-    """Delete every key that names the queue."""
+def delete_from_redis(url: str, queue: str) -> int:
+    """Delete every key that names the queue; how many there were."""
     from redis import Redis
 
     with Redis.from_url(url) as client:
-        for key in client.scan_iter(f"*{queue}*"):
-            client.delete(key)
+        return sum(int(client.delete(key)) for key in client.scan_iter(f"*{queue}*"))
+
+
+# --- the file -------------------------------------------------------------------------------------------------------
+
+
+def jobs_in(broker: str) -> list[JobExecutionRequest]:
+    """The jobs that wait in the file of an embedded broker."""
+    path = broker.removeprefix("sqla+sqlite:///")
+    if not Path(path).exists():
+        return []
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            rows = connection.execute("SELECT payload FROM kombu_message WHERE visible").fetchall()
+    except sqlite3.OperationalError:
+        return []  # The tables are being made.
+    return [converter.loads(b64decode(json.loads(payload)["body"]), JobExecutionRequest) for (payload,) in rows]
+
+
+def delete_file(broker: str) -> int:
+    """Delete the file of an embedded broker; how many jobs waited in it."""
+    count = len(jobs_in(broker))
+    if count:
+        Path(broker.removeprefix("sqla+sqlite:///")).unlink()
+    return count
+
+
+def forget(setting: Setting) -> int:
+    """Let a broker lose all that it holds; zero if that was nothing."""
+    if setting.name == "embedded":
+        return delete_file(setting.broker)
+    return {"rabbitmq": delete_from_rabbitmq, "redis": delete_from_redis}[setting.name](setting.broker, setting.queue)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Self
@@ -44,10 +44,8 @@ class System:
         secrets: What jobs are given in their environment, by name.
         via_proxy: Whether the Workers reach the Backends through an `HttpProxy` each.
         job_timeout: For how many seconds a job may run.
-        redeliver_after: After how many seconds Redis delivers again what was not acknowledged.
         lease: After how many silent seconds a Worker has lost its job.
         resend: After how many seconds a job that nobody claims is sent again.
-        worker_brokers: The URLs by which Workers reach the broker, in turn; that of the Backends by default.
     """
 
     def __init__(
@@ -62,10 +60,8 @@ class System:
         secrets: dict[str, str] | None = None,
         via_proxy: bool = False,
         job_timeout: float = 120,
-        redeliver_after: float | None = None,
-        lease: int = 12,
+        lease: int = 30,
         resend: int = 5,
-        worker_brokers: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.store = store
@@ -83,14 +79,12 @@ class System:
             "CICD_JOB_TIMEOUT": str(job_timeout),
             "CICD_LEASE": str(lease),
             "CICD_RESEND": str(resend),
-            **({} if redeliver_after is None else {"CICD_REDELIVER_AFTER": str(redeliver_after)}),
         }
         self.proxies = [HttpProxy() for _ in range(backends)] if via_proxy else []
         self.urls = [""] * backends
         self.backends = [self._backend(number) for number in range(backends)]
         self.workers: list[Program] = []
         self._new_workers = workers
-        self._worker_brokers = worker_brokers or [broker]
         self.api = Api(self.token)
         self.logs = Logs(directory)
 
@@ -217,8 +211,7 @@ class System:
         workdir.mkdir()
         flags = ["--name", f"worker-{number}", "--allow-host", "--workdir", str(workdir)]
         secrets = {f"CICD_SECRET_{name}": value for name, value in self.secrets.items()}
-        broker = self._worker_brokers[number % len(self._worker_brokers)]
-        return self._program("worker", f"worker-{number}", flags, CICD_BACKEND=url, CICD_BROKER=broker, **secrets)
+        return self._program("worker", f"worker-{number}", flags, CICD_BACKEND=url, **secrets)
 
     def worker_of(self, process: int) -> Program:
         """The Worker that a process of a job descends from."""
