@@ -130,7 +130,7 @@ def cpu_of(pid: int) -> float:
 
 def backend(url: str, directory: Path, clients: int, messages: int) -> dict[str, float]:
     """The Backend; and how many microseconds of a processor each message takes in it."""
-    setting = Setting("intake", url, f"spool://{directory}/spool", "cicd.jobs", 1, 0)
+    setting = Setting("intake", url, f"sqla+sqlite:///{directory}/broker.db", "cicd.jobs", 1, 0)
     with System.on(setting, directory) as system:
         sent = all_updates(url, clients, messages)
         bodies = [[converter.dumps(update) for update in each] for each in sent]

@@ -4,8 +4,8 @@
 
 The jobs are those of ``examples/pipelines/two-hundred.yaml``, on a git repository of one small file.
 
-Beside it stand, measured in the same round: the same number of Celery tasks that do nothing, on the same broker with
-the same settings and one worker; and what the parts of a job cost by themselves. It prints Markdown tables. RabbitMQ,
+Beside it stand, measured in the same round: the same number of messages that one consumer takes by the same queue and
+acknowledges; and what the parts of a job cost by themselves. It prints Markdown tables. RabbitMQ,
 Redis and PostgreSQL are where the tests of the system find them; see ``tests/support/examples/settings.py``.
 """
 
@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 import yaml
 from cicd_system.job_queue import JobQueue
 from cicd_system.worker.process import JobProcess
+from cicd_system.worker.tools import Tools
 from cicd_system.worker.workspace import working_copy
 
 from cicd_common import ExecutionStatus, converter
@@ -53,7 +54,7 @@ class Figures:
 
     Attributes:
         job: All that a job takes.
-        task: A bare Celery task.
+        task: A bare message, put and taken.
         process: A bare ``sh`` that does nothing.
         watched: The same with the watcher that ends it if the Worker dies.
         copy: To make a working copy and to clear it away.
@@ -122,7 +123,7 @@ def requests_of_jobs(
 
 
 def time_of_tasks(setting: Setting, directory: Path) -> float:
-    """How long a Celery task takes that leaves a dot in a file, from when the first is sent."""
+    """How long a message takes whose consumer leaves a dot in a file, from when the first is sent."""
     dots = directory / "dots"
     dots.touch()
     environment = {**os.environ, "CICD_BROKER": setting.broker, "CICD_QUEUE": setting.queue}
@@ -168,7 +169,7 @@ def watched_process() -> None:
 
 def copy_of(repository: Path, directory: Path) -> Callable[[], None]:
     def copy() -> None:
-        with working_copy(str(repository), None, directory / "copy", as_it_is=False):
+        with working_copy(str(repository), None, directory / "copy", as_it_is=False, tools=Tools(lambda: False)):
             pass
 
     return copy
@@ -216,10 +217,10 @@ ROWS: dict[str, Callable[[Figures], float]] = {
     "a job, all in all": lambda figures: figures.job,
     "its own process, a bare `sh`": lambda figures: figures.process,
     "**overhead**": lambda figures: figures.overhead,
-    "a bare Celery task": lambda figures: figures.task,
+    "a bare message": lambda figures: figures.task,
 }
 PARTS: dict[str, Callable[[Figures], float]] = {
-    "broker and Celery, as a bare task": lambda figures: figures.task,
+    "broker, as a bare message": lambda figures: figures.task,
     "working copy, made and cleared away": lambda figures: figures.copy,
     "process with its watcher, less the bare `sh`": lambda figures: figures.watched - figures.process,
     "requests, until the Backend has answered": lambda figures: figures.asking,
