@@ -1,79 +1,117 @@
-"""The example system keeps the contract, as the test kit has it."""
+"""The example system keeps the contract, as the test kit has it: on each kind of database, by each kind of broker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
 import httpx
 import pytest
 from cicd_system.backend.app import create_app
-from cicd_system.worker.attempt import run_job as run_attempt
+from cicd_system.backend.dispatch import Dispatcher
+from cicd_system.job_queue import Delivery, JobQueue
 from cicd_system.worker.backend_client import BackendClient
+from cicd_system.worker.program import Leaving, run_delivery
 from cicd_system.worker.settings import Settings, job_environment
 
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.artifacts import ArtifactStore
 from cicd_common.store import ExecutionStore
 from cicd_common.testing.conformance import BackendConformance, WorkerConformance, client_of
-from tests.support.examples.settings import postgres_schema
+from cicd_common.testing.conformance.client import Caller
+from cicd_common.testing.conformance.worker import Played
+from tests.support.examples.settings import SETTINGS, Setting
 
 
-class Outbox:
-    """In place of a `Dispatcher`: keeps what it is to send."""
+class Counting(Dispatcher):
+    """A `Dispatcher` that knows how many jobs are with the broker."""
 
-    def __init__(self) -> None:
-        self.sent: list[JobExecutionRequest] = []
+    count = 0
 
-    def send(self, jobs: tuple[JobExecutionRequest, ...]) -> None:
-        self.sent += jobs
+    def send(self, jobs: Iterable[JobExecutionRequest]) -> None:
+        """Send jobs."""
+        jobs = tuple(jobs)
+        super().send(jobs)
+        self.count += len(jobs)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/cicd.db"
-        return
-    with postgres_schema() as url:
-        yield url
+@pytest.fixture(params=list(SETTINGS))
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
+    """An empty database, and a queue of a broker."""
+    with SETTINGS[request.param](tmp_path) as setting:
+        yield setting
+
+
+@pytest.fixture
+def jobs(setting: Setting) -> Iterator[JobQueue]:
+    """The queue."""
+    with closing(JobQueue(setting.broker, queue=setting.queue)) as jobs:
+        yield jobs
+
+
+def take(jobs: JobQueue) -> Delivery:
+    """Take a job that is there, as a Worker does."""
+    delivery = jobs.take(lambda: True)
+    assert delivery is not None
+    return delivery
 
 
 class TestBackend(BackendConformance):
     @pytest.fixture
-    def outbox(self) -> Outbox:
-        """What the Backend hands to its broker."""
-        return Outbox()
+    def store(self, setting: Setting) -> Iterator[ExecutionStore]:
+        """Its store."""
+        with ExecutionStore(setting.store) as store:
+            yield store
 
     @pytest.fixture
-    def backend(self, database: str, outbox: Outbox, tmp_path: Path) -> Iterator[httpx.Client]:
+    def dispatcher(self, store: ExecutionStore, jobs: JobQueue) -> Counting:
+        """What sends its jobs to the broker."""
+        return Counting(store, jobs)
+
+    @pytest.fixture
+    def backend(self, store: ExecutionStore, dispatcher: Dispatcher, tmp_path: Path) -> httpx.Client:
         """The example's application."""
-        with ExecutionStore(database) as store:
-            yield client_of(create_app(store, outbox, contents=ArtifactStore(tmp_path / "artifacts")))
+        return client_of(create_app(store, dispatcher, contents=ArtifactStore(tmp_path / "artifacts")))
 
     @pytest.fixture
-    def short_leases(self, database: str, outbox: Outbox) -> Iterator[httpx.Client]:
+    def short_leases(self, setting: Setting, jobs: JobQueue) -> Iterator[httpx.Client]:
         """The same, asked for lost jobs before every request."""
-        with ExecutionStore(database, lease_seconds=int(self.lease_seconds)) as store:
-            app = create_app(store, outbox)
+        with ExecutionStore(setting.store, lease_seconds=int(self.lease_seconds)) as store:
+            dispatcher = Dispatcher(store, jobs)
+            app = create_app(store, dispatcher)
 
             async def watched(scope: object, receive: object, send: object) -> None:
-                store.take_over()
+                dispatcher.look()
                 await app(scope, receive, send)
 
             yield client_of(watched)
 
     @pytest.fixture
-    def handed_out(self, outbox: Outbox) -> Callable[[], list[JobExecutionRequest]]:
-        """What was sent."""
-        return lambda: outbox.sent
+    def handed_out(self, dispatcher: Counting, jobs: JobQueue) -> Callable[[], list[JobExecutionRequest]]:
+        """What the broker delivers."""
+        taken: list[JobExecutionRequest] = []
+
+        def handed_out() -> list[JobExecutionRequest]:
+            while len(taken) < dispatcher.count:
+                delivery = take(jobs)
+                delivery.acknowledge()
+                taken.append(delivery.request)
+            return taken
+
+        return handed_out
+
+    @pytest.mark.parametrize("setting", ["embedded", "rabbitmq"], indirect=True)
+    def test_any_system_ends_as_the_model_does(self, ask: Caller) -> None:
+        """On each database; it is slow, and no broker has a part in what it asks."""
+        super().test_any_system_ends_as_the_model_does(ask)
 
 
 class TestWorker(WorkerConformance):
     @pytest.fixture
-    def run_job(self, tmp_path: Path) -> Callable[[JobExecutionRequest, str], None]:
-        """The example's Worker, in this process."""
+    def run_job(self, jobs: JobQueue, tmp_path: Path) -> Callable[[JobExecutionRequest, str], None]:
+        """The example's Worker, in this process, with a job from the broker."""
         settings = Settings(
             name="conformance",
             directory=tmp_path,
@@ -85,8 +123,14 @@ class TestWorker(WorkerConformance):
         def run_job(request: JobExecutionRequest, url: str) -> None:
             client = BackendClient(url, None, ending=Event(), longest_pause=0.1)
             try:
-                run_attempt(request, client, settings, ending=Event())
+                jobs.put(request)
+                run_delivery(take(jobs), client, settings, Leaving())
             finally:
                 client.close()
 
         return run_job
+
+    @pytest.mark.parametrize("setting", ["embedded"], indirect=True)
+    def test_is_heard_of_while_its_job_is_silent(self, play: Callable[..., Played]) -> None:
+        """It waits for leases; while a job runs its Worker has nothing to do with the broker."""
+        super().test_is_heard_of_while_its_job_is_silent(play)

@@ -75,7 +75,7 @@ def test_introduction(tmp_path):
     """Before anything is started, the demo says what it starts and what it shows."""
     _, said = Demo(tmp_path, "true").end()
     introduction, _, _ = said.partition("\n$ python -m cicd_system.cli run ")
-    assert introduction.startswith("This starts a CI/CD system: a Backend and 2 Workers, on SQLite and a directory")
+    assert introduction.startswith("This starts a CI/CD system: a Backend and 2 Workers, on SQLite and a file")
     assert "They run the pipeline shown (stages: 1, jobs: 1) from" in introduction
 
 
