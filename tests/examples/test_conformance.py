@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import httpx
 import pytest
@@ -20,8 +21,6 @@ from cicd_common.api.request import JobExecutionRequest
 from cicd_common.artifacts import ArtifactStore
 from cicd_common.store import ExecutionStore
 from cicd_common.testing.conformance import BackendConformance, WorkerConformance, client_of
-from cicd_common.testing.conformance.client import Caller
-from cicd_common.testing.conformance.worker import Played
 from tests.support.examples.settings import SETTINGS, Setting
 
 
@@ -103,7 +102,7 @@ class TestBackend(BackendConformance):
         return handed_out
 
     @pytest.mark.parametrize("setting", ["embedded", "rabbitmq"], indirect=True)
-    def test_any_system_ends_as_the_model_does(self, ask: Caller) -> None:
+    def test_any_system_ends_as_the_model_does(self, ask: Any) -> None:
         """On each database; it is slow, and no broker has a part in what it asks."""
         super().test_any_system_ends_as_the_model_does(ask)
 
@@ -131,6 +130,6 @@ class TestWorker(WorkerConformance):
         return run_job
 
     @pytest.mark.parametrize("setting", ["embedded"], indirect=True)
-    def test_is_heard_of_while_its_job_is_silent(self, play: Callable[..., Played]) -> None:
+    def test_is_heard_of_while_its_job_is_silent(self, play: Callable[..., Any]) -> None:
         """It waits for leases; while a job runs its Worker has nothing to do with the broker."""
         super().test_is_heard_of_while_its_job_is_silent(play)
