@@ -180,7 +180,8 @@ def make_repository(directory: Path) -> Path:
     repository.mkdir()
     (repository / "README").write_text("A repository with one file.\n")
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    for command in (["init", "--quiet", "--initial-branch=main"], ["add", "."], [*identity, "commit", "--quiet", "--message=first"]):
+    first = ["init", "--quiet", "--initial-branch=main"]
+    for command in (first, ["add", "."], [*identity, "commit", "--quiet", "--message=first"]):
         subprocess.run(["git", "-C", str(repository), *command], check=True)
     return repository
 
