@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from sqlalchemy import delete
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.integrations.kombu import register
 from cicd_common.logging import get_logger
+from cicd_common.model.definition import SCRIPT
 
 __all__ = ["SERIALIZER", "Delivery", "JobQueue", "QueueError"]
 
@@ -63,6 +64,11 @@ class Delivery:
             with suppress(Exception):
                 self._message.ack()
 
+    def give_back(self) -> None:
+        """Let the job be taken by another, or later."""
+        with suppress(Exception):
+            self._message.requeue()
+
 
 class JobQueue:
     """The queue of jobs: Backends put jobs, and Workers take them.
@@ -70,16 +76,18 @@ class JobQueue:
     Args:
         broker_url: ``sqla+sqlite:////absolute/file``, ``amqp://`` (RabbitMQ), ``redis://``; the latter two
             with TLS, too.
-        queue: The name of the queue.
+        queue: The name of the queue. Each kind but ``script`` has its own, which is named after it and the kind.
+        kinds: The kinds of the jobs to take.
 
     Raises:
         ValueError: The URL is not one of a broker that is known here.
     """
 
-    def __init__(self, broker_url: str, *, queue: str = "cicd.jobs") -> None:
+    def __init__(self, broker_url: str, *, queue: str = "cicd.jobs", kinds: Iterable[str] = (SCRIPT,)) -> None:
         options = _transport_options(broker_url, queue)
         self._is_file = broker_url.startswith("sqla")
-        self._queue = Queue(queue, routing_key=queue, durable=True)
+        self._name = queue
+        self._queues = [self._queue_of(kind) for kind in kinds]
         self._consuming = Connection(broker_url, connect_timeout=_SECONDS, transport_options=options)
         self._putting = self._consuming.clone().Pool(_CONNECTIONS)
 
@@ -107,9 +115,12 @@ class JobQueue:
     def _put(self, request: JobExecutionRequest, connection: Any) -> None:
         try:
             self._connect(connection)
+            queue = self._queue_of(request.kind)
+            if queue not in self._queues:
+                queue(connection.default_channel).declare()
             connection.Producer(auto_declare=False).publish(
                 request,
-                routing_key=self._queue.name,
+                routing_key=queue.name,
                 serializer=SERIALIZER.name,
                 delivery_mode="persistent",
                 retry=True,
@@ -165,7 +176,7 @@ class JobQueue:
         end = time.monotonic() + _IDLE
         # With one message at a time no other one comes before the consumer is canceled at the end of the block.
         with connection.Consumer(
-            self._queue,
+            self._queues,
             accept=[SERIALIZER.content_type],
             callbacks=[receive],
             on_decode_error=_drop,
@@ -175,6 +186,8 @@ class JobQueue:
             while not received and go_on() and time.monotonic() < end:
                 with suppress(TimeoutError):
                     connection.drain_events(timeout=_LOOK)
+        for each in received[1:]:  # RabbitMQ gives one of each queue.
+            each.give_back()
         return received[0] if received else None
 
     # --- both ---------------------------------------------------------------------------------------------------
@@ -188,7 +201,12 @@ class JobQueue:
         if self._is_file:
             # Kombu makes the tables once in a process, and somebody may have removed the file since.
             channel.message_cls.metadata.create_all(channel.session.get_bind())
-        self._queue(channel).declare()
+        for queue in self._queues:
+            queue(channel).declare()
+
+    def _queue_of(self, kind: str) -> Queue:
+        name = self._name if kind == SCRIPT else f"{self._name}.{kind}"
+        return Queue(name, routing_key=name, durable=True)
 
     def _hang_up(self) -> None:
         """Close the connection of the consumer, by which a job that was not acknowledged goes back to the queue."""
@@ -197,11 +215,12 @@ class JobQueue:
             connection.release()
 
     def delete(self) -> None:
-        """Delete the queue with all that is in it."""
+        """Delete the queues with all that is in them."""
         self._connect(self._consuming)
-        queue = self._queue(self._consuming.default_channel)
-        queue.purge()
-        queue.delete()
+        for queue in self._queues:
+            bound = queue(self._consuming.default_channel)
+            bound.purge()
+            bound.delete()
 
     def close(self) -> None:
         """Close the connections to the broker. A job that was taken and not acknowledged goes back to the queue."""

@@ -199,6 +199,17 @@ class TestWhatIsRun:
         assert done.stdout.startswith("run 1 of lost: ")
         assert len(own_system.cli("runs", "lost").stdout.splitlines()) == 2
 
+    def test_kind(self, own_system, repository):
+        """A job of a kind that no Worker runs waits, and is run once there is one that does."""
+        file = repository / "pipeline.yaml"
+        file.write_text("name: kind\nstages: [{name: stage, jobs: [{name: job, kind: acme.show}]}]\n")
+        (run,) = RUN_ID.findall(own_system.cli("run", str(file), "--detach").stdout)
+        assert "no job has started" in own_system.cli("explain", run).stdout
+        own_system.add_workers(1, "--kind", "acme.show=cat")
+        path = f"/api/pipeline/status/{run}"
+        until(lambda: own_system.api.request("GET", path).json()["status"] == "SUCCESS", "the end of the run")
+        assert '"kind":"acme.show"' in log_of(own_system, "kind")
+
     def test_same_name(self, own_system, repository):
         """A definition that has changed goes on with the numbers of the old one, and its runs are told apart."""
         first = own_system.cli("run", str(write(repository, "same", "one", "two", script="true")))

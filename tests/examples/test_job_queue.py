@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import kombu
 import pytest
+from attrs import evolve
 from cicd_system import job_queue
 from cicd_system.job_queue import SERIALIZER, JobQueue, QueueError
 from redis import Redis
@@ -92,6 +93,25 @@ def rabbit(tmp_path):
 def jobs(broker):
     with closing(JobQueue(broker[0], queue=broker[1])) as jobs:
         yield jobs
+
+
+def test_kinds(broker):
+    """A Worker takes jobs of the kinds that it runs; the others wait for one that can."""
+    url, queue = broker
+    other = evolve(job("other"), kind="acme.show", commands=())
+    both = ("script", "acme.show")
+    with closing(JobQueue(url, queue=queue)) as jobs:
+        jobs.put(other)
+        jobs.put(script := job())
+        (delivery := take(jobs)).acknowledge()
+        assert delivery.request == script
+        assert is_empty(broker)
+    with closing(JobQueue(url, queue=queue, kinds=both)) as jobs:
+        jobs.put(script)
+        (first := take(jobs)).acknowledge()
+        (second := take(jobs)).acknowledge()
+        assert {first.request, second.request} == {script, other}
+        jobs.delete()
 
 
 def take(jobs: JobQueue):

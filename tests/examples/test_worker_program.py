@@ -178,10 +178,17 @@ class TestEnvironment:
 
 
 class TestSettings:
-    def test_directory_that_does_not_exist(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("flags", "said"),
+        [
+            (["--workdir", "missing"], "Error: Invalid value for '--workdir': Directory 'missing' does not exist.\n"),
+            (["--kind", "acme.show"], "'--kind': expected KIND=COMMAND, once for each kind but script\n"),
+        ],
+    )
+    def test_wrong_option(self, tmp_path, flags, said):
         """It is told in one clear error."""
         done = subprocess.run(
-            [sys.executable, "-m", "cicd_system.worker", "--workdir", "missing"],
+            [sys.executable, "-m", "cicd_system.worker", *flags],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -189,7 +196,7 @@ class TestSettings:
             check=False,
         )
         assert done.returncode == 2
-        assert done.stderr.endswith("Error: Invalid value for '--workdir': Directory 'missing' does not exist.\n")
+        assert done.stderr.endswith(said)
 
     @pytest.mark.parametrize(
         ("environment", "word"),

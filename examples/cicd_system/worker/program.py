@@ -15,6 +15,7 @@ from threading import Event
 import click
 
 from cicd_common.logging import configure, execution_context, get_logger
+from cicd_common.model.definition import SCRIPT
 
 from ..job_queue import Delivery, JobQueue
 from ..log_shipping import shipping_logs
@@ -55,6 +56,14 @@ class Leaving:
         self.has_failed = self._is_told = True
 
 
+def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """From the kind to its command."""
+    kinds = dict(each.split("=", 1) for each in given if "=" in each)
+    if len(kinds) < len(given) or SCRIPT in kinds:
+        raise click.BadParameter(f"expected KIND=COMMAND, once for each kind but {SCRIPT}")
+    return kinds
+
+
 @click.command("cicd-worker", context_settings={"show_default": True})
 @click.pass_obj
 @click.option("--name", default=lambda: f"{socket.gethostname()}-{os.getpid()}", help="The Worker's name.")
@@ -65,6 +74,14 @@ class Leaving:
 )
 @click.option("--allow-host", is_flag=True, help="Run jobs with an image on this machine where there is no docker.")
 @click.option("--grace", default=5.0, help="For how many seconds a job may go on after it was told to stop.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    metavar="KIND=COMMAND",
+    callback=_kinds,
+    help="Run jobs of this kind, too, by a shell command that gets the request on its standard input; may be repeated.",
+)
 @with_log_level
 @setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
 @setting("--job-timeout", default=3600.0, help="For how many seconds a job may run.")
@@ -75,6 +92,7 @@ def _main(
     workdir: Path | None,
     allow_host: bool,
     grace: float,
+    kinds: Mapping[str, str],
     log_level: str,
     backend: str,
     job_timeout: float,
@@ -95,7 +113,7 @@ def _main(
     logging.getLogger("httpx").setLevel(logging.WARNING)  # It writes a line for each request.
     leaving = Leaving()
     try:
-        jobs = JobQueue(broker, queue=queue)
+        jobs = JobQueue(broker, queue=queue, kinds=[SCRIPT, *kinds])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--broker") from None
     client = BackendClient(backend, token, ending=leaving.at_once)
@@ -106,6 +124,7 @@ def _main(
             job_timeout=job_timeout,
             grace=grace,
             allow_host=allow_host,
+            kinds=kinds,
             environment=job_environment(),
             secrets=secrets_in(own),
         )
@@ -155,6 +174,7 @@ def run_delivery(delivery: Delivery, client: BackendClient, settings: Settings, 
         worker=settings.name,
     ):
         try:
+            client.set_clock()
             run_job(request, client, settings, ending=leaving.at_once, claimed=delivery.acknowledge)
         except GivenUpError:
             log.warning("the Worker ends before the job does; another one takes it over")

@@ -197,19 +197,19 @@ class System:
         program.start()
         self._wait_for_backend(number)
 
-    def add_workers(self, count: int = 1) -> None:
-        """Start more Workers."""
-        added = [self._worker(len(self.workers) + number) for number in range(count)]
+    def add_workers(self, count: int = 1, *flags: str) -> None:
+        """Start more Workers, with flags of their own."""
+        added = [self._worker(len(self.workers) + number, *flags) for number in range(count)]
         for worker in added:
             worker.start()
         self.workers += added
 
-    def _worker(self, number: int) -> Program:
+    def _worker(self, number: int, *more: str) -> Program:
         turn = number % len(self.backends)
         url = f"http://127.0.0.1:{self.proxies[turn].port}" if self.proxies else self.urls[turn]
         workdir = self.directory / f"work-{number}"
         workdir.mkdir()
-        flags = ["--name", f"worker-{number}", "--allow-host", "--workdir", str(workdir)]
+        flags = ["--name", f"worker-{number}", "--allow-host", "--workdir", str(workdir), *more]
         secrets = {f"CICD_SECRET_{name}": value for name, value in self.secrets.items()}
         return self._program("worker", f"worker-{number}", flags, CICD_BACKEND=url, **secrets)
 
