@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cicd_system.worker.clones import Clones
 from cicd_system.worker.tools import HaltedError, Tools
 from cicd_system.worker.workspace import WorkspaceError, inside, working_copy
 
@@ -87,6 +88,28 @@ class TestRepository:
         commit = git(repository, "rev-parse", "HEAD~1")
         assert make(repository, commit) == FIRST
         assert make(repository, commit[:10]) == FIRST
+
+    def test_by_a_clone_that_is_kept(self, repository, tmp_path):
+        """Each copy is fresh, and has the branches and tags that the repository has now."""
+        clones = Clones(tmp_path)
+
+        def copies(commit):
+            target = tmp_path / "copy"
+            with working_copy(str(repository), commit, target, as_it_is=False, tools=GOING_ON, clones=clones) as copy:
+                found = (files_in(copy), git(copy, "rev-parse", "HEAD"), git(copy, "tag"), git(copy, "status", "-s"))
+                (copy / "source").write_text("of the job\n")
+                (copy / ".git" / "hooks" / "pre-commit").write_text("exit 1\n")
+                git(copy, "tag", "by-the-job")
+            return found
+
+        first, second = git(repository, "rev-parse", "HEAD~1"), git(repository, "rev-parse", "HEAD")
+        assert copies(first) == (FIRST, first, "", "")
+        assert copies(second) == (SECOND, second, "", "")
+        assert copies(None) == (SECOND, second, "", "")
+        git(repository, "tag", "v1", first)
+        assert copies("v1") == (FIRST, first, "v1", "")
+        with pytest.raises(WorkspaceError):
+            copies("0" * 40)
 
     def test_as_it_is(self, repository, make):
         """What is not committed is there, but nothing that is ignored."""

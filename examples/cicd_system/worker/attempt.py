@@ -160,6 +160,7 @@ class _Attempt:
                 is_alone=request.docker_image is not None,
                 submodules=program.parameters.submodules,
                 tools=tools,
+                clones=self._settings.clones,
             ) as copy,
         ):
             directory = inside(copy, request.working_dir)

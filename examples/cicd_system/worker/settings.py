@@ -11,6 +11,7 @@ from attrs import Factory, field, frozen
 
 from cicd_common.logging import SecretMasker
 
+from .clones import Clones
 from .environment import OURS
 
 __all__ = ["Settings", "job_environment", "secrets_in", "unmaskable_in"]
@@ -33,6 +34,7 @@ class Settings:
         environment: What jobs on this machine are given in their environment beside their own variables.
         secrets: The secrets that it holds, by the names by which jobs ask for them.
         poll_interval: How many seconds there are between two questions whether to stop.
+        clones: Clones of repositories, of which working copies are made.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Settings:
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     poll_interval: float = 1.0
     worker: str = Factory(lambda self: f"{self.name[:240]}-{token_hex(4)}", takes_self=True)
+    clones: Clones = field(init=False, default=Factory(lambda self: Clones(self.directory), takes_self=True))
 
 
 def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ..git import git_environment, is_remote, what_git_says
+from .clones import Clones
 from .directory import clear
 from .environment import OURS
 from .tools import Tools
@@ -23,6 +24,7 @@ _REMOTE = ("git", "http", "https", "ssh")
 # A repository on this machine may have programs set for git to start.
 _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
 _COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
+_WHOLE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class WorkspaceError(Exception):
@@ -40,6 +42,7 @@ def working_copy(
     is_alone: bool = False,
     submodules: bool = False,
     tools: Tools,
+    clones: Clones | None = None,
 ) -> Iterator[Path]:
     """Make a working copy, and clear it away afterwards.
 
@@ -52,6 +55,7 @@ def working_copy(
         is_alone: Whether it is to do without the repository that it comes from, as in a container.
         submodules: Whether to take the submodules of the repository, too.
         tools: What it is made with.
+        clones: Has clones to make copies of; by default there are none, and each working copy is cloned anew.
 
     Raises:
         WorkspaceError: It cannot be made.
@@ -71,7 +75,9 @@ def working_copy(
             elif as_it_is:
                 _copy_files(tools, source, directory, submodules=submodules)
             else:
-                _clone_local(tools, source, commit, branch, directory, shares=not is_alone)
+                _clone_local(
+                    tools, source, commit, branch, directory, None if is_alone else clones, shares=not is_alone
+                )
             if submodules and (directory / ".git").exists():
                 _check_out_submodules(tools, source, directory)
         yield directory
@@ -121,16 +127,29 @@ def _clone(tools: Tools, repo: str, commit: str | None, branch: str, directory: 
     _git(tools, "-C", str(directory), "checkout", "--quiet", "--detach", commit or head, "--")
 
 
-def _clone_local(tools: Tools, source: Path, commit: str | None, branch: str, directory: Path, *, shares: bool) -> None:
+def _clone_local(
+    tools: Tools, source: Path, commit: str | None, branch: str, directory: Path, clones: Clones | None, *, shares: bool
+) -> None:
     """Check out a commit, with the objects where they are, or else with files of its own for them.
 
     A worktree would write to the repository: two at once get in each other's way, and a killed Worker leaves its own.
     """
-    head = "HEAD" if branch == "HEAD" else f"refs/heads/{branch}"
-    found = _git(tools, "-C", str(source), "rev-parse", "--verify", "--end-of-options", f"{commit or head}^{{commit}}")
     options = ["--shared"] if shares else ["--no-hardlinks"]
-    _git(tools, "clone", "--quiet", *options, "--no-checkout", "--", str(source), str(directory))
-    _git(tools, "-C", str(directory), "checkout", "--quiet", "--detach", found.decode().strip(), "--")
+
+    def clone(target: Path) -> None:
+        _git(tools, "clone", "--quiet", *options, "--no-checkout", "--", str(source), str(target))
+
+    name = commit or ("HEAD" if branch == "HEAD" else f"refs/heads/{branch}")
+    if clones is None or not _WHOLE_ID.fullmatch(name):
+        # What a name stands for in the repository is something else in its clone.
+        verify = ("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        name = os.fsdecode(_git(tools, "-C", str(source), *verify)).strip()
+    if clones is None:
+        clone(directory)
+    else:
+        references = _git(tools, "-C", str(source), "show-ref", "--head")
+        clones.copy(source, references, directory, clone=clone, tools=tools)
+    _git(tools, "-C", str(directory), "checkout", "--quiet", "--detach", name, "--")
 
 
 def _copy_files(tools: Tools, source: Path, directory: Path, *, submodules: bool) -> None:

@@ -44,7 +44,8 @@ class System:
         secrets: What jobs are given in their environment, by name.
         via_proxy: Whether the Workers reach the Backends through an `HttpProxy` each.
         job_timeout: For how many seconds a job may run.
-        lease: After how many silent seconds a Worker has lost its job.
+        lease: After how many silent seconds a Worker has lost its job. The default is longer than a Backend takes to
+            start on a machine that is busy with other things.
         resend: After how many seconds a job that nobody claims is sent again.
     """
 
@@ -60,7 +61,7 @@ class System:
         secrets: dict[str, str] | None = None,
         via_proxy: bool = False,
         job_timeout: float = 120,
-        lease: int = 30,
+        lease: int = 300,
         resend: int = 5,
     ) -> None:
         self.directory = directory
