@@ -1,7 +1,22 @@
-"""The common module of a CI/CD system: what its CLI, its Backend and its Worker share.
+"""The common module of a CI/CD system: messages, models, JSON, a store and a logger for CLI, Backend and Worker.
 
-`loads` and `dumps` read and write JSON. The messages are in `cicd_common.api`, the models in `cicd_common.model`.
-The guides are in the directory ``docs`` of the project, and begin with ``docs/index.md``.
+`dumps` writes a message as JSON, and `loads` reads it::
+
+    >>> from cicd_common import dumps, loads
+    >>> from cicd_common.api.request import ReportRequest
+
+    >>> text = dumps(ReportRequest(pipeline_name="app"))
+    >>> loads(text, ReportRequest).limit
+    20
+
+`loads` raises a `ContractError` that lists every problem of a wrong message.
+
+- `cicd_common.api.request` and `cicd_common.api.response`: the messages between CLI, Backend and Worker.
+- `cicd_common.model`: pipelines and their executions; `cicd_common.enums`: statuses and reasons.
+- `cicd_common.logging`: a logger with fields that masks secrets.
+- `cicd_common.store`, `cicd_common.artifacts`, `cicd_common.testing` and `cicd_common.integrations`: they need extras.
+
+The documentation begins with ``docs/index.md`` in the repository of the project.
 """
 
 from .converter import dumps, loads, make_converter, structure, unstructure
