@@ -1,4 +1,8 @@
-"""How hypothesis runs: the same every time where ``CI`` is set, and thoroughly where it is asked to."""
+"""How hypothesis runs: the same every time where ``CI`` is set, and thoroughly where it is asked to.
+
+Coverage makes tests about three times as slow. Tests that take long are marked ``no_cover``, a marker of pytest-cov,
+where the lines that they run are covered by others, too.
+"""
 
 import os
 

@@ -137,6 +137,7 @@ class TestToProblem:
         assert json.loads(json.dumps(TWO.to_problem())) == TWO.to_problem()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("cls", TYPES, ids=name_of)
 @given(data=st.data())
 def test_no_text_of_a_document_is_repeated(cls, data):

@@ -244,6 +244,7 @@ class TestCheck:
 # --- kinds that are not known ------------------------------------------------------------------------------------
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 class TestPassThrough:
     """Jobs and pipelines of kinds that the reader does not know come out with the parameters that went in."""

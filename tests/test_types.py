@@ -113,6 +113,7 @@ class TestDefinition:
                 assert "default" in entry[1]
 
 
+@pytest.mark.no_cover
 @every_type
 class TestRoundTrip:
     @given(data=st.data())

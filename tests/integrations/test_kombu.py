@@ -141,6 +141,7 @@ class TestVendor:
             register(JobDTO, vendor=vendor)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("cls", TYPES, ids=name_of)
 class TestRoundTrip:
     @given(st.data())

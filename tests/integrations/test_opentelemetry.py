@@ -103,6 +103,7 @@ def seconds(span) -> timedelta:
     return timedelta(microseconds=(span.end_time - span.start_time) // 1000)
 
 
+@pytest.mark.no_cover
 class TestTrace:
     @given(finished_runs())
     def test_is_that_of_the_model(self, run):
@@ -247,6 +248,7 @@ class TestTrace:
             assert all(0 <= span.start_time <= span.end_time < 2**64 for span in spans(run))
 
 
+@pytest.mark.no_cover
 class TestOtlp:
     @given(run=from_type(PipelineExecution))
     def test_every_run_is_encoded(self, run):
@@ -291,6 +293,7 @@ class TestOtlp:
 
 
 class TestTraceparent:
+    @pytest.mark.no_cover
     @given(executions())
     def test_is_the_span_of_the_job(self, run):
         """What a job traces with its TRACEPARENT hangs on the span of the job."""

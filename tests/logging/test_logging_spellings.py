@@ -216,6 +216,7 @@ class TestOtherTools:
         assert not masker_of(secret).mask(f"{text} {after}").startswith(text)
 
 
+@pytest.mark.no_cover
 class TestOtherText:
     """Text without secrets is the same to the byte."""
 
@@ -246,6 +247,7 @@ class TestOtherText:
         assert "".join(seen) == masker.mask(text)
 
 
+@pytest.mark.no_cover
 class TestMany:
     """No cliffs: what is done does not grow with the number of secrets."""
 

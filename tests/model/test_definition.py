@@ -169,6 +169,7 @@ class TestCycles:
             distance(needs, each, names[0]) for each in needs[names[0]] & reachers(needs, names[0])
         )
 
+    @pytest.mark.no_cover
     def test_a_hundred_thousand_jobs_in_a_circle(self):
         """No limit of recursion is hit, and every job is named."""
         count = 100_000

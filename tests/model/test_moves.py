@@ -3,6 +3,7 @@
 from collections import Counter
 
 import attrs
+import pytest
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -14,6 +15,8 @@ from cicd_common.model import PipelineExecution, UpdateOutcome
 from cicd_common.testing import strategies
 from tests.support import strategies as own_strategies
 from tests.support.moves import MOMENT, jobs_of, naive_counts, naive_ready, state_of
+
+pytestmark = pytest.mark.no_cover
 
 SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
 

@@ -1,5 +1,6 @@
 """The order in which a pipeline will run."""
 
+import pytest
 from hypothesis import given
 
 from cicd_common.model import PipelineExecution, Plan
@@ -32,6 +33,7 @@ class TestPlan:
         assert waves == [wave for stage in Plan.of(pipeline).stages for wave in stage.waves]
 
 
+@pytest.mark.no_cover
 class TestLength:
     """No limit is hit, and nothing takes more than linear time, at 100,000 jobs."""
 

@@ -342,6 +342,7 @@ def reads(cls: Any, document: dict[str, Any]) -> bool:
     return True
 
 
+@pytest.mark.no_cover
 @settings(max_examples=settings.default.max_examples * 20)
 @given(versions(), versions())
 def test_what_is_not_told_to_break_reads(old: Any, new: Any) -> None:

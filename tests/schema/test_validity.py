@@ -34,6 +34,8 @@ from tests.support.contract import ENGINES, TYPES, name_of
 from tests.support.golden_files import full
 from tests.support.schemas import exception_of, validator
 
+pytestmark = pytest.mark.no_cover
+
 every_type = pytest.mark.parametrize("cls", TYPES, ids=name_of)
 
 

@@ -22,6 +22,8 @@ from cicd_common.store import ExecutionStore
 from cicd_common.store.engine import _after_fork
 from tests.support import store_processes
 
+pytestmark = pytest.mark.no_cover
+
 MOMENT = store_processes.MOMENT
 PROCESSES = 8
 KILLS = 100

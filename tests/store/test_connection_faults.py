@@ -109,6 +109,7 @@ def tried(call):
         return [None, call()]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("fault", FAULTS)
 class TestEveryPlace:
     """A call ends with its result or an UnavailableError, and the next one works. A repeat does no harm."""

@@ -155,6 +155,7 @@ class TestUnclaimed:
             sent += [(minute, job.attempt) for job in jobs if job.job_name == "test"]
         assert sent == [(5, 1), (15, 1), (35, 1)]
 
+    @pytest.mark.no_cover
     def test_a_queue_may_be_long(self, store, clock, requests):
         """A job that waits for hours is not lost, and runs once somebody claims it."""
         clock.watch(3 * 3600)

@@ -17,6 +17,8 @@ from cicd_common.store import ExecutionStore
 from cicd_common.testing.strategies import json_objects, pipelines
 from tests.support.contract import ENGINES, name_of
 
+pytestmark = pytest.mark.no_cover
+
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 

@@ -210,6 +210,7 @@ class TestStatements:
         """Each read and write takes the same few statements, in a short history."""
         check_bounds(history)
 
+    @pytest.mark.no_cover
     @pytest.mark.parametrize("history", [MANY], indirect=True)
     def test_are_bounded_and_scan_no_table(self, history):
         """So they do in a long one. None looks at every row of a table, or at every entry of an index."""
