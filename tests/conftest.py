@@ -5,7 +5,9 @@ where the lines that they run are covered by others, too.
 """
 
 import os
+import sys
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
@@ -18,3 +20,18 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.register_profile("unshrunk", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate])
 
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item):
+    """Run a test that is marked ``no_cover`` without coverage in a process of xdist, too.
+
+    pytest-cov 7.1 starts two measurements there, and pauses only one.
+    """
+    tracer = sys.gettrace()
+    if item.get_closest_marker("no_cover"):
+        sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
