@@ -1,4 +1,4 @@
-"""The Backend: it starts runs, joins what Workers report, hands out jobs, and answers what the CLI asks."""
+"""The Backend: it starts runs, applies the updates of Workers, hands out jobs, and answers the CLI."""
 
 from .app import MAX_BODY, create_app
 from .dispatch import Dispatcher

@@ -33,18 +33,18 @@ log = get_logger("cicd_system.backend")
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
 @click.option("--port", default=8000, type=click.IntRange(0, 65535), help="The port to listen on; 0 takes a free one.")
 @click.option("--url-file", type=click.Path(path_type=Path, dir_okay=False), help="A file to write the address to.")
-@click.option("--max-body", default=MAX_BODY, type=click.IntRange(1024), help="How many bytes a body may have.")
+@click.option("--max-body", default=MAX_BODY, type=click.IntRange(1024), help="The largest body, in bytes.")
 @with_log_level
 @setting("--store", default="sqlite:///cicd.db", help="The URL of the store.")
-@setting("--lease", default=60, type=click.IntRange(1), help="After how many silent seconds a Worker has lost its job.")
+@setting("--lease", default=60, type=click.IntRange(1), help="Seconds without an update until a Worker loses its job.")
 @setting(
-    "--resend", default=300, type=click.IntRange(1), help="When a job that nobody claims is sent again, in seconds."
+    "--resend", default=300, type=click.IntRange(1), help="Seconds until a job that no Worker claims is sent again."
 )
 @setting(
-    "--artifacts", default="cicd-artifacts", help="Where the contents of artifacts are kept: a directory or a URL."
+    "--artifacts", default="cicd-artifacts", help="Where the contents of artifacts are stored: a directory or a URL."
 )
-@setting("--events", metavar="URL", help="Where to send events of runs, as CDEvents over HTTP.")
-@setting("--events-source", default="cicd-backend", help="Who the events come from, as a URI reference.")
+@setting("--events", metavar="URL", help="The receiver of events of runs, as CDEvents over HTTP.")
+@setting("--events-source", default="cicd-backend", help="The source of the events, as a URI reference.")
 @queue_options
 def main(
     host: str,
@@ -63,9 +63,9 @@ def main(
 ) -> None:
     """Run a Backend.
 
-    The bearer token is in the environment variable CICD_TOKEN. Without one the Backend listens on the loopback alone.
-    That of the receiver of events is in CICD_EVENTS_TOKEN. Where OTEL_EXPORTER_OTLP_ENDPOINT names a collector, it gets
-    a trace of each run.
+    The bearer token is in the environment variable CICD_TOKEN. Without a token the Backend listens on the loopback
+    only. CICD_EVENTS_TOKEN is the bearer token for the receiver of events. If OTEL_EXPORTER_OTLP_ENDPOINT names a
+    collector, the Backend sends a trace of each run.
     """
     token = os.environ.get("CICD_TOKEN") or None
     events_token = os.environ.get("CICD_EVENTS_TOKEN") or None
@@ -113,7 +113,7 @@ def _announce(listener: socket.socket, url_file: Path | None) -> None:
     if url_file is not None:
         unfinished = url_file.with_name(url_file.name + ".new")
         unfinished.write_text(url)
-        unfinished.replace(url_file)  # Whoever waits for the file finds it whole.
+        unfinished.replace(url_file)  # A program that waits for the file never reads a part of it.
     log.info("listening", url=url)
 
 

@@ -1,4 +1,4 @@
-"""One line in the log for each request, headers for every answer, and an answer whatever goes wrong."""
+"""Middleware that logs each request, adds headers to each answer, and answers 500 after an unexpected error."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ __all__ = ["AccessLog", "about"]
 log = get_logger(__name__)
 
 _IDS = "cicd.execution_ids"
-# Answers change from one moment to the next, and are for programs alone.
+# Answers change all the time, and browsers must not guess their type.
 _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
 def about(request: Request, **ids: UUID) -> execution_context:
-    """Say which execution a request is about: in its line in the log, and in all that is logged in the block.
+    """Add the ids of an execution to the log line of a request, and to all lines that are logged in the block.
 
     Args:
         request: The request.
-        ids: The ids, by the names that `execution_context` has for them.
+        ids: The ids, by their names in `execution_context`.
     """
     request.scope[_IDS] = ids
     return execution_context(**ids)
 
 
 class AccessLog:
-    """Logs who asked for what and how that went; never a body, a query, a path or a header, which may hold secrets.
+    """Logs the method, route and status of each request, but no body, query, path or header: they may hold secrets.
 
-    What was answered as asked is told at ``DEBUG``, what was refused at ``INFO``, what the store did not do at
-    ``WARNING``, and what is a flaw of the Backend at ``ERROR``, with its traceback.
+    Successful requests are logged at ``DEBUG``, refused ones at ``INFO``, failures of the store at ``WARNING``, and
+    unexpected errors at ``ERROR`` with their traceback.
 
     Args:
-        app: What answers. What it raises is answered with 500.
+        app: The application. Exceptions that it raises are answered with 500.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and log how it went."""
+        """Pass a request on, and log its result."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -66,7 +66,7 @@ class AccessLog:
         except Exception as error:
             failure = error
             if status:
-                raise  # It is too late for another answer: the server closes the connection.
+                raise  # The answer has begun, so the server closes the connection.
             await answer_to(error)(scope, receive, send_with_headers)
         finally:
             _log(scope, status, perf_counter() - began, failure)
@@ -91,7 +91,7 @@ def _log(scope: Scope, status: int, seconds: float, failure: Exception | None) -
             "answered",
             exc_info=failure,
             method=scope["method"],
-            # What the path was matched with: a path itself may hold whatever somebody sends.
+            # The pattern of the route: the path itself may contain any text of the client.
             route=getattr(scope.get("route"), "path", None),
             status=status or None,
             milliseconds=round(seconds * 1000, 1),

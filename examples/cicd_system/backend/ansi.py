@@ -1,7 +1,7 @@
-"""The output of a job as HTML: its colours become classes, and everything else is text.
+"""Render the output of a job as HTML: colours become classes, and everything else is text.
 
-Output comes in pieces, and a piece may end anywhere: within a line, or within an escape sequence. So rendering begins
-where it has left off, at a `Position`, which is short enough to be the id of an event.
+Output arrives in pieces that may end within a line or within an escape sequence. So rendering continues from a
+`Position`, which is short enough to be the id of an event.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from markupsafe import escape
 __all__ = ["START", "Piece", "Position", "render", "skip"]
 
 MOST_LINES = 5_000
-"""How many lines a piece has at most: those before them are only counted."""
+"""The most lines of a piece; earlier lines are only counted."""
 
 _MOST_COLUMNS = 10_000  # Characters of a line that are shown.
-_HELD_BACK = 256  # Characters of an escape sequence whose end has not come.
+_HELD_BACK = 256  # Characters that are held back for the end of an escape sequence.
 
 _ESCAPE = re.compile(
     r"\x1b\[(?P<codes>[0-9;:]*)m"  # colours
@@ -26,14 +26,14 @@ _ESCAPE = re.compile(
     r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)"  # strings, as the titles of windows
     r"|\x1b[ -/]*[0-~]"
 )
-# What may go on in the next piece. A carriage return may be half of a line end.
+# An unfinished end that the next piece may complete. A carriage return may be half of a line end.
 _UNFINISHED = re.compile(r"(?:\r|\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1b?|[ -/]*)?)\Z")
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t"} | {127: 0x2421}
 _CONTROLS |= dict.fromkeys(range(128, 160), 0xFFFD)
 
 _RESETS = ("\x1b[0m", "\x1b[m")
 
-# What a code switches on: what it is an alternative of, and its class; and what it switches off.
+# The classes that codes switch on and off, and the base colours.
 _ON = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "inverse", 9: "struck"}
 _OFF = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline",), 27: ("inverse",), 29: ("struck",)}
 _BASES = {30: ("fg", 0), 90: ("fg", 8), 40: ("bg", 0), 100: ("bg", 8)}
@@ -45,14 +45,14 @@ Style = frozenset[str]
 
 @frozen
 class Position:
-    """Where rendering goes on.
+    """The place in the output where rendering continues.
 
     Attributes:
-        sequence: The last chunk of the output that was rendered whole.
-        offset: How many characters of what follows were rendered.
-        line: The number of the line that goes on there, from 1.
-        column: How many characters of this line were rendered.
-        style: The classes that are in force.
+        sequence: The last chunk of the output that was rendered completely.
+        offset: The number of characters after this chunk that were rendered.
+        line: The number of the current line, from 1.
+        column: The number of characters of this line that were rendered.
+        style: The current classes.
     """
 
     sequence: int = 0
@@ -67,7 +67,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
-        """The position of a text, which a browser has sent; none if it is no position.
+        """Read a position that a browser has sent. None if the text is not a position.
 
         Args:
             text: The text.
@@ -89,9 +89,9 @@ class Piece:
     """Lines of output.
 
     Attributes:
-        line: The number of the first of them.
-        is_anew: Whether this line is to be shown in place of what was shown of it, and not behind that.
-        lines: The lines as HTML. The last one may go on, or be empty, as after a line end.
+        line: The number of the first line.
+        is_anew: Whether the first line replaces what the page shows of it; otherwise it is appended.
+        lines: The lines as HTML. The last one may be incomplete, or empty after a line end.
         end: Where the next piece begins.
     """
 
@@ -128,7 +128,7 @@ def render(chunks: Iterable[tuple[int, str]], begin: Position) -> Piece:
 
 
 def skip(chunks: Iterable[tuple[int, str]], begin: Position) -> Position:
-    """Where output goes on behind chunks that are not shown.
+    """The position after chunks that are not shown.
 
     Args:
         chunks: The chunks that follow, with their sequences; at least one.
@@ -146,7 +146,7 @@ def skip(chunks: Iterable[tuple[int, str]], begin: Position) -> Position:
 
 
 def _text(chunks: Sequence[tuple[int, str]], begin: Position) -> str:
-    """What is to be rendered: without an end that may be half of something, unless that never becomes whole."""
+    """The text to render, without an unfinished escape sequence or line end."""
     text = "".join(text for _, text in chunks)[begin.offset :]
     unfinished = _UNFINISHED.search(text, max(len(text) - _HELD_BACK, 0))
     return text if unfinished is None else text[: unfinished.start()]
@@ -162,7 +162,7 @@ def _moved(at: Position, chunks: Sequence[tuple[int, str]], offset: int) -> Posi
 
 
 def _render_line(line: str, at: Position) -> tuple[str, Position]:
-    """A line as HTML. What a carriage return has gone back over is not shown."""
+    """A line as HTML, without text that a carriage return overwrites."""
     *overwritten, shown = line.split("\r")
     if overwritten:
         at = evolve(at, column=0, style=_style_after("".join(overwritten), at.style))
@@ -177,7 +177,7 @@ def _render_line(line: str, at: Position) -> tuple[str, Position]:
 
 
 def _spans(text: str, style: Style) -> Iterator[tuple[str, Style]]:
-    """The texts between escape sequences, with what is in force there; the last one may be empty."""
+    """The texts between escape sequences, each with its style; the last text may be empty."""
     begin = 0
     for match in _ESCAPE.finditer(text):
         yield text[begin : match.start()], style
@@ -196,7 +196,7 @@ def _style_after(text: str, style: Style) -> Style:
 
 
 def _styled(codes: str | None, style: Style) -> Style:
-    """What is in force behind a sequence; none of its codes means that it is not about colours."""
+    """The style after an escape sequence. Its codes are None if it does not set colours."""
     if codes is None:
         return style
     numbers = iter([int(code[:9] or "0") for code in re.split("[;:]", codes)])
@@ -223,7 +223,7 @@ def _coloured(style: Style, ground: str, colour: int | None) -> Style:
 
 
 def _extended(numbers: Iterator[int]) -> int | None:
-    """One of 256 colours, or one of red, green and blue, as the closest of 16."""
+    """The closest of the 16 colours to one of 256 colours, or to a colour of red, green and blue."""
     kind = next(numbers, None)
     if kind == 2:
         return _closest([min(each, 255) for each in (next(numbers, 0), next(numbers, 0), next(numbers, 0))])
@@ -242,7 +242,7 @@ def _cube(number: int) -> tuple[int, int, int]:
 
 
 def _closest(rgb: Sequence[int]) -> int:
-    """The one of 16 colours that has the same of red, green and blue above the middle, bright where all is bright."""
+    """The colour of 16 with the same dominant parts of red, green and blue; a bright one if they are bright."""
     top = max(rgb)
     if top < 64:
         return 0

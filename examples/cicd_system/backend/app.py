@@ -1,4 +1,4 @@
-"""The Backend as an ASGI application: what it is asked, by which route, and what it answers."""
+"""The Backend as an ASGI application: routes and their handlers."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 CommitOf = Callable[[str, str], str | None]
-"""From a repository and a branch to a commit; none where the repository is a directory without git."""
+"""Finds the commit of a branch of a repository; None for a directory without git."""
 
 State = Callable[[], Mapping[str, Any]]
-"""Tells how something is doing, as JSON data."""
+"""Returns a state as JSON data."""
 
 MAX_BODY = 8 * 1024 * 1024
-"""How many bytes a body may have."""
+"""The largest body, in bytes."""
 
 _HEALTH_SECONDS = 1
 _REPORT = "/api/report/"
-# The parts of a report's path: a name behind each of these.
+# The parts of a report's path; each is followed by a name.
 _LEVELS = ("pipeline", "stage", "job")
 _NUMBERS = ("run_number", "limit", "after", "tail")
-# As in JSON, and no longer than what the contract could take.
+# As in JSON, with no more digits than a 64-bit integer has.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
@@ -79,23 +79,23 @@ def create_app(
     contents: ArtifactStore | None = None,
     state: State | None = None,
 ) -> Starlette:
-    """Make the application. It has no state but what it is given, so that any number may work side by side.
+    """Make the application. It has no state of its own, so several Backends may share a store.
 
     Args:
-        store: Keeps all that happens. It stays open.
+        store: The store. It is not closed.
         dispatcher: Sends jobs to the Workers.
-        token: The bearer token; with None everybody may ask who asks for ``localhost`` or an address of the loopback.
-        max_body: How many bytes a body may have.
-        commit_of: Finds the commit of a branch for a run that names none, so that all its jobs run the same one; none
-            leaves that to the Workers.
-        contents: Keeps the contents of artifacts; with none there are no paths for them.
-        state: What else ``/health`` tells, which everybody may ask; nothing by default.
+        token: The bearer token. If None, all requests to ``localhost`` or a loopback address are accepted.
+        max_body: The largest body, in bytes.
+        commit_of: Finds the commit of a branch for a run without a commit, so that all its jobs use the same one. If
+            None, each Worker uses the head of the branch.
+        contents: Stores the contents of artifacts. If None, there are no routes for them.
+        state: Further fields of ``/health``, which needs no token; none by default.
     """
     backend = _Backend(store, dispatcher, max_body, commit_of, state or dict)
     routes = [*backend.routes(), *page_routes(store, dispatcher.send, token=token)]
     routes += [] if contents is None else content_routes(contents)
     app = Starlette(routes=routes, exception_handlers=HANDLERS)
-    # There is nothing elsewhere; and where a redirection leads, the one who asks would say by its header `Host`.
+    # A redirection would lead to the host in the client's header `Host`.
     app.router.redirect_slashes = False
     app.add_middleware(TokenGuard, token=token, open_paths=["/health", "/sign-in", "/style.css"])
     app.add_middleware(AccessLog)
@@ -144,17 +144,17 @@ class _Backend:
         started = await run_in_threadpool(self._start, asked)
         run = started.execution
         with about(request, pipeline_execution_id=run.execution_id):
-            # A run that begins hands out at least one job; what is repeated hands out none.
+            # A new run hands out at least one job, a repeated request none.
             if started.jobs:
                 log.info("a run has started", run_number=run.run_number)
         answer = _answer(run, 201 if started.jobs else 200)
-        # Whoever started the run need not wait until thousands of jobs are with the broker: the store has them.
+        # The client does not wait until the broker has all jobs: the store has them.
         answer.background = BackgroundTask(self._send, started.jobs)
         return answer
 
     def _start(self, asked: PipelineExecutionRequest) -> Started:
         if self._commit_of is not None and asked.commit_hash is None and not asked.is_local:
-            # What was started stays so, even if its branch is gone by now.
+            # A repeated request is answered even if its branch was deleted.
             if known := self._store.started(asked.request_id):
                 return Started(execution=known, jobs=())
             asked = self._with_commit(asked, self._commit_of)
@@ -164,13 +164,13 @@ class _Backend:
         """The request with the commit of its branch.
 
         Raises:
-            ContractError: The branch is not there, or the repository does not answer.
+            ContractError: The branch does not exist, or the repository does not answer.
         """
         pipeline = asked.pipeline
         if pipeline is None and asked.pipeline_id is not None:
             pipeline = self._store.pipeline(asked.pipeline_id)
         if pipeline is None or asked.repo != pipeline.repo_url:
-            return asked  # The store says what is wrong.
+            return asked  # The store refuses it.
         branch = asked.branch or pipeline.branch
         if pipeline.commit_hash is not None and branch == pipeline.branch:
             return asked
@@ -258,8 +258,8 @@ class _Backend:
         return _answer(self._store.report(converter.structure(names | query, ReportRequest)))
 
     async def health(self, _: Request) -> Response:
-        # By threads of its own: those of all other requests may all be waiting for the database, and for as long as it
-        # makes them wait, so that it is said to be busy, and not waited for.
+        # Separate threads: those of other requests may all be waiting for the database. After a second the answer is
+        # "busy".
         content: dict[str, Any] = {"status": "busy"}
         with move_on_after(_HEALTH_SECONDS):
             content = await to_thread.run_sync(self._health, limiter=self._for_health, abandon_on_cancel=True)
@@ -284,10 +284,10 @@ def _answer(content: Any, status: int = 200) -> Response:
 
 
 def _id(request: Request, name: str) -> UUID:
-    """An id in the path, in any spelling of the contract.
+    """An id in the path, in any form that the contract accepts.
 
     Raises:
-        HTTPException: 404, since there is nothing at such a path.
+        HTTPException: 404 if it is not a UUID.
     """
     try:
         return converter.structure(request.path_params[name], UUID)
@@ -296,10 +296,10 @@ def _id(request: Request, name: str) -> UUID:
 
 
 def _names(request: Request) -> dict[str, str]:
-    """The names in the path of a report. They may hold any character, a slash too: so each is decoded by itself.
+    """The names in the path of a report. Each is decoded separately, because a name may contain a slash.
 
     Raises:
-        HTTPException: 404 if the path is none of a report.
+        HTTPException: 404 if the path is not that of a report.
     """
     no_report = HTTPException(404, "Expected /api/report/pipeline/{name}[/stage/{name}[/job/{name}]].")
     raw = request.scope["raw_path"].decode("ascii", "replace").partition(_REPORT)[2].split("/")
@@ -313,10 +313,10 @@ def _names(request: Request) -> dict[str, str]:
 
 
 def _query(request: Request, type: type[Any], *known: str) -> dict[str, Any]:
-    """The parameters of a query, numbers as numbers.
+    """The parameters of a query, with numbers as integers.
 
     Raises:
-        ContractError: One is not known, is there twice, or is no number and should be.
+        ContractError: A parameter is unknown, repeated, or not a number although it should be.
     """
     problems, values = [], {}
     for name, text in request.query_params.multi_items():

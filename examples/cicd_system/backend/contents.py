@@ -1,4 +1,4 @@
-"""The contents of artifacts: taken in and given out by their SHA-256, in chunks."""
+"""Routes that receive and send the contents of artifacts by their SHA-256, in chunks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .guard import arriving
 __all__ = ["MAX_CONTENT", "content_routes"]
 
 MAX_CONTENT = 4 * 1024**3
-"""How many bytes the content of an artifact may have."""
+"""The largest content of an artifact, in bytes."""
 
 _PATH = "/api/artifact/{sha256}"
 
 
 def content_routes(contents: ArtifactStore) -> list[Route]:
-    """Make the routes: ``PUT`` stores content, ``GET`` gives it, ``HEAD`` says whether it is there.
+    """Make the routes: ``PUT`` stores content, ``GET`` returns it, ``HEAD`` says whether it is stored.
 
-    Content that is there already is not stored again: to put it twice changes nothing.
+    Content that is stored already is not stored again.
 
     Args:
-        contents: Keeps the contents. It stays open.
+        contents: The store of contents. It is not closed.
     """
 
     async def put(request: Request) -> Response:
@@ -42,7 +42,7 @@ def content_routes(contents: ArtifactStore) -> list[Route]:
                 await run_in_threadpool(writer.write, chunk)
             await run_in_threadpool(writer.commit)
         finally:
-            await run_in_threadpool(writer.discard)  # Of what was committed there is nothing left to discard.
+            await run_in_threadpool(writer.discard)  # After a commit this does nothing.
         return Response(status_code=204)
 
     async def get(request: Request) -> Response:

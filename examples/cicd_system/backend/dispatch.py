@@ -1,8 +1,7 @@
-"""Send jobs to the Workers, and send again what may have been lost on the way.
+"""Send jobs to the Workers, and send jobs again whose messages may be lost.
 
-A job is stored as handed out before it is sent. Where the Backend or the broker fails between the two, its message is
-lost, and the store knows: nobody claims the job, and it is sent again. Sending twice is harmless, since Workers claim a
-job before they run it.
+A job is stored as handed out before it is sent. If the Backend or the broker fails in between, no Worker claims the
+job, and the store returns it again. Sending a job twice is harmless, because Workers claim a job before they run it.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ class Queue(Protocol):
     """Carries jobs to Workers."""
 
     def put(self, request: JobExecutionRequest) -> None:
-        """Send a job; it raises if the broker did not take it."""
+        """Send a job. Raises if the broker did not accept it."""
 
 
 class Dispatcher:
-    """Sends jobs; in a thread of its own, again and again the jobs that the broker did not take or nobody claimed.
+    """Sends jobs. A thread sends the jobs again that the broker did not accept or no Worker claimed.
 
-    As a context manager that thread runs.
+    Within its context the thread runs.
 
     Args:
-        store: Knows the jobs.
-        queue: Takes them.
-        interval: How many seconds pass between two looks at the store.
+        store: Has the jobs.
+        queue: Carries jobs to Workers.
+        interval: The seconds between two calls of `look`.
     """
 
     def __init__(self, store: ExecutionStore, queue: Queue, *, interval: float = 1.0) -> None:
@@ -46,15 +45,15 @@ class Dispatcher:
         self._queue = queue
         self._interval = interval
         self._lock = Lock()
-        self._unsent: dict[UUID, JobExecutionRequest] = {}  # The broker did not take them, or was not asked.
-        self._refused: set[UUID] = set()  # Those of them that it did not take, which are tried last.
+        self._unsent: dict[UUID, JobExecutionRequest] = {}  # Jobs that the broker does not have yet.
+        self._refused: set[UUID] = set()  # Jobs that it did not accept; they are tried last.
         self._broker_fails = False
-        self._told = ""  # What keeps the store from answering.
+        self._told = ""  # The last error of the store that was logged.
         self._stop = Event()
         self._thread = Thread(target=self._run, name="dispatcher", daemon=True)
 
     def send(self, jobs: Iterable[JobExecutionRequest]) -> None:
-        """Send jobs. Those that the broker does not take are sent later: nobody waits for a broker that is gone.
+        """Send jobs. If the broker does not accept jobs, they are sent later, and the call does not wait.
 
         Args:
             jobs: The jobs, already stored as handed out.
@@ -67,7 +66,7 @@ class Dispatcher:
             self._unsent |= {job.job_execution_id: job for job in jobs}
 
     def _put(self, jobs: Sequence[JobExecutionRequest]) -> Sequence[JobExecutionRequest]:
-        """Send jobs up to one that the broker does not take; it and those behind it, which were not sent."""
+        """Send jobs until the broker does not accept one. Returns this job and those after it."""
         for number, job in enumerate(jobs):
             try:
                 self._queue.put(job)
@@ -80,10 +79,10 @@ class Dispatcher:
         return ()
 
     def _note_broker(self, error: Exception | None) -> None:
-        """Tell when the broker begins to fail, and when it works again; not each time in between."""
+        """Log when the broker begins to fail, and when it works again."""
         failed, self._broker_fails = self._broker_fails, error is not None
         if error is not None and not failed:
-            # Other errors may quote the job, which may hold secrets.
+            # Other errors may quote the job, which may contain secrets.
             reason = str(error) if isinstance(error, QueueError) else type(error).__name__
             log.warning("the broker does not take jobs; they are sent later", reason=reason)
         elif failed and error is None:
@@ -109,16 +108,16 @@ class Dispatcher:
             self._stop.wait(self._interval)
 
     def _tell(self, reason: str) -> None:
-        """Tell once what keeps the store from answering, and not at each look."""
+        """Log an error of the store, unless it is the same as before."""
         if reason != self._told:
             log.warning("the store does not tell which jobs are to be sent", reason=reason)
         self._told = reason
 
     def look(self) -> None:
-        """Send the jobs that were not sent, and take over those of which nobody was heard."""
+        """Send the jobs that were not sent, and the jobs that the store takes over from lost Workers."""
         with self._lock:
             unsent, self._unsent = self._unsent, {}
-        # A job that the broker never takes keeps no other one from being sent.
+        # Refused jobs come last, so that they do not block others.
         self._keep(self._put(sorted(unsent.values(), key=lambda job: job.job_execution_id in self._refused)))
         taken = self._store.take_over()
         for end in taken.ended:

@@ -1,4 +1,4 @@
-"""Drawings of a run as SVG: which job waits for which, and when each of them ran."""
+"""The layout of drawings of a run: the graph of its jobs, and their timeline."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Box:
 
 @frozen
 class Line:
-    """From a job to one that waits for it."""
+    """A line from a job to a job that depends on it."""
 
     x1: int
     y1: int
@@ -43,7 +43,7 @@ class Line:
 
 @frozen
 class Graph:
-    """The jobs of a run, those that may run side by side below each other, and what they wait for.
+    """The graph of the jobs of a run. Jobs that may run at the same time are in one column.
 
     Attributes:
         boxes: The jobs.
@@ -67,8 +67,8 @@ class Bar:
     """When a job ran.
 
     Attributes:
-        x: When it began, in thousandths of the run's time so far.
-        width: For how long it ran, likewise; at least one.
+        x: Its start, in thousandths of the time of the run.
+        width: Its duration, in thousandths of the time of the run; at least 1.
     """
 
     x: int
@@ -80,8 +80,8 @@ class Timeline:
     """When the jobs of a run ran, to scale.
 
     Attributes:
-        bars: Those of the jobs that have started, by the ids of their executions.
-        whole: How long the time of the scale is; none if no job has started.
+        bars: The bars of the started jobs, by the ids of their executions.
+        whole: The duration of the whole scale; None if no job has started.
     """
 
     bars: Mapping[UUID, Bar]
@@ -117,11 +117,11 @@ def _lines(boxes: dict[str, Box]) -> Iterator[Line]:
 
 
 def timeline_of(run: PipelineExecution, now: datetime) -> Timeline:
-    """Put the jobs of a run on a scale of time. Clocks of Workers may differ: a bar begins within the scale.
+    """Lay out the timeline of a run. Clocks of Workers may differ, so bars are kept within the scale.
 
     Args:
         run: The run.
-        now: The time, for how long what runs has taken.
+        now: The current time, as the end of running jobs.
     """
     started = [job for stage in run.stages for job in stage.jobs if job.start_time is not None]
     if not started:

@@ -1,4 +1,4 @@
-"""Who may ask, and how much: the token and the bound of bodies."""
+"""Access control by a token, and limits for bodies."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 PATIENCE = 10.0
-"""For how many seconds a client may send nothing in the middle of a body."""
+"""The most seconds between two chunks of a body."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*", re.ASCII)
 
 
 TOKEN_COOKIE = "cicd_token"
-"""The cookie in which a browser has the token once somebody has signed in."""
+"""The cookie with the token of a browser that has signed in."""
 
 _SAFE = ("GET", "HEAD")
 _API = "/api/"
@@ -43,17 +43,18 @@ _ELSEWHERE = "Expected a request from a page of this Backend."
 
 
 class TokenGuard:
-    """Lets through only who has the token, in a header (RFC 6750) or in a cookie, but for a few paths.
+    """Accepts only requests with the token, in a header (RFC 6750) or in a cookie, except for a few paths.
 
-    Browsers are led to the page where one signs in. With a cookie nothing can be changed from the pages of others.
+    Browsers are redirected to the page for signing in. A request with a cookie that changes something must come from a
+    page of this Backend.
 
-    Without a token it lets everybody through who asks for this machine by its own name. A web page that has made its
-    own name mean the loopback (DNS rebinding) does not, and could start jobs otherwise.
+    If there is no token, only requests whose header ``Host`` is a name of the loopback are accepted. So a web site
+    whose name resolves to the loopback (DNS rebinding) cannot start jobs.
 
     Args:
-        app: What is guarded.
+        app: The guarded application.
         token: The token; None if there is none.
-        open_paths: What everybody may ask.
+        open_paths: Paths that need no token.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None, open_paths: Iterable[str] = ()) -> None:
@@ -88,32 +89,32 @@ class TokenGuard:
 
 
 def matches(given: bytes, token: bytes) -> bool:
-    """Compare a token in constant time, so that nobody learns it from how long its refusal takes.
+    """Compare a token in constant time, so that the time of a refusal does not reveal it.
 
     Args:
-        given: What was given.
+        given: The value to compare.
         token: The token.
     """
     return hmac.compare_digest(given, token)
 
 
 def _is_from_here(scope: Scope) -> bool:
-    """Whether a browser says that a request comes from a page of this Backend."""
+    """Whether the headers of a browser say that the request comes from a page of this Backend."""
     site, origin = _only(scope, b"sec-fetch-site"), _only(scope, b"origin")
     if site:
         return site == b"same-origin"
-    # Without TLS, browsers say only this. A proxy with TLS may ask for another host.
+    # Without TLS, browsers send only this. A proxy with TLS may change the host.
     return origin.partition(b"://")[2] == _only(scope, b"host") != b""
 
 
 def _may_be_from_elsewhere(scope: Scope) -> bool:
-    """Whether a request that changes something may come from a page of others. Programs do not say where it is from."""
+    """Whether a request that changes something may come from another site. Programs do not send these headers."""
     said = any(name in (b"sec-fetch-site", b"origin") for name, _ in scope["headers"])
     return scope["method"] not in _SAFE and said and not _is_from_here(scope)
 
 
 def is_by_https(scope: Scope) -> bool:
-    """Whether a browser has asked by https, as it says itself, whatever proxy is in between.
+    """Whether a browser uses https, also through a proxy.
 
     Args:
         scope: The request.
@@ -122,7 +123,7 @@ def is_by_https(scope: Scope) -> bool:
 
 
 def _only(scope: Scope, header: bytes) -> bytes:
-    """The value of a header; nothing if it is there twice, so that there is no question of which one counts."""
+    """The value of a header; empty if the header is missing or repeated."""
     found: list[bytes] = [value for name, value in scope["headers"] if name == header]
     return found[0] if len(found) == 1 else b""
 
@@ -144,7 +145,7 @@ def is_token(text: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens there.
+    """Whether an address is one of the loopback interface.
 
     Args:
         host: The address, or ``localhost``.
@@ -156,14 +157,14 @@ def is_loopback(host: str) -> bool:
 
 
 async def read_json(request: Request, limit: int) -> bytes:
-    """The body of a request that has to be JSON, as it came.
+    """Read the body of a request whose type must be JSON.
 
     Args:
         request: The request.
-        limit: How many bytes it may have; counted as they come, whatever was announced.
+        limit: The largest body in bytes, whatever its ``Content-Length`` says.
 
     Raises:
-        HTTPException: 408 if it does not come, 413 if it is larger, 415 if it is said to be something else.
+        HTTPException: 408 if the body does not arrive in time, 413 if it is too large, 415 if its type is not JSON.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "Expected a body of the type application/json.")
@@ -180,13 +181,13 @@ async def read_json(request: Request, limit: int) -> bytes:
 
 
 async def arriving(request: Request) -> AsyncIterator[bytes]:
-    """The body of a request in chunks. A client that sends nothing for `PATIENCE` holds a connection for nobody.
+    """The body of a request in chunks. A client that sends nothing for `PATIENCE` seconds is disconnected.
 
     Args:
         request: The request.
 
     Raises:
-        HTTPException: 408 if the next chunk does not come.
+        HTTPException: 408 if the next chunk does not arrive in time.
     """
     stream = aiter(request.stream())
     try:

@@ -1,4 +1,4 @@
-"""The output of a job, from the store: its end to begin with, and then what is added to it."""
+"""The output of a job as HTML: first its end, then what is added."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .ansi import START, Piece, Position, render, skip
 
 __all__ = ["JobLogs", "without_gaps"]
 
-_SHOWN = 1024 * 1024  # Characters of output that are shown to begin with, or up to twice as many.
+_SHOWN = 1024 * 1024  # Characters of output that are shown at first, at most twice as many.
 _PAGE = 1000
 _REMEMBERED = 1000
 _SHARED = 64
@@ -24,7 +24,7 @@ V = TypeVar("V")
 
 
 def without_gaps(text: LogText) -> LogText:
-    """The output up to the first piece that is missing: it may still come, and then stands before the others.
+    """The output up to the first missing piece, which may still arrive.
 
     Args:
         text: A page of the output.
@@ -36,22 +36,22 @@ def without_gaps(text: LogText) -> LogText:
 
 
 class JobLogs:
-    """The output of jobs as HTML, for many threads at once.
+    """Reads the output of jobs as HTML. Any number of threads may use it.
 
     Args:
-        store: Has the output.
+        store: The store with the output.
     """
 
     def __init__(self, store: ExecutionStore) -> None:
         self._store = store
         self._lock = Lock()
-        # Where the shown part of a long log begins: its lines are counted once.
+        # Where the shown part of a long log begins, so that earlier lines are counted once.
         self._begins: OrderedDict[UUID, Position] = OrderedDict()
-        # What many browsers that show one log ask for at the same time.
+        # Pieces that several browsers with the same log request.
         self._pieces: OrderedDict[tuple[UUID, Position, int], Piece] = OrderedDict()
 
     def end(self, job_execution_id: UUID) -> Piece:
-        """The end of the output. The numbers of its lines are those that they have in the whole.
+        """The end of the output. Its lines keep their numbers in the whole output.
 
         Args:
             job_execution_id: The job.
@@ -80,12 +80,12 @@ class JobLogs:
         return render(chunks, begin)
 
     def more(self, job_execution_id: UUID, begin: Position, last_sequence: int) -> Piece | None:
-        """What was added to the output; none if there is nothing.
+        """Read what was added to the output; None if there is nothing.
 
         Args:
             job_execution_id: The job.
-            begin: Where what is known of it ends.
-            last_sequence: The sequence of the newest update that is known of.
+            begin: The end of the known output.
+            last_sequence: The sequence of the newest known update.
 
         Raises:
             UnknownJobExecutionError: There is no such job.
@@ -98,7 +98,7 @@ class JobLogs:
             without_gaps(self._store.logs(job_execution_id, after=begin.sequence, limit=_PAGE)).chunks, begin
         )
         if piece.end == begin:
-            return None  # Nothing came, or half of something.
+            return None  # Nothing was added, or only an unfinished escape sequence.
         with self._lock:
             _keep(self._pieces, key, piece, _SHARED)
         return piece

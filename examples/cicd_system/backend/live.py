@@ -1,7 +1,7 @@
-"""What moves on pages by itself: sent to browsers as server-sent events.
+"""Live updates of pages, sent to browsers as server-sent events.
 
-Each thing that somebody looks at is read from the store once for all who look at it, by few threads, and less often
-the longer that takes. So open pages cost a connection and a task of asyncio each, and no thread and no query.
+A few threads read each displayed run, job or list from the store, once for all browsers that show it, and less often if
+a read takes long. So an open page costs a connection and an asyncio task, but no thread and no query.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ __all__ = ["Look", "More", "Part", "Parts", "Streams"]
 
 log = get_logger(__name__)
 
-_THREADS = 2  # For all looks together: the threads of requests are left to them.
-_REST = 10  # How much longer than a look the pause behind it is, at least.
-_PING = 15  # Seconds; proxies close connections that are silent for longer, 60 of them as a rule.
-_SEND = 30  # Seconds that a browser may take to read what it is sent.
-_GRACE = 2  # Seconds for streams to end by themselves when the Backend does.
-_HEADERS = {"Cache-Control": "no-store, no-transform"}  # No proxy is to pack it, and wait for more.
+_THREADS = 2  # For all looks together, so that requests keep their threads.
+_REST = 10  # The pause after a look is at least this many times as long as the look.
+_PING = 15  # Seconds; proxies close connections that are silent for 60 seconds or so.
+_SEND = 30  # Seconds in which a browser must read what was sent.
+_GRACE = 2  # Seconds for streams to end when the Backend shuts down.
+_HEADERS = {"Cache-Control": "no-store, no-transform"}  # Compression by a proxy would delay events.
 
 Part = Mapping[str, str | None]
-"""An element of a page: its attributes, none where one is not there, and what is in it as ``text`` or as ``html``."""
+"""An element of a page: its attributes (None removes one), and its content as ``text`` or ``html``."""
 Parts = Mapping[str, Part]
 """Elements by their ids."""
 
 
 @frozen
 class Look:
-    """What a thing looks like at one moment.
+    """The state of a page at one moment.
 
     Attributes:
         parts: The elements that may have changed.
         is_over: Whether nothing will change any more.
-        last_sequence: The newest update of a job, whose output is to be read from the store; 0 for other things.
+        last_sequence: The newest update of a job, up to which its output is read; 0 for other pages.
     """
 
     parts: Parts
@@ -61,17 +61,17 @@ class Look:
 
 
 More = Callable[[Position, int], Piece | None]
-"""From where output ends, and the sequence of the newest update, to what was added; see `JobLogs.more`."""
+"""Reads the output after a position, up to the newest update; see `JobLogs.more`."""
 
 
 @define(eq=False)
 class _Feed:
-    """A thing that is looked at for as long as somebody follows it."""
+    """A run, a job or a list that is read while at least one browser shows it."""
 
     followers: int = 0
     look: Look | None = None
     is_over: bool = False
-    changes: dict[int, str] = field(factory=dict)  # By the looks that followers have seen.
+    changes: dict[int, str] = field(factory=dict)  # By the ids of the looks that followers have seen.
     changed: asyncio.Event = field(factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -95,8 +95,8 @@ class Streams:
     """Streams of events to browsers.
 
     Args:
-        most: How many there may be at once: each has a connection, and Workers need some, too.
-        pause: How many seconds pass between two looks at a thing, at least.
+        most: The most streams at once. Each needs a connection, and Workers need connections, too.
+        pause: The least number of seconds between two looks.
     """
 
     def __init__(self, *, most: int, pause: float) -> None:
@@ -108,17 +108,17 @@ class Streams:
 
     @property
     def watched(self) -> int:
-        """How many things are looked at."""
+        """How many runs, jobs and lists are read."""
         return len(self._feeds)
 
     def respond(self, request: Request, key: Hashable, look: Callable[[], Look], more: More | None = None) -> Response:
-        """Answer with a stream of what changes.
+        """Answer with a stream of changes.
 
         Args:
             request: The request.
-            key: Says what is looked at, the same for all who look at it.
-            look: Looks at it, in a thread.
-            more: Reads the output of a job, in a thread. It goes on where the browser says that it has stopped.
+            key: Identifies what is read. Browsers with the same key share a look.
+            look: Reads the state, in a thread.
+            more: Reads the output of a job, in a thread, from the position that the browser sends.
 
         Raises:
             HTTPException: 503 if there are too many streams; browsers try again.
@@ -144,7 +144,7 @@ class Streams:
         try:
             yield ServerSentEvent("-", event="ping")
             async for found, changes in self._follow(key, look, ending):
-                read = more if found.parts else None  # There is no output of what is not there any more.
+                read = more if found.parts else None  # The job was deleted.
                 if changes:
                     yield ServerSentEvent(changes, event="parts")
                 while read and (piece := await self._in_thread(partial(read, end, found.last_sequence))):
@@ -154,7 +154,7 @@ class Streams:
                 if found.is_over:
                     yield ServerSentEvent("-", event="over")
         except StoreError:
-            log.debug("the store does not answer")  # The browser comes again, and says where it stopped.
+            log.debug("the store does not answer")  # The browser reconnects with its position.
 
     async def _in_thread(self, ask: Callable[[], Piece | None]) -> Piece | None:
         return await to_thread.run_sync(ask, limiter=self._threads)
@@ -162,7 +162,7 @@ class Streams:
     async def _follow(
         self, key: Hashable, look: Callable[[], Look], ending: anyio.Event
     ) -> AsyncIterator[tuple[Look, str]]:
-        """What a thing looks like, each time that has changed, and how. Who is slow misses what came in between."""
+        """Each new look and the changes in it. A slow follower skips intermediate looks."""
         feed = self._feeds.setdefault(key, _Feed())
         feed.followers += 1
         if feed.task is None:
@@ -192,9 +192,9 @@ class Streams:
                 if found != feed.look or found.is_over:
                     feed.show(found, is_over=found.is_over)
             except ContractError:
-                feed.show(Look({}, is_over=True), is_over=True)  # It is not there any more.
+                feed.show(Look({}, is_over=True), is_over=True)  # It was deleted.
             except StoreError:
-                log.debug("the store does not answer")  # Those who look wait, as they do when nothing changes.
+                log.debug("the store does not answer")  # Followers wait for the next look.
             except Exception:
                 log.exception("a page cannot be made")
                 feed.show(feed.look, is_over=True)
@@ -202,12 +202,12 @@ class Streams:
 
 
 class _EventStream(EventSourceResponse):
-    """A stream to a browser, which may have stopped to read: that is no fault of the Backend.
+    """A stream to a browser. If the browser stops reading, the stream ends without an error.
 
     Args:
-        open_ones: Where it is for as long as it is open.
-        events: What it sends.
-        options: Those of `EventSourceResponse`.
+        open_ones: The set of open streams, which contains this one while it is open.
+        events: The events to send.
+        options: The options of `EventSourceResponse`.
     """
 
     def __init__(self, open_ones: set[_EventStream], events: AsyncIterator[ServerSentEvent], **options: Any) -> None:
@@ -215,8 +215,8 @@ class _EventStream(EventSourceResponse):
         self._open_ones = open_ones
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until there are no more, or nobody takes them."""
-        self._open_ones.add(self)  # Nothing has happened since the others were counted.
+        """Send events until there are no more, or the browser stops reading."""
+        self._open_ones.add(self)  # No await since the open streams were counted.
         try:
             await super().__call__(scope, receive, send)
         except TimeoutError:

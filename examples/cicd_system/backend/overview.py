@@ -1,4 +1,4 @@
-"""The pipelines and their last runs, a page at a time."""
+"""Pages of pipelines with their last runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Overview", "overview", "recent_runs"]
 
 _MOST_NAMES = 20
 _RUNS = 5
-_DEFINITIONS = 1000  # That are looked at in one query: a name has one for each time that it was edited.
+_DEFINITIONS = 1000  # In one query. A name has several definitions, one for each edit.
 _QUERIES = 10
 
 
@@ -26,7 +26,7 @@ class Overview:
 
     Attributes:
         pipelines: The pipelines with their last runs, in the order of their names.
-        after: The definition behind which the next page begins; none if this is the last one.
+        after: The definition after which the next page begins; None if this is the last page.
     """
 
     pipelines: tuple[PipelineReportResponse, ...]
@@ -34,12 +34,12 @@ class Overview:
 
 
 def overview(store: ExecutionStore, after: UUID | None, *, runs: int = _RUNS) -> Overview:
-    """A page of pipelines. It takes a bounded number of queries.
+    """Read a page of pipelines, with a bounded number of queries.
 
     Args:
-        store: Knows the pipelines.
-        after: The definition behind which the page begins; none means at the first.
-        runs: How many runs of each pipeline to show at most.
+        store: The store.
+        after: The definition after which the page begins; None for the first page.
+        runs: The most runs of each pipeline.
     """
     names, last = _names(store, after)
     reports = [store.report(ReportRequest(pipeline_name=name, limit=runs)) for name in names]
@@ -50,7 +50,7 @@ def recent_runs(store: ExecutionStore) -> RecentRuns:
     """The last run of each pipeline.
 
     Args:
-        store: Knows the pipelines.
+        store: The store.
     """
     page = overview(store, None, runs=1)
     reports = [*page.pipelines]
@@ -61,7 +61,7 @@ def recent_runs(store: ExecutionStore) -> RecentRuns:
 
 
 def _names(store: ExecutionStore, after: UUID | None) -> tuple[list[str], UUID | None]:
-    """The next names, and the last definition that belongs to them if there are more."""
+    """The next names, and the last definition that was read if there are more."""
     names: dict[str, None] = {}
     for _ in range(_QUERIES):
         page = store.pipelines(after=after, limit=_DEFINITIONS)

@@ -1,4 +1,4 @@
-"""Pages to look at: pipelines, runs and logs, made on the server. Without JavaScript they do not move by themselves."""
+"""Pages of pipelines, runs and logs, rendered on the server. A script updates them while something runs."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ from .server import most_connections
 __all__ = ["PAUSE", "page_routes"]
 
 PAUSE = 1.0
-"""How many seconds pass between two looks at what is shown, at least."""
+"""The least number of seconds between two reads of the same run, job or list."""
 
 _HERE = Path(__file__).parent
 _MAX_FORM = 10_000
 _MOST_STREAMS = 256
-_MOST_LISTS = 50  # Jobs whose artifacts are on the page of their run: each takes a query.
+_MOST_LISTS = 50  # Jobs whose artifacts are on the page of their run; each needs a query.
 _MOST_EVENTS = 1000
 _SECURITY = {
-    # Nothing from elsewhere, no script within a page, and no page of others around this one.
+    # Only resources of this Backend, no inline scripts, and no frames of other sites.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    # Nothing for other sites; for this one it is said where a form comes from, which is looked at.
+    # Other sites get no referrer. Forms of this site need one, because it is checked.
     "Referrer-Policy": "same-origin",
 }
 
@@ -61,9 +61,9 @@ def page_routes(store: ExecutionStore, send: SendJobs, *, token: str | None) -> 
     """Make the routes of the pages.
 
     Args:
-        store: Knows what there is to show.
+        store: The store.
         send: Sends the jobs of a run that is started from a page.
-        token: The bearer token, with which people sign in; none if everybody may look.
+        token: The bearer token for signing in; None if there is none.
     """
     pages = _Pages(store, send, token)
     run, job = "/run/{execution_id}", "/run/{execution_id}/job/{job_execution_id}"
@@ -129,11 +129,11 @@ class _Pages:
         )
 
     def _look_run(self, run: PipelineExecution, known: dict[UUID, tuple[Artifact, ...]]) -> Look:
-        """Look at a run.
+        """Make the elements of the page of a run.
 
         Args:
             run: The run.
-            known: The artifacts of jobs that have ended, which are asked for once.
+            known: The artifacts of ended jobs, by their ids; missing ones are added.
         """
         ended = (job for stage in run.stages for job in stage.jobs if job.status.is_terminal)
         for job in islice(filter(_leaves_artifacts, ended), _MOST_LISTS):
@@ -155,7 +155,7 @@ class _Pages:
 
     def again(self, request: Request) -> Response:
         started = self._store.start(request_again(self._store.execution(_id(request, "execution_id"))))
-        # As for other runs: nobody waits until all jobs are with the broker.
+        # The browser does not wait until the broker has all jobs.
         sending = BackgroundTask(self._send, started.jobs)
         return RedirectResponse(f"/run/{started.execution.execution_id}", 303, background=sending)
 
@@ -209,7 +209,7 @@ class _Pages:
         answer.delete_cookie(TOKEN_COOKIE, httponly=True, samesite="strict", secure=is_by_https(request.scope))
         return answer
 
-    # --- what all have in common --------------------------------------------------------------------------------
+    # --- shared by all pages ------------------------------------------------------------------------------------
 
     async def style(self, _: Request) -> Response:
         return Response(self._style, media_type="text/css")

@@ -1,4 +1,4 @@
-"""The elements of pages that change while somebody looks: as a template writes them, and as events tell them."""
+"""The elements of pages that change, for the templates and for the events."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _CONTENT = ("text", "html")
 
 
 def attributes_of(parts: Parts, id: str) -> Markup:
-    """The attributes of an element, its id among them.
+    """The attributes of an element, with its id.
 
     Args:
         parts: The elements.
-        id: That of the element.
+        id: The id of the element.
     """
     given = {"id": id, **{name: value for name, value in parts[id].items() if name not in _CONTENT}}
     return Markup(" ").join(Markup('{}="{}"').format(name, value) for name, value in given.items() if value is not None)
 
 
 def content_of(parts: Parts, id: str) -> Markup:
-    """What is in an element.
+    """The content of an element.
 
     Args:
         parts: The elements.
-        id: That of the element.
+        id: The id of the element.
     """
     part = parts[id]
     html = part.get("html")
@@ -42,11 +42,11 @@ def content_of(parts: Parts, id: str) -> Markup:
 
 
 def run_parts(run: PipelineExecution, now: datetime) -> dict[str, Part]:
-    """The elements of the page of a run that change: texts, and where the bars of the timeline are.
+    """The changing elements of the page of a run: texts, and the bars of the timeline.
 
     Args:
         run: The run.
-        now: The time, for how long what runs has taken.
+        now: The current time, for the duration of running jobs.
     """
     timeline = timeline_of(run, now)
     parts: dict[str, Part] = {
@@ -82,7 +82,7 @@ def _job_parts(name: str, job: JobExecution, timeline: Timeline, now: datetime) 
     }
 
 
-# So that colours are not all that tells statuses apart.
+# Statuses differ by marks, not only by colours.
 _MARKS = {
     ExecutionStatus.PENDING: "○",
     ExecutionStatus.RUNNING: "▶",
@@ -93,11 +93,11 @@ _MARKS = {
 
 
 def job_parts(job: JobExecutionDTO, now: datetime) -> dict[str, Part]:
-    """The elements of the page of a job that change, but for its output.
+    """The changing elements of the page of a job, without its output.
 
     Args:
         job: The job.
-        now: The time, for how long a job that runs has taken.
+        now: The current time, for the duration of a running job.
     """
     facts: dict[str, object] = {"attempt": job.attempt, "on": job.worker, "exit code": job.exit_code}
     told = [f"{name} {value}" for name, value in facts.items() if value is not None]
@@ -119,7 +119,7 @@ def _taken(start: datetime | None, end: datetime | None, now: datetime) -> timed
 
 
 def duration(time: timedelta | None) -> str:
-    """A duration as people read it; nothing if there is none.
+    """A duration as text for people; empty if there is none.
 
     Args:
         time: The duration.
@@ -131,7 +131,7 @@ def duration(time: timedelta | None) -> str:
 
 
 def shown(time: datetime | None) -> str:
-    """A time as people read it; nothing if there is none.
+    """A time as text for people; empty if there is none.
 
     Args:
         time: The time.

@@ -1,4 +1,4 @@
-"""What goes wrong as problem documents (RFC 9457): each kind of error with its status, in one table."""
+"""Errors as problem documents (RFC 9457), with a table of their statuses."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from cicd_common.store import (
 __all__ = ["ERROR", "HANDLERS", "answer_to", "problem"]
 
 ERROR = "cicd.error"
-"""Where in the scope of a request its error is, if the Backend could not do what it was asked to."""
+"""The key of the scope of a request under which its error is, if the answer is 5xx."""
 
-# Of errors that are of several kinds, the first row counts. None: the error says it by itself.
+# The first row that matches counts. The status is None if the error has its own.
 _TABLE: Mapping[type[Exception], tuple[HTTPStatus | None, str, Mapping[str, str]]] = {
     ContractError: (None, "", {}),
     BusyError: (HTTPStatus.SERVICE_UNAVAILABLE, "The store is busy; try again.", {"Retry-After": "1"}),
@@ -35,22 +35,22 @@ _TABLE: Mapping[type[Exception], tuple[HTTPStatus | None, str, Mapping[str, str]
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document that has no more to say than one sentence.
+    """A problem document with one sentence.
 
     Args:
         status: The HTTP status.
-        detail: The sentence. It must not repeat what was sent.
-        headers: More headers.
+        detail: The sentence. It must not repeat text from the request.
+        headers: Further headers.
     """
     phrase = HTTPStatus(status).phrase
     return _document({"type": "about:blank", "title": phrase, "status": status, "detail": detail}, headers)
 
 
 def answer_to(error: Exception) -> Response:
-    """The problem document that an error is answered with.
+    """The problem document for an error.
 
     Args:
-        error: Any error; one that is not expected gets 500, and nothing is told of it.
+        error: Any error. An unexpected one gets 500 without details.
     """
     if isinstance(error, HTTPException):
         return problem(error.status_code, error.detail, error.headers)
@@ -72,6 +72,6 @@ async def _handle(request: Request, error: Exception) -> Response:
     return answer
 
 
-# What is not expected goes on to `AccessLog`, which logs it with its traceback.
+# Unexpected errors are handled by `AccessLog`, which logs their traceback.
 HANDLERS = dict.fromkeys([HTTPException, *(kind for kind in _TABLE if kind is not Exception)], _handle)
-"""For `Starlette`: what becomes of each kind of error."""
+"""The exception handlers for `Starlette`."""

@@ -1,8 +1,7 @@
-"""Tell others what happens to runs: events as they happen, and a trace of each run that ended.
+"""Send the events of runs to a receiver, and the trace of each run that ended to a collector.
 
-Both are sent by a thread of their own, from the outbox of the store: no request waits for a receiver. Events are sent
-at least once, and in order for each run, also when the Backend is killed. They are sent again until a receiver takes
-them.
+A thread sends both from the outbox of the store, so no request waits for a receiver. Events are sent at least once and
+in order for each run, even if the Backend is killed, and are sent again until the receiver accepts them.
 """
 
 from __future__ import annotations
@@ -25,34 +24,34 @@ __all__ = ["Publisher", "SendChange", "sending_events"]
 log = get_logger(__name__)
 
 SendChange = Callable[[RunChange], None]
-"""Tells others of a change of a run; it raises an `OSError` if they did not take it."""
+"""Sends a change of a run. Raises an `OSError` if the receiver did not accept it."""
 
 _TIMEOUT = 5.0
-# A Backend that is killed has claimed one run, whose events wait for so long after the restart.
+# If a Backend is killed, the events of the run that it has claimed wait this long.
 _CLAIM_SECONDS = 30
 _REMEMBERED = 1000
 
 
 @contextmanager
 def sending_events(url: str | None, *, source: str, token: str | None = None) -> Iterator[SendChange | None]:
-    """Connect to a receiver of events of CDEvents for the time of a block.
+    """Connect to a receiver of CDEvents during a block.
 
     Args:
-        url: The URL of the receiver; none if there is none.
-        source: Who tells of the runs, as a URI reference. Backends with one store have the same.
-        token: The bearer token that the receiver wants; none by default.
+        url: The URL of the receiver; None if there is no receiver.
+        source: The source of the events, as a URI reference. All Backends of a store use the same.
+        token: The bearer token for the receiver; none by default.
 
     Yields:
-        A function that sends a change; none if there is no receiver.
+        A function that sends a change; None if there is no receiver.
 
     Raises:
-        ValueError: The URL is none of ``http`` or ``https``.
+        ValueError: The URL is not one of ``http`` or ``https``.
         ImportError: The extra ``cdevents`` is not installed.
     """
     if url is None:
         yield None
         return
-    from cicd_common.integrations.cdevents import EventSender, events  # Only where it is wanted, since it is an extra.
+    from cicd_common.integrations.cdevents import EventSender, events  # It needs an extra.
 
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     # The outbox tries again.
@@ -69,15 +68,15 @@ def sending_events(url: str | None, *, source: str, token: str | None = None) ->
 
 
 class Publisher:
-    """Takes the changes of runs from the outbox of a store, and tells others of them.
+    """Sends the changes of runs from the outbox of a store.
 
-    As a context manager, its thread runs, if there is anybody to tell.
+    Within its context a thread runs, if there is a receiver or a collector.
 
     Args:
-        store: The store, which has an outbox if there is anybody to tell.
-        send: Tells others of a change; none by default.
-        traces: Where the traces of runs that ended go; none by default.
-        interval: How many seconds pass between two looks at the outbox.
+        store: The store. It has an outbox if there is a receiver or a collector.
+        send: Sends a change to the receiver; None if there is none.
+        traces: Records the traces of runs that ended; None if there is no collector.
+        interval: The seconds between two looks at the outbox.
         max_attempts: After how many attempts a change is given up.
     """
 
@@ -96,13 +95,13 @@ class Publisher:
         self._interval = interval
         self._max_attempts = max_attempts
         self._recorded: deque[UUID] = deque(maxlen=_REMEMBERED)
-        self._fails = False  # Whether the receiver did not take the last change.
-        self._told = ""  # What keeps the store from answering.
+        self._fails = False  # Whether the receiver did not accept the last change.
+        self._told = ""  # The last error of the store that was logged.
         self._stop = Event()
         self._thread = Thread(target=self._run, name="publisher", daemon=True)
 
     def state(self) -> Mapping[str, Any]:
-        """What was not sent: of how many runs events wait or were given up, and how many spans were given up."""
+        """The number of runs whose events wait or were given up, and of spans that were given up."""
         state: dict[str, Any] = {}
         if self._send is not None:
             counts = self._store.outbox.counts()
@@ -113,7 +112,7 @@ class Publisher:
 
     def __enter__(self) -> Self:
         if self._send is not None or self._traces is not None:
-            # Somebody may have started the Backend anew because the receiver works again.
+            # The Backend may have been restarted because the receiver works again.
             if runs := self._store.outbox.retry():
                 log.info("events that were given up are sent once more", runs=runs)
             self._thread.start()
@@ -122,7 +121,7 @@ class Publisher:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         if self._thread.is_alive():
-            # A receiver that hangs is not waited for: what was not confirmed is sent after the next start.
+            # Do not wait for a receiver that hangs: unconfirmed changes are sent after the next start.
             self._thread.join(_TIMEOUT)
 
     def _run(self) -> None:
@@ -139,13 +138,13 @@ class Publisher:
                 self._stop.wait(self._interval)
 
     def _tell(self, reason: str) -> None:
-        """Tell once what keeps the store from answering, and not at each look."""
+        """Log an error of the store, unless it is the same as before."""
         if reason != self._told:
             log.warning("the store does not tell which runs have changed", reason=reason)
         self._told = reason
 
     def look(self) -> bool:
-        """Tell others of the change that has waited for the longest time.
+        """Send the change that has waited for the longest time.
 
         Returns:
             Whether there was one.
@@ -158,7 +157,7 @@ class Publisher:
         return bool(changes)
 
     def _record_trace(self, change: RunChange) -> None:
-        """Record the trace of a run that ended; once, however often its events fail."""
+        """Record the trace of a run that ended, once even if its events are sent several times."""
         run = change.after
         had_ended = change.before is not None and change.before.status.is_terminal
         if self._traces is None or had_ended or not run.status.is_terminal or run.id in self._recorded:
@@ -172,7 +171,7 @@ class Publisher:
     def _publish(self, change: RunChange) -> None:
         outbox = self._store.outbox
         try:
-            # When the Backend ends, what is left has failed, so that it need not wait for the end of the claim.
+            # When the Backend shuts down, the claim fails at once, so that another Backend need not wait for its end.
             is_sent = not self._stop.is_set() and self._is_sent(change)
         except Exception:
             log.exception("the events of a run could not be made")

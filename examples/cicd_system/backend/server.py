@@ -1,4 +1,4 @@
-"""The HTTP server: how it listens, and what a client may cost that says little, or nothing."""
+"""The HTTP server, with limits for slow and silent clients."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 __all__ = ["ARRIVAL", "listening", "make_server", "most_connections"]
 
 ARRIVAL = 10.0
-"""For how many seconds a client may take to send the head of a request."""
+"""The most seconds that the head of a request may take to arrive."""
 
 _MAX_HEAD = 64 * 1024
-# Files that the process needs for itself: databases, brokers, artifacts.
+# File descriptors for databases, brokers and artifacts.
 _OWN_FILES = 64
 
 
@@ -29,12 +29,12 @@ class _PunctualProtocol(H11Protocol):
     arrival = ARRIVAL
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
+        """Start the timer for the first request."""
         super().connection_made(transport)
         self._await_request()
 
     def data_received(self, data: bytes) -> None:
-        """Take data in; what is no whole head yet does not make the time longer."""
+        """Receive data. A part of a head does not restart the timer."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
@@ -42,7 +42,7 @@ class _PunctualProtocol(H11Protocol):
             self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop the timer."""
         self._stop_waiting()
         super().connection_lost(exc)
 
@@ -60,24 +60,24 @@ def make_server(app: ASGIApp, *, arrival: float = ARRIVAL) -> uvicorn.Server:
 
     Args:
         app: The application.
-        arrival: For how many seconds a client may take to send the head of a request.
+        arrival: The most seconds that the head of a request may take to arrive.
     """
     config = uvicorn.Config(
         app,
-        # In Python, with bounds that can be set; a head without an end is refused.
+        # h11 limits the size of a head.
         http=type("_Protocol", (_PunctualProtocol,), {"arrival": arrival}),
         h11_max_incomplete_event_size=_MAX_HEAD,
         limit_concurrency=most_connections(),
-        access_log=False,  # It would repeat paths.
+        access_log=False,  # It would log paths.
         lifespan="off",
-        # Its lines go where all others go, and those at INFO have nothing that ours have not.
+        # `configure` handles its records; `AccessLog` logs the same as its lines at INFO.
         log_config=None,
         log_level="warning",
         proxy_headers=False,
         server_header=False,
-        # Longer than Workers are silent, as a rule: so that few of them have to connect anew.
+        # Longer than Workers are usually silent, so that they rarely reconnect.
         timeout_keep_alive=60,
-        # What is still running then is cut off; it could wait for a client for ever.
+        # After that, requests are aborted, because a client might never finish.
         timeout_graceful_shutdown=20,
         ws="none",
     )
@@ -86,15 +86,15 @@ def make_server(app: ASGIApp, *, arrival: float = ARRIVAL) -> uvicorn.Server:
     def stop(*_: object) -> None:
         server.should_exit = True
 
-    # The server has handlers of its own while it runs. These are for just before; and for afterwards, when it raises
-    # the signal anew, and there is nothing more to do.
+    # The server installs its own handlers while it runs. These handle signals before that, and the signal that it
+    # raises again at its end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     return server
 
 
 def most_connections() -> int:
-    """How many connections are served at once: each takes a file descriptor."""
+    """The most connections at once. Each needs a file descriptor."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(min(files, 4096) - _OWN_FILES, 16)
 
@@ -107,12 +107,12 @@ def listening(host: str, port: int) -> socket.socket:
         port: The port; 0 takes a free one.
 
     Raises:
-        OSError: It is taken, or not this machine's.
+        OSError: The address is in use, or not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
     listener.set_inheritable(False)
-    # Connections have it from here: asyncio would set it for those of its own sockets alone, and without it the second
-    # half of an answer waits for the client's delayed acknowledgement of the first, 40 ms.
+    # Connections inherit it. asyncio sets it only for sockets that it creates; without it the second half of an answer
+    # waits 40 ms for the client's delayed acknowledgement of the first half.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -1,4 +1,4 @@
-"""Traces of runs by OpenTelemetry, where the environment names a collector."""
+"""Traces of runs by OpenTelemetry, if the environment names a collector."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 
 @frozen
 class Traces:
-    """Where the traces of runs go.
+    """Records the traces of runs.
 
     Attributes:
-        record: Puts the trace of a run that ended into the queue of the exporter, and does not wait.
-        given_up: How many spans the collector did not take.
+        record: Puts the trace of a run that ended into the queue of the exporter, without waiting.
+        given_up: Returns how many spans the collector did not accept.
     """
 
     record: Callable[[PipelineExecution], None]
@@ -68,13 +68,13 @@ def tracing(environment: Mapping[str, str] = os.environ) -> Iterator[Traces | No
     if not any(environment.get(name) for name in _VARIABLES):
         yield None
         return
-    from cicd_common.integrations.opentelemetry import record_trace  # Only where it is wanted, since it is an extra.
+    from cicd_common.integrations.opentelemetry import record_trace  # It needs an extra.
 
     provider, given_up = _provider(environment)
     try:
         yield Traces(lambda run: record_trace(run, provider), given_up)
     finally:
-        provider.shutdown()  # Sends what is left.
+        provider.shutdown()  # Sends the remaining spans.
 
 
 def _provider(environment: Mapping[str, str]) -> tuple[Any, Callable[[], int]]:
@@ -98,6 +98,6 @@ def _provider(environment: Mapping[str, str]) -> tuple[Any, Callable[[], int]]:
     resource = Resource.create({"service.name": environment.get("OTEL_SERVICE_NAME", "cicd-backend")})
     provider = TracerProvider(id_generator=RunIdGenerator(), resource=resource, shutdown_on_exit=False)
     exporter = CountingExporter()
-    # It has a queue with a bound: spans that have no place in it are dropped, and the log says so.
+    # Its queue is bounded: spans that do not fit are dropped with a log message.
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider, lambda: exporter.given_up
