@@ -1,4 +1,4 @@
-"""Run once more what a run was for."""
+"""Requests that repeat a run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["request_again"]
 
 
 def request_again(run: PipelineExecution) -> PipelineExecutionRequest:
-    """Make a new request for what a run was for: its definition, branch, commit and variables.
+    """Make a request for another run with the same definition, branch, commit and variables.
 
     Args:
-        run: The run. The Backend has its definition.
+        run: The run to repeat. The Backend has its definition.
     """
     return PipelineExecutionRequest(
         request_id=uuid4(),

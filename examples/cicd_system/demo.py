@@ -1,4 +1,4 @@
-"""The whole system on this machine, for as long as one pipeline runs: ``scripts/demo``."""
+"""Run the whole system on this machine for one pipeline: ``scripts/demo``."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ __all__ = ["main"]
 
 _ROOT = Path(__file__).parents[2]
 _WORKERS = 2
-_PATIENCE = 60  # Seconds until what was started has to be ready.
-_GRACE = 5  # Seconds that what was started may take to end, each time that it is told to.
+_PATIENCE = 60  # Seconds in which a program has to start.
+_GRACE = 5  # Seconds in which a program has to end after each signal.
 
 
 class StartError(Exception):
-    """A part of the system did not start. The text is the end of its log."""
+    """A program of the system did not start. The text is the end of its log."""
 
 
 class _Part:
@@ -55,14 +55,14 @@ class _Part:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # A Ctrl-C at the terminal is for the CLI.
+                start_new_session=True,  # Only the CLI gets a Ctrl-C of the terminal.
             )
 
     def wait_for(self, said: str) -> None:
-        """Wait until its log says something.
+        """Wait until its log contains a text.
 
         Raises:
-            StartError: It ended before, or takes too long.
+            StartError: The program ended before, or took too long.
         """
         deadline = time.monotonic() + _PATIENCE
         while said not in self._log.read_text(errors="replace"):
@@ -72,17 +72,17 @@ class _Part:
             time.sleep(0.05)
 
     def end(self) -> None:
-        """Tell it to end."""
+        """Ask the program to end."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
 
     def wait(self) -> None:
-        """Wait for its end, and bring it about if it takes too long."""
+        """Wait for the end of the program, and kill it if it takes too long."""
         for grace, hasten in ((_GRACE, self._process.terminate), (_GRACE, self._process.kill)):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
                 return
-            hasten()  # A Worker is told twice to leave the job that it runs.
+            hasten()  # The second signal makes a Worker stop its job.
         self._process.wait()
 
 
@@ -108,7 +108,7 @@ def main(file: Path | None, postgres: str | None, broker: str | None, stay: bool
 
 
 def _leave(number: int, _: object) -> None:
-    sys.exit(128 + number)  # All that was started is ended on the way.
+    sys.exit(128 + number)  # The context managers end the programs.
 
 
 def _show(file: Path, directory: Path, postgres: str | None, broker: str | None, *, stay: bool) -> int:
@@ -123,7 +123,7 @@ def _show(file: Path, directory: Path, postgres: str | None, broker: str | None,
         click.echo(f"Its pages are at {url} for as long as it runs.")
         cicd = _Cli(environment | {"CICD_BACKEND": url})
         code = cicd("run", str(file))
-        if code in (0, 1):  # It has come to an end.
+        if code in (0, 1):  # The run has ended.
             cicd("report", pipeline.name)
             for stage in pipeline.stages:
                 cicd("report", pipeline.name, "--stage", stage.name)
@@ -140,7 +140,7 @@ def _stay(url: str, token: str) -> None:
 
 
 def _introduction(file: Path, pipeline: Pipeline, postgres: str | None, broker: str | None) -> str:
-    """Say what is started and what is going to be shown."""
+    """Say which programs are started and what is shown."""
     jobs = sum(len(stage.jobs) for stage in pipeline.stages)
     store = "PostgreSQL" if postgres else "SQLite"
     queue = "the given broker" if broker else "a file as the broker"
@@ -154,12 +154,12 @@ def _introduction(file: Path, pipeline: Pipeline, postgres: str | None, broker: 
 
 
 def _show_artifacts(pipeline: Pipeline, store_url: str) -> None:
-    """List what the jobs have left. No report of the contract has it, so the store is asked."""
+    """List the artifacts of the jobs. No report has them, so they are read from the store."""
     with ExecutionStore(store_url) as store:
         for stage in pipeline.stages:
             for job in filter(_leaves_files, stage.jobs):
                 asked = ReportRequest(pipeline_name=pipeline.name, stage_name=stage.name, job_name=job.name, limit=1000)
-                # A store that others use, too, may have runs of higher numbers, of other definitions of the name.
+                # A shared store may have later runs of other definitions with the same name.
                 started = [record for record in store.report(asked).executions if record.start_time is not None]
                 for record in sorted(started, key=_start)[-1:]:
                     for artifact in store.artifacts(record.execution_id):
@@ -181,16 +181,16 @@ class _Cli:
         self._environment = environment
 
     def __call__(self, *arguments: str) -> int:
-        """Run a command of the CLI as a person would, in the foreground; its exit code."""
+        """Run a command of the CLI in the foreground, and return its exit code."""
         click.secho(visible(f"\n$ python -m cicd_system.cli {shlex.join(arguments)}"), bold=True)
         process = subprocess.Popen([sys.executable, "-m", "cicd_system.cli", *arguments], env=self._environment)
         try:
             while True:
-                # Ctrl-C reaches the CLI by itself, which then asks what it means.
+                # The CLI also gets the Ctrl-C, and asks what to do.
                 with contextlib.suppress(KeyboardInterrupt):
                     return process.wait()
         finally:
-            process.terminate()  # If it still runs, this ends before it.
+            process.terminate()  # If it still runs, this program was interrupted.
 
 
 def _environment(directory: Path, postgres: str | None, broker: str | None) -> dict[str, str]:
@@ -211,7 +211,7 @@ def _environment(directory: Path, postgres: str | None, broker: str | None) -> d
 
 @contextlib.contextmanager
 def _system(directory: Path, environment: dict[str, str]) -> Iterator[str]:
-    """A Backend and Workers; where the Backend is."""
+    """Start a Backend and Workers, and yield the URL of the Backend."""
     parts: list[_Part] = []
 
     def start(module: str, name: str, *flags: str, **more: str) -> _Part:
@@ -238,8 +238,8 @@ def _system(directory: Path, environment: dict[str, str]) -> Iterator[str]:
 
 
 def _delete_queue(broker: str, queue: str) -> None:
-    """Take off the broker what only this system had there."""
-    # A broker that is not there has nothing of it, and the errors of brokers have no type in common.
+    """Delete the queue of this system at the broker."""
+    # The broker may be gone, and the errors of brokers have no common type.
     with contextlib.suppress(Exception), contextlib.closing(JobQueue(broker, queue=queue)) as jobs:
         jobs.delete()
 

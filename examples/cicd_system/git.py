@@ -1,4 +1,4 @@
-"""What git says of a repository: which commit a branch or a name stands for."""
+"""Calls of git: the commit of a branch or of a name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 __all__ = ["RepositoryError", "commit_of", "git", "git_environment", "is_remote", "what_git_says"]
 
-# What git may use to reach a repository: nothing that runs a program that the address names.
+# Protocols that git may use. Others can run a program that is named in the URL.
 _PROTOCOLS = "file:git:http:https:ssh"
 _PATIENCE = 30
-# By these git would find another repository than the one that it is told of; as when it is started by a hook.
+# Variables that make git use another repository, for example in a hook.
 _ELSEWHERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}
 
 
@@ -22,18 +22,18 @@ class RepositoryError(Exception):
 
 
 def commit_of(repo: str, branch: str, commit: str | None = None) -> str | None:
-    """The commit to run on. All jobs of a run are then for the same one, whatever is committed meanwhile.
+    """Find the commit to run on, so that all jobs of a run use the same one.
 
     Args:
         repo: The repository, as a URL or an absolute path.
         branch: The branch.
-        commit: What is asked for, in any way that git knows; none means the last commit of the branch.
+        commit: A commit by any name that git knows; None for the last commit of the branch.
 
     Returns:
-        The commit; none for a directory without git.
+        The commit; None for a directory without git.
 
     Raises:
-        RepositoryError: It cannot be found.
+        RepositoryError: The commit cannot be found.
     """
     if commit is not None and is_remote(repo):
         return commit
@@ -50,7 +50,7 @@ def commit_of(repo: str, branch: str, commit: str | None = None) -> str | None:
 
 
 def is_remote(repo: str) -> bool:
-    """Whether it is a URL, or a host and a path, as git takes them."""
+    """Whether a repository is a URL, or a host and a path (``host:path``)."""
     return bool(urlsplit(repo).scheme or re.match(r"[^/]+:", repo))
 
 
@@ -58,7 +58,7 @@ def git(*arguments: str) -> str:
     """Run git, and return what it prints.
 
     Raises:
-        RepositoryError: It fails, or cannot be run.
+        RepositoryError: git fails, or cannot be started.
     """
     try:
         done = subprocess.run(
@@ -71,7 +71,7 @@ def git(*arguments: str) -> str:
         )
     except subprocess.TimeoutExpired:
         raise RepositoryError(f"the repository does not answer within {_PATIENCE} seconds") from None
-    except (OSError, ValueError) as error:  # It is not installed, or a name holds a NUL.
+    except (OSError, ValueError) as error:  # git is not installed, or an argument contains a NUL.
         raise RepositoryError(f"git cannot be run: {type(error).__name__}") from None
     if done.returncode:
         raise RepositoryError(what_git_says(done.stderr) or "git knows no such commit")
@@ -79,16 +79,16 @@ def git(*arguments: str) -> str:
 
 
 def git_environment() -> dict[str, str]:
-    """The environment of this process, such that git starts no program for an address, and asks nobody."""
+    """The environment of this process, changed so that git runs no program of a URL and asks for no password."""
     inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
     return {**inherited, "GIT_ALLOW_PROTOCOL": _PROTOCOLS, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
 def what_git_says(errors: bytes) -> str:
-    """The last line of what git has to say, which tells what is wrong, without the passwords of addresses.
+    """The last line of git's errors, without the passwords of URLs.
 
     Args:
-        errors: What it wrote to its standard error.
+        errors: The standard error of git.
     """
     lines = errors.decode(errors="replace").strip().splitlines() or [""]
     return re.sub(r"://[^/@\s]*@", "://***@", lines[-1])

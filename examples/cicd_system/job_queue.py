@@ -1,11 +1,11 @@
-"""The queue of jobs between the Backend and its Workers, on any broker that kombu knows how to use safely.
+"""The queue of jobs between the Backend and its Workers, on RabbitMQ, Redis or a SQLite file, by kombu.
 
-The broker only carries: the store knows whose a job is and whether it has ended. So a message is acknowledged once its
-job is claimed, and a message that is lost or comes twice does no harm.
+The store knows which Worker has a job and whether it has ended. So a message is acknowledged when its job is claimed,
+and a message that is lost or delivered twice does no harm.
 """
 
 # mypy: allow-untyped-calls
-# Only a part of kombu has types.
+# kombu has type annotations only in part.
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from cicd_common.model.definition import SCRIPT
 __all__ = ["SERIALIZER", "Delivery", "JobQueue", "QueueError"]
 
 SERIALIZER = register(JobExecutionRequest)
-"""How jobs are written. Nothing else is accepted."""
+"""The serializer of jobs. Messages of other content types are dropped."""
 
 log = get_logger("cicd_system.queue")
 
-_SECONDS = 2  # That one step may wait for the broker.
-_CONNECTIONS = 10  # That one Backend puts jobs by, at once.
+_SECONDS = 2  # The longest wait for the broker in one step.
+_CONNECTIONS = 10  # The most connections with which one Backend puts jobs.
 _RETRY = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
-_LOOK = 0.1  # Seconds between two looks whether a job has come and whether to go on.
+_LOOK = 0.1  # Seconds between two checks for a job and for the end of the Worker.
 _PAUSE = 0.5  # Seconds before a broker that failed is tried again.
-_IDLE = 60  # Seconds after which a connection on which nothing came is replaced: its other end may be gone.
+_IDLE = 60  # Seconds after which an idle connection is replaced, because its other end may be gone.
 
 
 class QueueError(Exception):
-    """The broker does not take a job, or is not there."""
+    """The broker does not accept a job, or does not answer."""
 
 
 @frozen
@@ -58,14 +58,14 @@ class Delivery:
     _message: Any = field(repr=False)
 
     def acknowledge(self) -> None:
-        """Take the job off the queue. To do it again changes nothing."""
+        """Remove the job from the queue. A second call does nothing."""
         if not self._message.acknowledged:
-            # A broker that does not hear of it delivers the job again, and the store has it superseded.
+            # If this fails, the broker delivers the job again, and the second delivery is superseded.
             with suppress(Exception):
                 self._message.ack()
 
     def give_back(self) -> None:
-        """Let the job be taken by another, or later."""
+        """Put the job back into the queue."""
         with suppress(Exception):
             self._message.requeue()
 
@@ -76,11 +76,11 @@ class JobQueue:
     Args:
         broker_url: ``sqla+sqlite:////absolute/file``, ``amqp://`` (RabbitMQ), ``redis://``; the latter two
             with TLS, too.
-        queue: The name of the queue. Each kind but ``script`` has its own, which is named after it and the kind.
+        queue: The name of the queue for the kind ``script``. The queue of another kind is named ``{queue}.{kind}``.
         kinds: The kinds of the jobs to take.
 
     Raises:
-        ValueError: The URL is not one of a broker that is known here.
+        ValueError: The URL has another scheme.
     """
 
     def __init__(self, broker_url: str, *, queue: str = "cicd.jobs", kinds: Iterable[str] = (SCRIPT,)) -> None:
@@ -94,13 +94,13 @@ class JobQueue:
     # --- Backends -----------------------------------------------------------------------------------------------
 
     def put(self, request: JobExecutionRequest) -> None:
-        """Give a job to the Workers. When this returns, the broker has it. Any thread may call this.
+        """Send a job to the Workers. When this returns, the broker has it. Any thread may call this.
 
         Args:
             request: The job.
 
         Raises:
-            QueueError: The broker did not say within some seconds that it has the job. It may have it all the same.
+            QueueError: The broker did not confirm the job within some seconds. It may have the job nevertheless.
         """
         try:
             with self._putting.acquire(block=True, timeout=_SECONDS) as connection:
@@ -108,7 +108,7 @@ class JobQueue:
         except EncodeError:
             raise
         except Exception as error:
-            # Neither its text nor its cause: they may repeat the URL.
+            # Its text and its cause may contain the URL.
             why = type(error.__cause__ or error).__name__
             raise QueueError(f"the broker did not take the job: {why}") from None
 
@@ -125,34 +125,34 @@ class JobQueue:
                 delivery_mode="persistent",
                 retry=True,
                 retry_policy=_RETRY,
-                mandatory=True,  # RabbitMQ would confirm what it has no queue for, and drop it.
+                mandatory=True,  # Otherwise RabbitMQ confirms and drops a message without a queue.
                 timeout=_SECONDS,
                 confirm_timeout=_SECONDS,
             )
         except BaseException:
-            # A confirmation that comes late would be taken for that of the next job.
+            # A late confirmation would be taken for that of the next job.
             connection.collect()
             raise
 
     # --- Workers ------------------------------------------------------------------------------------------------
 
     def take(self, go_on: Callable[[], bool]) -> Delivery | None:
-        """Wait for a job and take it, however long that takes and however often the broker fails meanwhile.
+        """Wait for a job and take it, without a time limit and also if the broker fails meanwhile.
 
-        No other job is held for this Worker until this is called again. One thread may call this.
+        The broker holds no other job for this Worker until the next call. Only one thread may call this.
 
         Args:
-            go_on: Asked again and again whether to wait.
+            go_on: Called repeatedly; returns whether to continue to wait.
 
         Returns:
-            The job; none if it is not to be waited for any longer.
+            The job; None if `go_on` returned false.
         """
         has_failed = False
         while go_on():
             try:
                 if delivery := self._receive(go_on):
                     return delivery
-            except Exception as error:  # Those of brokers have no type in common.
+            except Exception as error:  # The errors of brokers have no common type.
                 if not has_failed:
                     log.warning("the broker does not give jobs; trying again", reason=type(error).__name__)
                 has_failed = True
@@ -167,14 +167,14 @@ class JobQueue:
             _forget_delivered(connection.default_channel)
 
         def receive(request: object, message: Any) -> None:
-            # Kombu trusts some content types always, and hands on empty bodies as they are.
+            # kombu always accepts some content types, and passes empty bodies on.
             if isinstance(request, JobExecutionRequest):
                 received.append(Delivery(request, message))
             else:
                 _drop(message)
 
         end = time.monotonic() + _IDLE
-        # With one message at a time no other one comes before the consumer is canceled at the end of the block.
+        # With a prefetch count of 1, no second message arrives before the consumer is canceled.
         with connection.Consumer(
             self._queues,
             accept=[SERIALIZER.content_type],
@@ -186,20 +186,20 @@ class JobQueue:
             while not received and go_on() and time.monotonic() < end:
                 with suppress(TimeoutError):
                     connection.drain_events(timeout=_LOOK)
-        for each in received[1:]:  # RabbitMQ gives one of each queue.
+        for each in received[1:]:  # RabbitMQ delivers one of each queue.
             each.give_back()
         return received[0] if received else None
 
     # --- both ---------------------------------------------------------------------------------------------------
 
     def _connect(self, connection: Any) -> None:
-        """Connect and declare the queue, unless that is done. Whoever finds the queue gone has to hang up."""
+        """Connect and declare the queues, unless that is done. If a queue is deleted later, reconnect to declare it."""
         if connection.connected:
             return
         connection.ensure_connection(**_RETRY)
         channel = connection.default_channel
         if self._is_file:
-            # Kombu makes the tables once in a process, and somebody may have removed the file since.
+            # kombu creates the tables once per process, and the file may have been removed since then.
             channel.message_cls.metadata.create_all(channel.session.get_bind())
         for queue in self._queues:
             queue(channel).declare()
@@ -209,13 +209,13 @@ class JobQueue:
         return Queue(name, routing_key=name, durable=True)
 
     def _hang_up(self) -> None:
-        """Close the connection of the consumer, by which a job that was not acknowledged goes back to the queue."""
+        """Close the connection of the consumer. A job that was not acknowledged goes back to the queue."""
         connection, self._consuming = self._consuming, self._consuming.clone()
         with suppress(Exception):
             connection.release()
 
     def delete(self) -> None:
-        """Delete the queues with all that is in them."""
+        """Delete the queues with their messages."""
         self._connect(self._consuming)
         for queue in self._queues:
             bound = queue(self._consuming.default_channel)
@@ -229,19 +229,19 @@ class JobQueue:
 
 
 def _drop(message: Any, error: Exception | None = None) -> None:
-    """Take a message that is no job off the queue. If it was a job's, the Backend will send that again."""
+    """Remove a message that is not a job from the queue. If it was a damaged job, the Backend sends the job again."""
     log.error("dropped a message that is no job", reason="its content" if error is None else type(error).__name__)
     message.reject()
 
 
 def _forget_delivered(channel: Any) -> None:
-    """Delete the messages that were delivered, which kombu keeps in the file."""
+    """Delete delivered messages, which kombu keeps in the file."""
     channel.session.execute(delete(channel.message_cls).where(channel.message_cls.visible.is_(False)))
     channel.session.commit()
 
 
 class _SQLite(sqlite3.Connection):
-    """A connection that does not wait for the disk: what a power failure takes away is sent again."""
+    """A connection that does not wait for the disk. Jobs that a power failure loses are sent again."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -249,7 +249,7 @@ class _SQLite(sqlite3.Connection):
 
 
 def _file(_queue: str) -> dict[str, Any]:
-    # A connection that stayed open would go on with a file that was removed.
+    # An open connection would continue to use a file that was removed.
     return {"pool_recycle": 1, "connect_args": {"factory": _SQLite, "timeout": _SECONDS}}
 
 
@@ -272,7 +272,7 @@ _TRANSPORT_OPTIONS = {"sqla+sqlite": _file, "amqp": _rabbitmq, "amqps": _rabbitm
 def _transport_options(broker_url: str, queue: str) -> dict[str, Any]:
     try:
         url = urlsplit(broker_url)
-        url.port  # noqa: B018 - It is parsed only now.
+        url.port  # noqa: B018 - It is parsed on access.
         make = _TRANSPORT_OPTIONS[url.scheme]
     except (KeyError, ValueError):
         schemes = ", ".join(_TRANSPORT_OPTIONS)

@@ -1,4 +1,4 @@
-"""What a program logs about runs, stages and jobs, sent to the Backend's store for the run's log of events."""
+"""Send the logs of a program about runs, stages and jobs to the Backend's store."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["shipping_logs"]
 log = get_logger(__name__)
 
 _OUTAGE = 120  # Tries, 5 seconds apart in the end: a Backend may be away for ten minutes.
-_AT_END = 10.0  # Seconds that a program waits at its end for what is not sent yet.
-# Lines about requests, not about runs: they name whatever id somebody asks for.
+_AT_END = 10.0  # Seconds that a program waits at its end for unsent lines.
+# Lines about requests contain ids that a client sent, also unknown ones.
 _LEFT_OUT = ("cicd_system.backend.access",)
 
 
 @contextmanager
 def shipping_logs(send: Callable[[ExecutionLogUpload], object], refused: type[Exception]) -> Iterator[None]:
-    """Send what is logged within an execution context in the block, from ``INFO`` on, in batches.
+    """Send records of an execution context that are logged in the block, from ``INFO`` on, in batches.
 
-    A call that logs waits for nothing. When the block is left, what was logged is sent, which takes 10 seconds at most.
+    A call that logs does not wait. At the end of the block the remaining records are sent, for at most 10 seconds.
 
     Args:
         send: Sends a batch.
-        refused: What it raises if a batch will never be taken, as where one of its executions is not known. The batch
-            is then sent in halves, so that a single line is lost and not those around it.
+        refused: The exception that `send` raises if a batch is refused, for example because one of its executions is
+            unknown. The batch is then split, so that only the refused lines are lost.
     """
     handler = ExecutionLogHandler(lambda logs: _send_all(send, refused, logs), attempts=_OUTAGE, timeout=_AT_END)
     handler.setLevel(logging.INFO)

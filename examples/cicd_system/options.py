@@ -1,4 +1,4 @@
-"""The options that the programs have in common: what has to agree between them is said once."""
+"""Options that several programs share."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import click
 
 __all__ = ["maskable", "passwords_in", "queue_options", "setting", "with_log_level"]
 
-_MASKABLE = 8  # Characters; what is shorter cannot be masked.
+_MASKABLE = 8  # Characters; shorter secrets cannot be masked.
 
 
 def setting(flag: str, **options: Any) -> Callable[[Any], Any]:
-    """An option that may come from the environment, as ``CICD_`` and its name.
+    """An option whose value may also come from a variable ``CICD_`` with its name.
 
     Args:
         flag: The option, such as ``--job-timeout``.
@@ -52,13 +52,13 @@ def passwords_in(*urls: str) -> list[str]:
     """The passwords in URLs that are long enough to be masked.
 
     Args:
-        *urls: What should be URLs.
+        *urls: URLs; wrong ones are ignored.
     """
     return maskable(*map(_password, urls))
 
 
 def maskable(*secrets: str) -> list[str]:
-    """Those of some secrets that are long enough to be masked.
+    """The secrets that are long enough to be masked.
 
     Args:
         *secrets: The secrets.

@@ -1,4 +1,4 @@
-"""The last run of each pipeline: a message of this system, beside those of the contract."""
+"""The last run of each pipeline: a message of the example that is not part of the contract."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RecentRuns:
     """The last run of each pipeline.
 
     Attributes:
-        reports: A report for each name of pipelines, in the order of the names, with its last run.
+        reports: A report for each name of pipelines, sorted by name, with its last run.
 
     Raises:
         ContractError: A field is refused.

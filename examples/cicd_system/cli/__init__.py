@@ -1,1 +1,1 @@
-"""The CLI: it checks definitions, starts runs, follows them, and shows reports and logs."""
+"""The CLI: it checks definitions, starts and follows runs, and shows reports and logs."""

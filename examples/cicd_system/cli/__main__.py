@@ -35,28 +35,32 @@ from .showing import console, report_table, runs_table, visible
 
 _BAD_FILE, _NO_BACKEND = 2, 3
 
-_DETACH = click.option("--detach", is_flag=True, help="Do not follow the run: only say its id.")
+_DETACH = click.option("--detach", is_flag=True, help="Print the id of the run and do not follow it.")
 _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
 
 @click.group(context_settings={"show_default": True})
 @click.option(
-    "--backend", envvar="CICD_BACKEND", show_envvar=True, default="http://127.0.0.1:8000", help="Where the Backend is."
+    "--backend",
+    envvar="CICD_BACKEND",
+    show_envvar=True,
+    default="http://127.0.0.1:8000",
+    help="The URL of the Backend.",
 )
-@click.option("--patience", default=10.0, help="For how many seconds to ask a Backend that does not answer.")
+@click.option("--patience", default=10.0, help="Seconds to repeat a request that is not answered.")
 @click.pass_context
 def main(context: click.Context, backend: str, patience: float) -> None:
-    """Start pipelines, follow them, and look at what they did.
+    """Start and follow runs, and show their reports, logs and artifacts.
 
-    The Backend's token is in the environment variable CICD_TOKEN. Exit codes: 0 all is well, 1 the run failed or was
+    The Backend's token is in the environment variable CICD_TOKEN. Exit codes: 0 success, 1 the run failed or was
     canceled, 2 the command line or the file is wrong, 3 the Backend does not answer or refuses, 130 interrupted.
     """
     token = os.environ.get("CICD_TOKEN") or None
     configure(service="cli", level="WARNING", secrets=maskable(token or ""))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # So that a terminal is left in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # Context managers restore the terminal.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # What the terminal has no characters for.
+            stream.reconfigure(errors="backslashreplace")  # Characters that the terminal cannot show.
     try:
         context.obj = context.with_resource(Client(backend, token, patience=patience))
     except ValueError as error:
@@ -72,7 +76,7 @@ main.add_command(completion)
 @main.command()
 @_FILE
 def check(file: Path) -> None:
-    """Say what is wrong with a definition, with line and column."""
+    """Show the problems of a definition, with line and column."""
     pipeline = _read(file)
     jobs = sum(len(stage.jobs) for stage in pipeline.stages)
     click.echo(visible(f"{file}: pipeline {pipeline.name}, {len(pipeline.stages)} stages, {jobs} jobs"))
@@ -81,7 +85,7 @@ def check(file: Path) -> None:
 @main.command()
 @_FILE
 def plan(file: Path) -> None:
-    """Show in which order a definition will run."""
+    """Show the order in which the jobs of a definition run."""
     click.echo(visible(str(Plan.of(_read(file)))))
 
 
@@ -104,11 +108,11 @@ def _read(file: Path, repo: str | None = None, branch: str | None = None) -> Pip
 @click.option("--repo", help="The repository, as a directory or a URL.  [default: see above]")
 @click.option("--commit", help="The commit to run on.  [default: the last one of the branch]")
 @click.option("--branch", help="The branch to run on.  [default: see above]")
-@click.option("--local/--no-local", help="Run on the files as they are, not as they were committed.")
+@click.option("--local/--no-local", help="Use the files as they are, also uncommitted ones.")
 @click.option(
     "--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for all jobs; may be repeated."
 )
-@click.option("--request-id", type=click.UUID, help="Ask again for the run of a request whose answer was lost.")
+@click.option("--request-id", type=click.UUID, help="Repeat a request whose answer was lost.")
 @_DETACH
 @click.pass_obj
 def run(
@@ -124,11 +128,10 @@ def run(
 ) -> None:
     """Start a run, and follow it to its end.
 
-    The repository and the branch are those that the definition names. Where it names none, they are the git repository
-    around the file, and the branch or the commit that is checked out there. All jobs run on one commit.
+    The definition names the repository and the branch. If it does not, they are the git repository around the file, and
+    the branch or the commit that is checked out there. All jobs run on one commit.
 
-    Ctrl-C asks whether to cancel the run; without a terminal the run goes on. Either way the exit code is 130 if it
-    goes on.
+    Ctrl-C asks whether to cancel the run; without a terminal the run continues. The exit code is 130 if it continues.
     """
     pipeline = _read(file, repo, branch)
     commit = commit or pipeline.commit_hash
@@ -157,7 +160,7 @@ def _environment(variables: tuple[str, ...]) -> Environment:
 @_DETACH
 @click.pass_obj
 def rerun(client: Client, execution_id: UUID, detach: bool) -> None:
-    """Run once more what a run was for: its definition, its branch, its commit and its variables."""
+    """Start a run with the same definition, branch, commit and variables as an earlier run."""
     with _problems():
         before = client.execution(execution_id)
         sys.exit(start_run(client, before.pipeline.name, request_again(before), detach=detach))
@@ -167,7 +170,7 @@ def rerun(client: Client, execution_id: UUID, detach: bool) -> None:
 @click.argument("execution_id", type=click.UUID)
 @click.pass_obj
 def status(client: Client, execution_id: UUID) -> None:
-    """Show how a run is doing. It is well to ask: the exit code is 0 whatever the answer is."""
+    """Show the status of a run. The exit code is 0 for every status."""
     with _problems():
         _show_status(client.status(execution_id))
 
@@ -176,7 +179,7 @@ def status(client: Client, execution_id: UUID) -> None:
 @click.argument("execution_id", type=click.UUID)
 @click.pass_obj
 def cancel(client: Client, execution_id: UUID) -> None:
-    """Cancel a run. What is running is stopped by its Workers, so the run may end a moment later."""
+    """Cancel a run. Workers stop its running jobs, so the run may end a moment later."""
     with _problems():
         _show_status(client.cancel(execution_id))
 
@@ -185,7 +188,7 @@ def cancel(client: Client, execution_id: UUID) -> None:
 @click.argument("execution_id", type=click.UUID)
 @click.pass_obj
 def explain(client: Client, execution_id: UUID) -> None:
-    """Say why a run is in its status: what it waits for, or which jobs made it fail."""
+    """Say why a run has its status: what it waits for, or which jobs made it fail."""
     with _problems():
         click.echo(visible(client.execution(execution_id).explain().text))
 
@@ -200,11 +203,11 @@ def _show_status(response: PipelineExecutionResponse) -> None:
 @main.command()
 @click.argument("id", type=click.UUID)
 @click.argument("job", required=False)
-@click.option("--follow", "follows", is_flag=True, help="Go on until the job has ended.")
-@click.option("--events", is_flag=True, help="Show what the Backend and the Workers logged about the run instead.")
+@click.option("--follow", "follows", is_flag=True, help="Continue until the job has ended.")
+@click.option("--events", is_flag=True, help="Show the logs of the Backend and the Workers about the run instead.")
 @click.pass_obj
 def logs(client: Client, id: UUID, job: str | None, follows: bool, events: bool) -> None:
-    """Show the output of a job: of a job execution by its id, or of a run by its id and the job's name."""
+    """Show the output of a job, by the id of the job execution, or by the id of the run and the name of the job."""
     with _problems():
         if events:
             for log in client.execution_logs(id):
@@ -214,7 +217,7 @@ def logs(client: Client, id: UUID, job: str | None, follows: bool, events: bool)
 
 
 def _job_of(run: PipelineExecution, name: str) -> UUID:
-    """The execution of the job of a name."""
+    """The id of the execution of a job."""
     found = {each.job.name: each.id for stage in run.stages for each in stage.jobs}
     if name not in found:
         raise click.UsageError(visible(f"the run has no job {name}; it has {', '.join(found)}"))
@@ -236,10 +239,10 @@ def _show_log(client: Client, job_execution_id: UUID, *, follows: bool) -> None:
 
 @main.command()
 @click.argument("execution_id", type=click.UUID)
-@click.option("--download", type=click.Path(path_type=Path, file_okay=False), help="Write them below this directory.")
+@click.option("--download", type=click.Path(path_type=Path, file_okay=False), help="Write the files to this directory.")
 @click.pass_obj
 def artifacts(client: Client, execution_id: UUID, download: Path | None) -> None:
-    """List what the jobs of a run left: job, size in bytes, SHA-256 and path."""
+    """List the artifacts of a run: job, size in bytes, SHA-256 and path."""
     with _problems():
         for stage in client.execution(execution_id).stages:
             for each in stage.jobs:
@@ -272,10 +275,10 @@ def runs(client: Client, pipeline: str | None) -> None:
     "--status",
     "status_",
     type=click.Choice([each.value for each in ExecutionStatus], case_sensitive=False),
-    help="Only runs that ended, or are, like this.",
+    help="Only runs with this status.",
 )
 @click.option("--limit", default=20, help="How many to show, 1 to 1000.")
-@click.option("--cursor", help="Where the page before said that the next one starts.")
+@click.option("--cursor", help="The cursor of the next page, from the page before.")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How to show it.")
 @click.pass_obj
 def report(
@@ -297,7 +300,7 @@ def report(
 
 @contextmanager
 def _problems() -> Iterator[None]:
-    """Say in one message what is wrong, and end."""
+    """Print an error and exit with its code."""
     try:
         yield
     except (ContractError, RepositoryError) as error:

@@ -1,4 +1,4 @@
-"""The Backend as the CLI sees it."""
+"""The client of the CLI for the Backend."""
 
 from __future__ import annotations
 
@@ -42,37 +42,37 @@ _REPORTS: dict[str, Any] = {
 }
 
 
-# Who answers so may answer otherwise a little later.
+# Statuses after which a repeated request may succeed.
 _PASSING = (408, 425, 429, 502, 503, 504)
 _TIMEOUT = 10  # Seconds.
-_STARTING = 60  # Seconds that the start of a run of thousands of jobs may take.
+_STARTING = 60  # Seconds; the start of a run with thousands of jobs takes long.
 
 
 class BackendError(Exception):
-    """The Backend does not answer, or refuses. The text says what it said."""
+    """The Backend does not answer, or refuses a request. The text says why."""
 
 
 class _PassingError(BackendError):
-    """There is no answer, or one that may be another a little later."""
+    """There is no answer, or an error after which a repeated request may succeed."""
 
 
 class LostAnswerError(_PassingError):
-    """The Backend has not answered, and may have done what it was asked for."""
+    """There is no answer, and the Backend may have handled the request."""
 
 
 class Client:
-    """Asks the Backend, and asks again while it does not answer. As a context manager it is closed in the end.
+    """Sends requests to the Backend, and repeats them if there is no answer. It is a context manager.
 
     Args:
-        url: Where the Backend is.
-        token: The bearer token; none if it asks for none.
-        patience: For how many seconds to ask again.
+        url: The URL of the Backend.
+        token: The bearer token; None if the Backend needs none.
+        patience: For how many seconds to repeat a request.
 
     Attributes:
-        is_silent: Whether the last question has no answer yet.
+        is_silent: Whether the last request has no answer yet.
 
     Raises:
-        ValueError: The URL is none of HTTP, or the token is none that a header can hold.
+        ValueError: The URL is not an HTTP URL, or a header cannot contain the token.
     """
 
     def __init__(self, url: str, token: str | None, *, patience: float = 10) -> None:
@@ -88,10 +88,10 @@ class Client:
         self.is_silent = False
 
     def patient(self, patience: float) -> Self:
-        """The same with more patience; it is closed with this one.
+        """A client with more patience that shares the connections of this one.
 
         Args:
-            patience: For how many seconds to ask again, at least.
+            patience: For how many seconds to repeat a request, at least.
         """
         other = copy.copy(self)
         other._patience = max(patience, self._patience)
@@ -108,7 +108,7 @@ class Client:
         return self._clock.now()
 
     def execute(self, request: PipelineExecutionRequest) -> PipelineExecutionResponse:
-        """Start a run. Asked again, the Backend knows the request by its id.
+        """Start a run. The Backend recognises a repeated request by its id.
 
         Raises:
             LostAnswerError: It is not known whether the run has started.
@@ -117,7 +117,7 @@ class Client:
         return self._read("POST", "/api/pipeline/execute", PipelineExecutionResponse, content=body, timeout=_STARTING)
 
     def status(self, execution_id: UUID) -> PipelineExecutionResponse:
-        """How a run is doing."""
+        """The status of a run."""
         return self._read("GET", f"/api/pipeline/status/{execution_id}", PipelineExecutionResponse)
 
     def execution(self, execution_id: UUID) -> PipelineExecution:
@@ -125,11 +125,11 @@ class Client:
         return self._read("GET", f"/api/pipeline/execution/{execution_id}", PipelineExecution)
 
     def artifacts(self, job_execution_id: UUID) -> ArtifactsResponse:
-        """What a job left."""
+        """The artifacts of a job."""
         return self._read("GET", f"/api/job/artifacts/{job_execution_id}", ArtifactsResponse)
 
     def download(self, artifact: Artifact, target: Path) -> None:
-        """Write the content of an artifact to a file, which appears only once it is whole and verified."""
+        """Write the content of an artifact to a file, which appears when it is complete and verified."""
         try:
             with self._http.stream("GET", f"/api/artifact/{artifact.sha256}") as response:
                 if not response.is_success:
@@ -140,7 +140,7 @@ class Client:
             raise BackendError(f"the content of an artifact did not come whole: {type(error).__name__}") from None
 
     def execution_logs(self, execution_id: UUID) -> Iterator[ExecutionLog]:
-        """What was logged about a run and its jobs, in the order of time."""
+        """The logs of a run and its jobs, in the order of time."""
         path, after = f"/api/execution/logs/{execution_id}", ""
         while True:
             page = self._read("GET", path + after, ExecutionLogResponse)
@@ -158,11 +158,11 @@ class Client:
         return self._read("GET", "/api/runs", RecentRuns)
 
     def report(self, request: ReportRequest) -> Any:
-        """A page of a report, of the type of its level."""
+        """A page of a report, with the type of its level."""
         return _loads(self.report_bytes(request), _REPORTS[request.level])
 
     def report_bytes(self, request: ReportRequest) -> bytes:
-        """A page of a report as it came."""
+        """A page of a report as JSON."""
         names = [(level, name) for level in _REPORTS if (name := getattr(request, f"{level}_name")) is not None]
         path = "".join(f"/{level}/{_escaped(name)}" for level, name in names)
         query = {
@@ -175,7 +175,7 @@ class Client:
         return self._ask("GET", f"/api/report{path}", params=given).content
 
     def log_pages(self, job_execution_id: UUID, after: int = 0) -> Iterator[JobExecutionDTO]:
-        """The output of a job, page by page; the last one, which may be empty, is what there is so far."""
+        """The output of a job in pages, up to the newest output; the last page may be empty."""
         while True:
             page = self._read("GET", f"/api/job/logs/{job_execution_id}?after={after}", JobExecutionDTO)
             yield page
@@ -184,7 +184,7 @@ class Client:
             after = page.last_sequence
 
     def log_tail(self, job_execution_id: UUID, size: int) -> str:
-        """The end of the output of a job, of so many bytes at most."""
+        """The end of the output of a job, at most `size` bytes."""
         return self._read("GET", f"/api/job/logs/{job_execution_id}?tail={size}", JobExecutionDTO).logs
 
     def _read(self, method: str, path: str, type: type[T], **arguments: Any) -> T:
@@ -242,12 +242,12 @@ def _loads(content: bytes, type: type[T]) -> T:
 
 
 def _escaped(name: str) -> str:
-    # A name may be "." or "..", which is not to be taken for a step in the path.
+    # A name may be "." or "..", which must not be a step of the path.
     return quote(name, safe="").replace(".", "%2E")
 
 
 def _said(response: httpx.Response) -> str:
-    """What a problem document says (RFC 9457), or what little there is."""
+    """The text of a problem document (RFC 9457), or of the status line."""
     try:
         document = response.json()
         said = document.get("detail") or document["title"]

@@ -1,4 +1,4 @@
-"""What lets a shell complete commands, options and names of pipelines."""
+"""Completion of commands, options and names of pipelines in a shell."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .client import BackendError, Client
 __all__ = ["COMPLETE", "PROGRAM", "completion", "names_of_pipelines"]
 
 PROGRAM = "cicd"
-"""The name by which a shell knows the program."""
+"""The name of the program in the shell."""
 COMPLETE = "_CICD_COMPLETE"
-"""The variable by which a shell asks the program."""
+"""The variable with which the shell asks for completions."""
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what lets a shell complete commands, options, and names of pipelines.
+    """Print a script that makes a shell complete commands, options and names of pipelines.
 
     For bash: eval "$(scripts/cicd completion bash)"
     """
@@ -32,11 +32,11 @@ def completion(context: click.Context, shell: str) -> None:
 
 
 def names_of_pipelines(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The names of pipelines for a shell; none where the Backend does not answer at once.
+    """The names of pipelines for a shell; empty if the Backend does not answer at once.
 
     Args:
-        context: That of the command with the argument.
-        incomplete: What was typed.
+        context: The context of the command.
+        incomplete: The beginning of the name.
     """
     url, token = context.find_root().params["backend"], os.environ.get("CICD_TOKEN")
     with suppress(BackendError, ValueError), Client(url, token, patience=0) as client:

@@ -1,7 +1,7 @@
 """Definitions of pipelines in files: the fields of `cicd_common.model.Pipeline` as YAML, without ids.
 
-The ids come from the content: the same definition is the same pipeline, and a changed one is another. What counts is
-all of it, with the repository and the branch, since what a store has under an id never changes.
+The ids are made from the whole content, with the repository and the branch. The same definition has the same ids, and a
+changed definition has new ones, because a store never changes the definition of an id.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["DefinitionFileError", "read_definition"]
 
 _DEFINITIONS = UUID("d2c7a3f6-7f1e-4c53-9f0e-0c6e4a4b8b55")
 _MOST_SHOWN = 100
-# What has keys of its own, by how many steps there are to it.
+# The keys of pipelines, stages and jobs, by the depth in the document.
 _KEYS = {
     depth: [each.name for each in fields(cls) if each.name != "id"]
     for depth, cls in ((0, Pipeline), (2, Stage), (4, Job))
@@ -35,11 +35,11 @@ _KEYS = {
 
 
 class DefinitionFileError(Exception):
-    """A file is no definition of a pipeline. Its text has a line for each problem, as those of compilers.
+    """A file is not a definition of a pipeline. The text has a line for each problem, like those of compilers.
 
     Attributes:
         path: The file.
-        problems: What is wrong with it, in the order of the file.
+        problems: The problems, in the order of the file.
         is_complete: Whether these are all problems.
     """
 
@@ -67,12 +67,11 @@ def read_definition(path: Path, complete: Callable[[dict[str, Any]], dict[str, A
 
     Args:
         path: The file.
-        complete: Adds what the file need not say, or what something else says: it is given the fields of the
-            pipeline as plain data, and returns them.
+        complete: Adds or replaces fields of the pipeline. It gets the fields as plain data and returns them.
 
     Raises:
-        DefinitionFileError: There is something wrong with it.
-        OSError: It cannot be read.
+        DefinitionFileError: The file is not a valid definition.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         document = read_yaml(file.read(MAX_SIZE + 1))
@@ -87,10 +86,10 @@ def read_definition(path: Path, complete: Callable[[dict[str, Any]], dict[str, A
 
 
 def with_ids(pipeline: Pipeline) -> Pipeline:
-    """A pipeline with the ids that its content gives it.
+    """A pipeline with ids that are made from its content.
 
     Args:
-        pipeline: The pipeline. Which ids it has makes no difference.
+        pipeline: The pipeline. Its ids are ignored.
     """
     content = json.dumps(_without_ids(converter.unstructure(pipeline)), sort_keys=True)
     pipeline_id = uuid5(_DEFINITIONS, content)
@@ -115,13 +114,13 @@ def _without_ids(data: Any) -> Any:
 
 
 def _problems(data: Any) -> tuple[list[Problem], bool]:
-    """What is wrong with a definition, in its parts and as a whole, and whether that is all."""
+    """The problems of a definition, and whether these are all."""
     ids = list(_ids(data))
     rest = _without_ids(data) if ids else data
     refusals, is_complete = _refusals(rest, strict=True)
     found = [*ids, *refusals]
     if found and is_complete and all(problem.code == "unknown" for problem in found):
-        # Keys that nobody knows do not keep the rest from being looked at as a whole.
+        # If all problems are unknown keys, the rest is checked without them.
         refusals, is_complete = _refusals(rest, strict=False)
         found += refusals
     return found, is_complete
@@ -141,7 +140,7 @@ def _kinds() -> Kinds:
 
 
 def _ids(data: Any) -> Iterable[Problem]:
-    """Ids are not for files to say; as keys of the contract they would be taken."""
+    """A file must not contain ids, although the contract has keys for them."""
     for pointer in _with_id(data, "", ("stages", "jobs")):
         yield Problem(f"{pointer}/id", "unknown", "expected no key of this name")
 
@@ -185,7 +184,7 @@ _HINTS: dict[tuple[str, type], str] = {
 
 
 def _meant(pointer: str) -> str:
-    """Which key may have been meant by one that is not known."""
+    """A hint at the known key that is most similar to an unknown one."""
     above, _, key = pointer.rpartition("/")
     if key == "id":
         return "; ids come from the content"

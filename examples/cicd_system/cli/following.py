@@ -1,4 +1,4 @@
-"""How a run is doing, put together from reports, again and again until it has ended."""
+"""Follow a run by its reports until it has ended."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Snapshot:
 
     Attributes:
         run: The run, with its stages.
-        jobs: The jobs of each stage that has begun, by its name.
+        jobs: The jobs of each started stage, by the name of the stage.
     """
 
     run: PipelineExecutionRecord
     jobs: dict[str, tuple[JobReportSummary, ...]]
 
     def jobs_that_are(self, status: ExecutionStatus) -> Iterator[JobReportSummary]:
-        """The jobs of a status, in the order of the definition."""
+        """The jobs with a status, in the order of the definition."""
         return (job for jobs in self.jobs.values() for job in jobs if job.status is status)
 
 
 def follow(client: Client, pipeline: str, run_number: int) -> Iterator[Snapshot]:
-    """Look at a run until it has ended; the last look shows its end.
+    """Read a run repeatedly until it has ended. The last snapshot shows its end.
 
     Args:
         client: The Backend.
@@ -45,7 +45,7 @@ def follow(client: Client, pipeline: str, run_number: int) -> Iterator[Snapshot]
         run_number: The number of the run.
 
     Raises:
-        BackendError: The Backend does not answer any more, or does not know the run.
+        BackendError: The Backend does not answer, or does not know the run.
     """
     request = ReportRequest(pipeline_name=pipeline, run_number=run_number, limit=1)
     last, calm = None, 0
@@ -60,7 +60,7 @@ def follow(client: Client, pipeline: str, run_number: int) -> Iterator[Snapshot]
 
 
 def _look(client: Client, request: ReportRequest, last: Snapshot | None) -> Snapshot:
-    """How the run is doing. Of stages that had ended in the look before, nothing is asked any more."""
+    """Read the run. Stages that had ended in the last snapshot are not read again."""
     run = _only(client, request)
     ended = {stage.stage_name for stage in last.run.stages if stage.status.is_terminal} if last else set()
     jobs = dict(last.jobs) if last else {}
@@ -72,7 +72,7 @@ def _look(client: Client, request: ReportRequest, last: Snapshot | None) -> Snap
 
 
 def _only(client: Client, request: ReportRequest) -> Any:
-    """The one record of a run: its number is that of no other run of pipelines of this name."""
+    """The record of the run. Its number is unique among pipelines of this name."""
     for record in client.report(request).executions:
         return record
     raise BackendError("the Backend's reports do not have the run that it has started")

@@ -1,4 +1,4 @@
-"""What a run is for: the repository, the branch and the commit, as far as the definition and git can tell."""
+"""Find the repository, the branch and the commit of a run from the definition and from git."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["completed"]
 def completed(
     file: Path, repo: str | None = None, branch: str | None = None
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Make what completes a definition, for `read_definition`.
+    """Make the function that completes a definition, for `read_definition`.
 
-    A repository that is a directory is made absolute: in the file it is relative to the file. Where nothing says which
-    it is, it is the git repository around the file, or else the file's directory; the branch is the one checked out.
-    Where a commit is checked out and no branch (a detached HEAD), the commit is that one.
+    The path of a repository is relative to the file, and is made absolute. By default the repository is the git
+    repository around the file, or else the directory of the file, and the branch is the one that is checked out. If a
+    commit is checked out without a branch (a detached HEAD), it is the commit of the run.
 
     Args:
         file: The file of the definition.
-        repo: The repository, whatever the file says.
-        branch: The branch, whatever the file says.
+        repo: The repository; it replaces that of the file.
+        branch: The branch; it replaces that of the file.
     """
 
     def complete(data: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _absolute(repo: str, base: Path) -> str:
 
 
 def _checked_out(repo: Any) -> dict[str, str]:
-    """What the fields of a definition say of what is checked out; nothing where nothing is."""
+    """The fields of a definition for the branch or commit that is checked out; empty if there is none."""
     if not isinstance(repo, str) or is_remote(repo):
         return {}
     if branch := _tried("-C", repo, "symbolic-ref", "--quiet", "--short", "HEAD"):

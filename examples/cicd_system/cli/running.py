@@ -1,4 +1,4 @@
-"""Start a run, and show how it is doing until it has ended."""
+"""Start a run, and show its status until it has ended."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from .showing import changes, console, run_table, status_of, visible
 __all__ = ["FOLLOWING", "LEFT", "start_run"]
 
 LEFT = 130
-"""The exit code of who was interrupted and leaves the run running."""
+"""The exit code after an interrupt, if the run continues."""
 FOLLOWING = 300
-"""For how many seconds a Backend may be away while a run is followed."""
+"""For how many seconds a followed run may have no answers from the Backend."""
 _FAILED = 1
 _LAST_LINES = 20
-_TAIL = 64 * 1024  # Bytes of a log in which its last lines are looked for.
-_SHORTEST = 3  # Lines that the table has at least.
+_TAIL = 64 * 1024  # Bytes of a log that are read for its last lines.
+_SHORTEST = 3  # The least number of lines of the table.
 
 
 def start_run(client: Client, name: str, request: PipelineExecutionRequest, *, detach: bool) -> int:
-    """Start a run, and follow it to its end if that is wanted.
+    """Start a run, and follow it to its end.
 
     Args:
-        client: The Backend.
+        client: The client for the Backend.
         name: The name of the pipeline.
-        request: What is to be run.
-        detach: Whether to say its id only.
+        request: The request for the run.
+        detach: Whether to print only the id of the run.
 
     Returns:
         The exit code.
@@ -70,7 +70,7 @@ def start_run(client: Client, name: str, request: PipelineExecutionRequest, *, d
 
 
 def _followed(client: Client, name: str, started: PipelineExecutionResponse) -> Snapshot | None:
-    """The run at its end. When interrupted, ask what is to become of it; when interrupted again, leave it."""
+    """The run at its end. The first interrupt asks whether to cancel it; after the second one, return None."""
     with suppress(KeyboardInterrupt):
         try:
             return _follow(client, name, started)
@@ -86,7 +86,7 @@ def _wants_to_cancel() -> bool:
         return False
     click.echo("\nCancel the run? Otherwise it goes on. [y/N]: ", nl=False, err=True)
     try:
-        # Not by readline, which at times does not hear of a Ctrl-C.
+        # Without readline, which sometimes does not notice a Ctrl-C.
         return sys.stdin.readline().strip().lower() in ("y", "yes")
     except KeyboardInterrupt:
         return False
@@ -111,10 +111,10 @@ def _follow(client: Client, name: str, started: PipelineExecutionResponse) -> Sn
 
 @define
 class _View:
-    """A run on a terminal: its table, and below it the end of the log of the first job that runs.
+    """A run on a terminal: its table, and below it the end of the log of the first running job.
 
-    While the run goes on, the two have the height of the terminal. At its end the table is whole, and the terminal
-    scrolls.
+    While the run continues, both fit into the height of the terminal. At its end the whole table is shown, and the
+    terminal scrolls.
     """
 
     _client: Client
@@ -123,7 +123,7 @@ class _View:
     _log: tuple[str, list[str]] = field(init=False, default=("", []))
 
     def look(self, snapshot: Snapshot) -> None:
-        """Take note of how the run is doing now."""
+        """Update the view with a new snapshot."""
         log: tuple[str, list[str]] = ("", [])
         for job in snapshot.jobs_that_are(ExecutionStatus.RUNNING):
             lines = visible(self._client.log_tail(job.job_execution_id, _TAIL)).expandtabs().splitlines()
@@ -132,12 +132,12 @@ class _View:
         self._snapshot, self._log = snapshot, log
 
     def draw(self) -> Group:
-        """What the terminal shows now."""
+        """Draw the current state."""
         note = "the Backend does not answer; asking again" if self._client.is_silent else ""
         if self._snapshot.run.status.is_terminal:
             return Group(run_table(self._snapshot, self._client.now(), note=note))
         name, lines = self._log
-        height = self._out.height - 1  # The cursor stands below.
+        height = self._out.height - 1  # The last line is for the cursor.
         room = min(len(lines), max(height // 2, height - _SHORTEST - _height(self._snapshot))) if lines else 0
         shown = [Text(line, no_wrap=True, overflow="ellipsis") for line in lines[max(len(lines) - room, 0) :]]
         log: list[Rule | Text] = [Rule(Text(name), align="left", style="dim"), *shown] if shown else []

@@ -1,4 +1,4 @@
-"""What the CLI shows: runs as they go, and reports as tables. Nothing shown is taken for markup or for control."""
+"""Tables of runs and reports. Texts of users are never markup, and control characters are escaped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .following import Snapshot
 
 __all__ = ["changes", "console", "report_table", "run_table", "runs_table", "status_of", "visible"]
 
-# What says most comes first, where there is no room for all.
+# The most important status first, for tables with too little space.
 _STYLES = {
     ExecutionStatus.FAILED: "bold red",
     ExecutionStatus.RUNNING: "yellow",
@@ -34,23 +34,23 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def visible(text: str) -> str:
-    """A text in which no character moves the cursor or forges anything: control characters are shown as escapes.
+    """A text with control characters as escapes, so that it cannot move the cursor.
 
     Args:
-        text: Any text. Its line breaks and tabs stay.
+        text: Any text. Its line breaks and tabs are kept.
     """
     return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
 
 
 def run_table(snapshot: Snapshot, now: datetime, *, height: int | None = None, note: str = "") -> Table:
-    """A run at one moment, stage by stage and job by job.
+    """A table of the stages and jobs of a run at one moment.
 
     Args:
         snapshot: The run.
-        now: The time, for how long what runs has taken.
-        height: How many lines it may have; where that is too little, the jobs that say least are counted only. By
-            default it has all of them.
-        note: What else there is to say.
+        now: The current time, for the duration of running jobs.
+        height: The most lines. If they are too few, the least important jobs are only counted. By default all jobs are
+            shown.
+        note: A note below the table.
     """
     shown = _shown(snapshot, height and height - bool(note))
     table = Table.grid(padding=(0, 2))
@@ -69,11 +69,11 @@ def run_table(snapshot: Snapshot, now: datetime, *, height: int | None = None, n
 
 
 def _shown(snapshot: Snapshot, height: int | None) -> set[UUID]:
-    """Which jobs are shown."""
+    """The ids of the jobs that are shown."""
     jobs = [job for jobs in snapshot.jobs.values() for job in jobs]
     room = len(jobs) if height is None else height - 1 - len(snapshot.run.stages)
     if len(jobs) > room:
-        room = max(room - len(snapshot.jobs), 1)  # Each stage may need a line that counts.
+        room = max(room - len(snapshot.jobs), 1)  # Each stage may need a line with counts.
     jobs.sort(key=lambda job: _URGENCY.index(job.status))
     return {job.job_execution_id for job in jobs[:room]}
 
@@ -84,10 +84,10 @@ def _counts(jobs: Iterable[Any]) -> str:
 
 
 def changes(before: Snapshot | None, after: Snapshot) -> Iterator[str]:
-    """What has changed between two moments, a line each, for where nothing can be drawn anew.
+    """The changes between two snapshots, a line each, for an output that is not a terminal.
 
     Args:
-        before: The run at the moment before; none at the start.
+        before: The snapshot before; None at the start.
         after: The run now.
     """
     known = {} if before is None else dict(_parts_of(before))
@@ -145,7 +145,7 @@ def _row(record: Any, row: Callable[[Any], Iterable[str | Text]]) -> Iterator[st
 
 
 def _names(name: str, parts: Iterable[Any]) -> Text:
-    """Names in the colours of their statuses; what is not well says so in words, too."""
+    """Names in the colours of their statuses, with the status in words unless it is SUCCESS."""
     shown = Text()
     for part in parts:
         status = status_of(part)
@@ -168,7 +168,7 @@ _COLUMNS: dict[type[Any], Any] = {
 
 
 def status_of(part: Any) -> Text:
-    """The status of a run, a stage or a job in its colour, and whether it is a failure that is allowed.
+    """The status of a run, a stage or a job in its colour. It says if a failure is allowed.
 
     Args:
         part: A record or a summary.
@@ -187,9 +187,9 @@ def _duration(part: Any, now: datetime | None = None) -> Text:
 
 
 def console() -> Console:
-    """The standard output, on which nothing is markup or highlighted; drawn on only if it is a terminal.
+    """The standard output without markup and highlighting. Only a terminal is redrawn.
 
-    Where it is none, lines are as long as they need to be, whatever the environment says of terminals.
+    If the output is not a terminal, lines are not wrapped, whatever the environment says about terminals.
     """
     is_terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     width = None if is_terminal else 10_000
