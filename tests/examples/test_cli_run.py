@@ -396,7 +396,7 @@ class TestRefused:
         """Every command says what it is for."""
         done = own_system.cli(*command.split(), "--help")
         assert (done.returncode, done.stderr) == (0, "")
-        assert "Exit codes: 0 all is well" in " ".join(done.stdout.split()) or command
+        assert "Exit codes: 0 success" in " ".join(done.stdout.split()) or command
 
 
 class TestAway:
