@@ -14,12 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-ANSWER = b'{"job_execution_id":"7b0f6f4e-4a5c-4c57-9a46-3f6d1a0c2b11","status":"RUNNING"}'
-HEADERS = {"Update-Outcome": "APPLIED", "Update-Clash": "false"}
+ANSWER = (
+    b'{"job_execution_id":"7b0f6f4e-4a5c-4c57-9a46-3f6d1a0c2b11","status":"RUNNING",'
+    b'"is_cancel_requested":false,"is_superseded":false}'
+)
 
 
 def answer() -> Response:
-    return Response(ANSWER, 200, HEADERS, media_type="application/json")
+    return Response(ANSWER, 200, media_type="application/json")
 
 
 async def inline(request: Request) -> Response:

@@ -2,7 +2,9 @@
 
     python benchmarks/system/overhead.py [embedded] [rabbitmq] [redis] [--rounds N]
 
-The jobs are those of ``examples/pipelines/two-hundred.yaml``, on a git repository of one small file.
+The jobs are those of ``examples/pipelines/two-hundred.yaml``, on a git repository of one small file. They run once
+with one Worker and once with two. The time of the processor is that of the Backend, of the Worker, and of all that the
+Worker has started; other work on the machine changes it less than the time by the clock.
 
 Beside it stand, measured in the same round: the same number of messages that one consumer takes by the same queue and
 acknowledges; and what the parts of a job cost by themselves. It prints Markdown tables. RabbitMQ,
@@ -30,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import yaml
 from cicd_system.job_queue import JobQueue
+from cicd_system.worker.clones import Clones
 from cicd_system.worker.process import JobProcess
 from cicd_system.worker.tools import Tools
 from cicd_system.worker.workspace import working_copy
@@ -45,7 +48,8 @@ from tests.support.examples.waiting import until
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILE = EXAMPLES / "pipelines" / "two-hundred.yaml"
 JOBS = 200
-PAUSE = 0.01  # Seconds between two looks at whether all is done.
+PAUSE = 0.01  # Seconds between two looks at a file.
+LOOK = 0.1  # Seconds between two questions to the Backend whether all is done, which take time themselves.
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,10 @@ class Figures:
 
     Attributes:
         job: All that a job takes.
+        pair: The same with two Workers: from one end of a job to the next.
+        backend: The time of the processor that a job takes in the Backend.
+        worker: The same in the Worker.
+        children: The same in what the Worker starts.
         task: A bare message, put and taken.
         process: A bare ``sh`` that does nothing.
         watched: The same with the watcher that ends it if the Worker dies.
@@ -63,6 +71,10 @@ class Figures:
     """
 
     job: float
+    pair: float
+    backend: float
+    worker: float
+    children: float
     task: float
     process: float
     watched: float
@@ -87,7 +99,7 @@ def run(system: System, pipeline: Pipeline) -> float:
     """How long a run takes, in seconds."""
     start = perf_counter()
     begun = system.api.execute(pipeline)
-    until(lambda: system.api.status(begun).is_terminal, "the end of the run", deadline=600, pause=PAUSE)
+    until(lambda: system.api.status(begun).is_terminal, "the end of the run", deadline=600, pause=LOOK)
     taken = perf_counter() - start
     assert system.api.status(begun) == ExecutionStatus.SUCCESS
     return taken
@@ -99,11 +111,29 @@ def warm_up(system: System, repository: Path) -> None:
     run(system, Pipeline(name="warm-up", repo_url=str(repository), stages=(Stage(name="all", jobs=jobs),)))
 
 
-def time_of_jobs(setting: Setting, directory: Path, pipeline: Pipeline) -> float:
-    """How long a job takes, all in all."""
+def processor_of(program: Program) -> tuple[float, float]:
+    """The seconds of a processor that a process has used so far, and those of its children that have ended."""
+    fields = Path(f"/proc/{program.pid}/stat").read_text().rpartition(") ")[2].split()
+    own, children = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return own / ticks, children / ticks
+
+
+def time_of_jobs(setting: Setting, directory: Path, pipeline: Pipeline) -> tuple[float, float, float, float, float]:
+    """How long a job takes, all in all, by one Worker and by two; and the processor, as in `Figures`."""
     with System.on(setting, directory, backends=1, workers=1, job_timeout=600) as system:
         warm_up(system, Path(pipeline.repo_url))
-        return run(system, pipeline) / JOBS
+        programs = (system.backends[0], system.workers[0])
+        before = [processor_of(program) for program in programs]
+        job = run(system, pipeline) / JOBS
+        backend, worker = (
+            [(now - then) / JOBS for now, then in zip(processor_of(program), used, strict=True)]
+            for program, used in zip(programs, before, strict=True)
+        )
+        system.add_workers()
+        until(lambda: "ready" in system.workers[1].log.read_text(), "the second Worker")
+        pair = run(system, pipeline) / JOBS
+    return job, pair, backend[0], worker[0], worker[1]
 
 
 def requests_of_jobs(
@@ -168,8 +198,14 @@ def watched_process() -> None:
 
 
 def copy_of(repository: Path, directory: Path) -> Callable[[], None]:
+    """Make a working copy, as the Backend has it made: of the commit that the branch was at."""
+    head = subprocess.run(
+        ["git", "-C", str(repository), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    )
+    commit, clones, tools = head.stdout.strip(), Clones(directory), Tools(lambda: False)
+
     def copy() -> None:
-        with working_copy(str(repository), None, directory / "copy", as_it_is=False, tools=Tools(lambda: False)):
+        with working_copy(str(repository), commit, directory / "copy", as_it_is=False, tools=tools, clones=clones):
             pass
 
     return copy
@@ -196,14 +232,14 @@ def measure(name: str) -> Figures:
             directory.mkdir()
         jobs, tasks, asked = directories
         with SETTINGS[name](jobs) as setting:
-            job = time_of_jobs(setting, jobs, pipeline)
+            times = time_of_jobs(setting, jobs, pipeline)
         with SETTINGS[name](tasks) as setting:
             task = time_of_tasks(setting, tasks)
         with SETTINGS[name](asked) as setting:
             requests, counts = requests_of_jobs(setting, asked, pipeline)
         process, watched = each(bare_process), each(watched_process)
         copy = each(copy_of(repository, top))
-    return Figures(job, task, process, watched, copy, requests, counts)
+    return Figures(*times, task, process, watched, copy, requests, counts)
 
 
 def milliseconds(seconds: float) -> str:
@@ -211,14 +247,22 @@ def milliseconds(seconds: float) -> str:
 
 
 def middle(rounds: list[Figures], what: Callable[[Figures], float]) -> str:
-    return milliseconds(median(map(what, rounds)))
+    """The median, and the least behind it."""
+    values = [what(figures) for figures in rounds]
+    return f"{milliseconds(median(values))} ({milliseconds(min(values))})"
 
 
 ROWS: dict[str, Callable[[Figures], float]] = {
     "a job, all in all": lambda figures: figures.job,
+    "with two Workers": lambda figures: figures.pair,
     "its own process, a bare `sh`": lambda figures: figures.process,
     "**overhead**": lambda figures: figures.overhead,
     "a bare message": lambda figures: figures.task,
+}
+PROCESSOR: dict[str, Callable[[Figures], float]] = {
+    "the Backend": lambda figures: figures.backend,
+    "the Worker": lambda figures: figures.worker,
+    "what the Worker starts: git and the job": lambda figures: figures.children,
 }
 PARTS: dict[str, Callable[[Figures], float]] = {
     "broker, as a bare message": lambda figures: figures.task,
@@ -259,8 +303,9 @@ def main() -> None:
     for _ in range(arguments.rounds):
         for name, rounds in found.items():
             rounds.append(measure(name))
-    print(f"{JOBS} jobs, one Backend, one Worker; milliseconds a job, medians of {arguments.rounds} rounds.\n")
+    print(f"{JOBS} jobs, one Backend; milliseconds a job, medians of {arguments.rounds} rounds (and the least).\n")
     print(table("cost of a job", ROWS, found), "\n")
+    print(table("processor", PROCESSOR, found), "\n")
     print(table("where the overhead goes", PARTS, found), "\n")
     print(table_of_requests(found))
 

@@ -39,6 +39,7 @@ _CONNECTIONS = 10  # The most connections with which one Backend puts jobs.
 _RETRY = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 _LOOK = 0.1  # Seconds between two checks for a job and for the end of the Worker.
 _PAUSE = 0.5  # Seconds before a broker that failed is tried again.
+_FORGET = 50  # Messages taken from a file between two deletions of the delivered ones.
 _IDLE = 60  # Seconds after which an idle connection is replaced, because its other end may be gone.
 
 
@@ -90,6 +91,7 @@ class JobQueue:
         self._queues = [self._queue_of(kind) for kind in kinds]
         self._consuming = Connection(broker_url, connect_timeout=_SECONDS, transport_options=options)
         self._putting = self._consuming.clone().Pool(_CONNECTIONS)
+        self._taken = 0
 
     # --- Backends -----------------------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class JobQueue:
     def _receive(self, go_on: Callable[[], bool]) -> Delivery | None:
         connection, received = self._consuming, []
         self._connect(connection)
-        if self._is_file:
+        if self._is_file and self._taken % _FORGET == 0:
             _forget_delivered(connection.default_channel)
 
         def receive(request: object, message: Any) -> None:
@@ -188,6 +190,7 @@ class JobQueue:
                     connection.drain_events(timeout=_LOOK)
         for each in received[1:]:  # RabbitMQ delivers one of each queue.
             each.give_back()
+        self._taken += len(received)
         return received[0] if received else None
 
     # --- both ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from cicd_common.artifacts import ArtifactStore
 from cicd_common.store import ExecutionStore
 from cicd_common.testing.conformance import BackendConformance, WorkerConformance, client_of
 from tests.support.examples.settings import SETTINGS, Setting
+from tests.support.examples.waiting import DEADLINE
 
 
 class Counting(Dispatcher):
@@ -45,14 +47,15 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]
 
 @pytest.fixture
 def jobs(setting: Setting) -> Iterator[JobQueue]:
-    """The queue."""
+    """The queue of scripts."""
     with closing(JobQueue(setting.broker, queue=setting.queue)) as jobs:
         yield jobs
 
 
 def take(jobs: JobQueue) -> Delivery:
     """Take a job that is there, as a Worker does."""
-    delivery = jobs.take(lambda: True)
+    end = monotonic() + DEADLINE
+    delivery = jobs.take(lambda: monotonic() < end)
     assert delivery is not None
     return delivery
 
@@ -109,8 +112,8 @@ class TestBackend(BackendConformance):
 
 class TestWorker(WorkerConformance):
     @pytest.fixture
-    def run_job(self, jobs: JobQueue, tmp_path: Path) -> Callable[[JobExecutionRequest, str], None]:
-        """The example's Worker, in this process, with a job from the broker."""
+    def run_job(self, setting: Setting, tmp_path: Path) -> Callable[[JobExecutionRequest, str], None]:
+        """The example's Worker, in this process, with a job from the queue of the job's kind."""
         settings = Settings(
             name="conformance",
             directory=tmp_path,
@@ -121,11 +124,11 @@ class TestWorker(WorkerConformance):
 
         def run_job(request: JobExecutionRequest, url: str) -> None:
             client = BackendClient(url, None, ending=Event(), longest_pause=0.1)
-            try:
+            jobs = JobQueue(setting.broker, queue=setting.queue, kinds=[request.kind])
+            with closing(jobs), closing(client):
                 jobs.put(request)
                 run_delivery(take(jobs), client, settings, Leaving())
-            finally:
-                client.close()
+                jobs.delete()
 
         return run_job
 

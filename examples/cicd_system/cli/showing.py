@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ _STYLES = {
     ExecutionStatus.SUCCESS: "green",
 }
 _URGENCY = list(_STYLES)
+_UNUSUAL = re.compile(r"[^\n\t -~]+")
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -39,7 +41,11 @@ def visible(text: str) -> str:
     Args:
         text: Any text. Its line breaks and tabs are kept.
     """
-    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
+    return _UNUSUAL.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in found[0])
 
 
 def run_table(snapshot: Snapshot, now: datetime, *, height: int | None = None, note: str = "") -> Table:

@@ -72,6 +72,8 @@ class Clones:
         except BaseException:
             clear(directory)
             raise
+        # What no job misses takes a third of the time to copy it.
         for sample in directory.glob(".git/hooks/*.sample"):
             sample.unlink()
+        clear(directory / ".git" / "logs")
         return directory

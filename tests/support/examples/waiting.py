@@ -10,7 +10,7 @@ import pytest
 
 T = TypeVar("T")
 
-DEADLINE = 60  # Seconds; for what takes one or two.
+DEADLINE = 120  # Seconds; for what takes one or two.
 
 
 def until(condition: Callable[[], T], what: str, *, deadline: float = DEADLINE, pause: float = 0.05) -> T:

@@ -1,0 +1,110 @@
+"""What 100 MB of output cost on their way from a job to the screen, and how much memory they take.
+
+    python benchmarks/system/output.py [embedded] [rabbitmq] [redis] [--megabytes N] [--rounds N]
+
+A job prints numbered lines of 100 bytes. The time runs from the start of the run to its end, and then from the start of
+``cicd logs`` to its end, which writes all of it to a file. The memory is the most that each process has had, which on a
+Linux system is in ``/proc``. It prints a Markdown table. RabbitMQ, Redis and PostgreSQL are where the tests of the
+system find them; see ``tests/support/examples/settings.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+from cicd_common import ExecutionStatus
+from cicd_common.model import Job, Pipeline, Stage
+from tests.support.examples.programs import Program
+from tests.support.examples.settings import SETTINGS
+from tests.support.examples.system import System
+from tests.support.examples.waiting import until
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LINE = 100  # Bytes.
+
+
+def most_memory(program: Program) -> float:
+    """The most memory that a process has had so far, in MB."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{program.pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def printing(lines: int) -> str:
+    """A command that prints numbered lines."""
+    return f"seq -f '%0{LINE - 1}.0f' {lines}"
+
+
+def show(system: System, run: str, job: str, target: Path) -> tuple[float, float]:
+    """How long ``cicd logs`` takes, in seconds, and its memory in MB."""
+    program = system.cli_program("logs", run, job)
+    with target.open("wb") as output:
+        start = perf_counter()
+        process = subprocess.Popen(program.command, env=program.environment, stdout=output, stdin=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return perf_counter() - start, used.ru_maxrss / 1024
+
+
+def is_whole(shown: Path, lines: int) -> bool:
+    """Whether all lines were shown, in their order."""
+    expected = 1
+    with shown.open("rb") as file:
+        for line in file:
+            expected += line.strip() == b"%0*d" % (LINE - 1, expected)
+    return expected == lines + 1
+
+
+def measure(name: str, megabytes: int) -> dict[str, float]:
+    lines = megabytes * 1_000_000 // LINE
+    with tempfile.TemporaryDirectory() as temporary, SETTINGS[name](Path(temporary)) as setting:
+        directory = Path(temporary)
+        with System.on(setting, directory, backends=1, workers=1) as system:
+            jobs = (Job(name="talks", script=(printing(lines),)),)
+            pipeline = Pipeline(name="output", repo_url=str(system.repository), stages=(Stage(name="all", jobs=jobs),))
+            start = perf_counter()
+            run = system.api.execute(pipeline)
+            until(lambda: system.api.status(run).is_terminal, "the end of the run", deadline=600)
+            taken = perf_counter() - start
+            assert system.api.status(run) == ExecutionStatus.SUCCESS
+            shown, memory = show(system, str(run.execution_id), "talks", directory / "shown.txt")
+            assert is_whole(directory / "shown.txt", lines)
+            return {
+                "from the job to the store, seconds": taken,
+                "`cicd logs`, seconds": shown,
+                "**both, seconds**": taken + shown,
+                "memory of the Worker, MB": most_memory(system.workers[0]),
+                "memory of the Backend, MB": most_memory(system.backends[0]),
+                "memory of `cicd logs`, MB": memory,
+            }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=[], choices=[[], *SETTINGS], help="brokers; all by default")
+    parser.add_argument("--megabytes", type=int, default=100, help="how much a job prints; 100 by default")
+    parser.add_argument("--rounds", type=int, default=3, help="how many rounds, of which the least counts")
+    arguments = parser.parse_args()
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
+    names = arguments.names or SETTINGS
+    found = {name: [measure(name, arguments.megabytes) for _ in range(arguments.rounds)] for name in names}
+    print(f"{arguments.megabytes} MB of output; the least of {arguments.rounds} rounds, and the most for memory.\n")
+    print(f"| output | {' | '.join(found)} |\n| --- |" + " ---: |" * len(found))
+    for row in next(iter(found.values()))[0]:
+        choose = max if "memory" in row else min
+        print(f"| {row} | {' | '.join(f'{choose(each[row] for each in rounds):.1f}' for rounds in found.values())} |")
+
+
+if __name__ == "__main__":
+    main()
