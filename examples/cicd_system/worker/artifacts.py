@@ -1,4 +1,4 @@
-"""The files that a job leaves: found and hashed by a process of their own, which ends when the job is halted."""
+"""Find and hash the artifacts of a job, in a separate process that is killed if the job is halted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN = 20  # How many files that were left out are named in the job's log.
 
 @frozen
 class Collected:
-    """What a job has left.
+    """The artifacts of a job.
 
     Attributes:
         artifacts: The files.
@@ -39,15 +39,15 @@ class Collected:
 
 
 def collect(tools: Tools, root: Path, patterns: Iterable[str]) -> Collected:
-    """Find the files that match patterns: regular ones, that are in the working copy and not elsewhere by a link.
+    """Find the regular files in the working copy that match patterns. Links to files elsewhere are left out.
 
     ``*``, ``?`` and ``[...]`` match within one name, and ``**`` matches any number of folders. A pattern that is the
     name of a folder, or ends with ``/``, takes all that is in the folder. Nothing in a ``.git`` is taken.
 
     Args:
-        tools: Runs the process that does it.
+        tools: Runs the process.
         root: The working copy.
-        patterns: Patterns of paths in it; what leads out of it matches nothing.
+        patterns: Patterns of paths in it. A pattern that leads out of it matches nothing.
 
     Raises:
         HaltedError: The job is halted.
@@ -80,7 +80,7 @@ def _collected(files: Iterable[dict[str, Any]], unmatched: Iterable[str]) -> Col
 
 
 def left_out(reason: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Lines for a job's log about files that are left out; of many files, some are named.
+    """Lines for a job's log about files that are left out. If there are many, only some are named.
 
     Args:
         reason: Why they are left out.

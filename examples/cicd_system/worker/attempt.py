@@ -1,7 +1,7 @@
-"""One attempt at a job: claimed, run, told of while it runs, and brought to one end.
+"""One attempt at a job: claim it, run it, report while it runs, and report its end.
 
-The store knows whose a job is: the first update of an attempt claims it, and a Worker that does not have it is answered
-that it is superseded. See the chapter "Leases" of the contract.
+The store knows which Worker has a job. The first update of an attempt claims the job, and any other Worker gets the
+answer that it is superseded. See ``docs/explanation/leases.md``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = get_logger(__name__)
 
 
 class _SupersededError(Exception):
-    """The job is another attempt's, or has ended without this one: nothing more is told of it."""
+    """Another attempt has the job, or the job has ended: nothing more is reported."""
 
 
 def run_job(
@@ -53,14 +53,14 @@ def run_job(
 
     Args:
         request: The job.
-        backend: The Backend, which is told.
-        settings: How it is run.
+        backend: Receives the reports.
+        settings: The settings of the Worker.
         ending: When it is set, the job is stopped and given back.
-        claimed: Called once the Backend has answered to the claim: from then on the store knows whose the job is.
+        claimed: Called when the Backend has answered the claim.
 
     Raises:
-        GivenUpError: The Worker ends and the Backend does not answer: the job is taken over when its lease ends.
-        DeniedError: The Backend does not let this Worker in.
+        GivenUpError: The Worker ends and the Backend does not answer. The job is taken over when its lease ends.
+        DeniedError: The Backend refuses this Worker.
     """
     attempt = _Attempt(request, backend, settings, ending)
     try:
@@ -92,10 +92,10 @@ class _Attempt:
     # --- what is told -------------------------------------------------------------------------------------------
 
     def _report(self, output: str, *notes: str) -> None:
-        """Tell output of the running job. The first report claims it.
+        """Report output of the running job. The first report claims the job.
 
         Raises:
-            _SupersededError: The job is not this attempt's.
+            _SupersededError: Another attempt has the job.
         """
         if self._watch.heed(self._reporter.running(output, *notes)):
             raise _SupersededError
@@ -114,7 +114,7 @@ class _Attempt:
     # --- what is done -------------------------------------------------------------------------------------------
 
     def _work(self) -> End:
-        """Run the job, and run it again as often as it may be when it fails, to its end."""
+        """Run the job, and repeat it after a failure as often as its `retries` allow."""
         tries = self._request.retries + 1
         for number in range(1, tries + 1):
             if number > 1:
@@ -137,10 +137,12 @@ class _Attempt:
         except (_SupersededError, GivenUpError, DeniedError):
             raise
         except HaltedError:
-            return self._watch.stop or CANCELED  # The latter is told to nobody: the job is another's, or is left.
+            return (
+                self._watch.stop or CANCELED
+            )  # CANCELED is not reported: another attempt has the job, or it is given back.
         except (InputError, WorkspaceError, ScriptError) as error:
             return _failed(EndReason.NOT_RUNNABLE, str(error))
-        except Exception as error:  # A job that was claimed has an end, whatever fails.
+        except Exception as error:  # A claimed job must end, whatever fails.
             log.exception("the job cannot be run")
             return _failed(EndReason.NOT_RUNNABLE, f"the Worker cannot run it: {type(error).__name__}")
 
@@ -170,7 +172,7 @@ class _Attempt:
             return self._collect(end, tools, copy)
 
     def _collect(self, end: End, tools: Tools, copy: Path) -> End:
-        """Find and tell what files the job has left, as part of the job: it may be stopped meanwhile."""
+        """Find and upload the artifacts. The job can be stopped meanwhile."""
         if not self._request.artifacts:
             return end
         self._watch.after_script()
@@ -184,7 +186,7 @@ class _Attempt:
         return evolve(end, notes=(*end.notes, *left.notes, *notes))
 
     def _environment(self) -> dict[str, str]:
-        """The variables of the job alone: its own, the secrets that it names, and those that say what it runs for."""
+        """The variables of the job: its own, its secrets, and those that describe its run."""
         request = self._request
         if missing := [name for name in request.secrets if name not in self._settings.secrets]:
             raise ScriptError(f"this Worker does not hold the secrets {', '.join(missing)}")
@@ -225,7 +227,7 @@ class _Attempt:
         return End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, EndReason.EXITED, code, last)
 
     def _tell(self, output: Output) -> str:
-        """Report output up to its last piece, which goes with the end of the job: most jobs have no other."""
+        """Report the output, and return its last piece, which is reported with the end of the job."""
         while (text := output.take()) is not None:
             if output.is_over:
                 return text
@@ -235,7 +237,7 @@ class _Attempt:
     def _container(
         self, copy: Path, directory: Path, program: Program, environment: Mapping[str, str], stack: ExitStack
     ) -> tuple[Sequence[str], Sequence[str]] | None:
-        """The commands that run the script in a container, and remove that; none where it runs on this machine."""
+        """The commands that run the script in a container and remove the container; None to run it on this machine."""
         image = self._request.docker_image
         if image is None:
             return None

@@ -1,4 +1,4 @@
-"""The Backend as a Worker sees it: asked until it answers."""
+"""The client of a Worker for the Backend. It repeats requests until they are answered."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ _CHUNK = 1024 * 1024
 _JSON = {"Content-Type": "application/json"}
 log = get_logger(__name__)
 
-# Who answers so may answer otherwise a little later.
+# Statuses of a wrong token, and those after which a repeated request may succeed.
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class RefusedError(Exception):
-    """The Backend answered, and will not answer otherwise: the request is wrong, or the job is not known."""
+    """The Backend refuses the request: it is wrong, or the job is unknown. A repeat would not help."""
 
 
 class DeniedError(Exception):
-    """The Backend does not let this Worker in: its token is wrong, and so it is for every other job."""
+    """The Backend refuses this Worker because its token is wrong, so every other job would fail, too."""
 
 
 class GivenUpError(Exception):
-    """The Worker is to end before the Backend has answered, or does not wait for it."""
+    """There is no answer, and the Worker ends or does not repeat the request."""
 
 
 class _Passing(Exception):
-    """There was no answer, or none that lasts."""
+    """There was no answer, or an error after which a repeated request may succeed."""
 
 
 class BackendClient:
-    """Asks the Backend, again and again with growing pauses, until it answers. For many threads at once.
+    """Sends requests to the Backend, and repeats them with growing pauses until they are answered. It is thread-safe.
 
     Args:
-        url: Where the Backend is.
-        token: The bearer token; none if it asks for none.
-        ending: When it is set, nothing is tried again.
-        timeout: For how many seconds to wait for one answer.
-        longest_pause: How many seconds there are between two tries at most.
+        url: The URL of the Backend.
+        token: The bearer token; None if the Backend needs none.
+        ending: When it is set, requests are not repeated.
+        timeout: The seconds to wait for one answer.
+        longest_pause: The most seconds between two tries.
     """
 
     def __init__(
@@ -84,48 +84,48 @@ class BackendClient:
         self._http.close()
 
     def set_clock(self) -> None:
-        """Learn the Backend's time, once. As long as the Backend does not answer, the time of this machine counts."""
+        """Learn the Backend's time, once. Until the Backend answers, the time of this machine is used."""
         if self._clock.ahead is None:
             with suppress(httpx.HTTPError):
                 self._http.get("/health")
 
     def report(self, update: JobStatusUpdate, *, patient: bool = True) -> JobExecutionResponse:
-        """Report how a job is doing. The Backend is told the time by its own clock.
+        """Report the status of a job, with the time converted to the Backend's clock.
 
         Args:
-            update: How it is doing, with the time by the clock of this machine.
-            patient: Whether to ask again until there is an answer.
+            update: The update, with a time of this machine.
+            patient: Whether to repeat the request until there is an answer.
 
         Raises:
-            RefusedError: The Backend refuses it.
-            DeniedError: The Backend does not let this Worker in.
+            RefusedError: The Backend refuses the request.
+            DeniedError: The Backend refuses this Worker.
             GivenUpError: There is no answer.
         """
         update = evolve(update, occurred_at=self._clock.at(update.occurred_at))
         return self._ask("POST", "/api/job/status", JobExecutionResponse, update, patient=patient)
 
     def upload(self, request: ArtifactUploadRequest) -> None:
-        """Tell what files a job left.
+        """Send the list of the artifacts of a job.
 
         Args:
             request: The files.
 
         Raises:
-            RefusedError: The Backend refuses it.
-            DeniedError: The Backend does not let this Worker in.
-            GivenUpError: The Worker is to end.
+            RefusedError: The Backend refuses the request.
+            DeniedError: The Backend refuses this Worker.
+            GivenUpError: The Worker ends.
         """
         self._ask("POST", "/api/job/artifact/upload", JobExecutionResponse, request)
 
     def add_logs(self, logs: ExecutionLogUpload) -> None:
-        """Send what was logged about executions, with times by the Backend's clock. It asks once.
+        """Send logs of executions once, with times converted to the Backend's clock.
 
         Args:
-            logs: The lines, with times by the clock of this machine.
+            logs: The logs, with times of this machine.
 
         Raises:
-            RefusedError: The Backend refuses it.
-            DeniedError: The Backend does not let this Worker in.
+            RefusedError: The Backend refuses the request.
+            DeniedError: The Backend refuses this Worker.
             GivenUpError: There is no answer.
         """
         told = tuple(evolve(log, timestamp=self._clock.at(log.timestamp)) for log in logs.logs)
@@ -137,13 +137,13 @@ class BackendClient:
 
         Args:
             artifact: The artifact.
-            file: Where its content is.
+            file: The file with its content.
             go_on: Called before each chunk; it raises if the job is halted.
 
         Raises:
             RefusedError: The Backend refuses it: it is no longer what was described, or is too large.
-            DeniedError: The Backend does not let this Worker in.
-            GivenUpError: The Worker is to end.
+            DeniedError: The Backend refuses this Worker.
+            GivenUpError: The Worker ends.
             HaltedError: The job is halted.
             OSError: The file cannot be read.
         """
@@ -160,20 +160,20 @@ class BackendClient:
         self._again(put, patient=True)
 
     def artifacts(self, job_execution_id: UUID) -> ArtifactsResponse:
-        """What a job left.
+        """The artifacts of a job.
 
         Args:
             job_execution_id: The job.
 
         Raises:
             RefusedError: The Backend does not know the job.
-            DeniedError: The Backend does not let this Worker in.
-            GivenUpError: The Worker is to end.
+            DeniedError: The Backend refuses this Worker.
+            GivenUpError: The Worker ends.
         """
         return self._ask("GET", f"/api/job/artifacts/{job_execution_id}", ArtifactsResponse)
 
     def fetch(self, artifact: Artifact, target: Path, go_on: Callable[[], None]) -> None:
-        """Write the content of an artifact to a file, which appears only once it is whole and verified.
+        """Write the content of an artifact to a file, which appears when it is complete and verified.
 
         Args:
             artifact: The artifact.
@@ -182,8 +182,8 @@ class BackendClient:
 
         Raises:
             RefusedError: The Backend does not have it.
-            DeniedError: The Backend does not let this Worker in.
-            GivenUpError: The Worker is to end.
+            DeniedError: The Backend refuses this Worker.
+            GivenUpError: The Worker ends.
             HaltedError: The job is halted.
             OSError: The file cannot be written.
         """
@@ -201,14 +201,14 @@ class BackendClient:
         self._again(fetch, patient=True)
 
     def status(self, job_execution_id: UUID) -> JobExecutionResponse:
-        """How a job is doing, and whether it is to be stopped. It asks once.
+        """The status of a job, and whether it has to stop. The request is sent once.
 
         Args:
             job_execution_id: The job.
 
         Raises:
             RefusedError: The Backend does not know the job.
-            DeniedError: The Backend does not let this Worker in.
+            DeniedError: The Backend refuses this Worker.
             GivenUpError: There is no answer.
         """
         return self._ask("GET", f"/api/job/status/{job_execution_id}", JobExecutionResponse, patient=False)
@@ -223,7 +223,7 @@ class BackendClient:
         return self._again(ask, patient=patient)
 
     def _again(self, ask: Callable[[], T], *, patient: bool) -> T:
-        """Ask until there is an answer, with growing pauses."""
+        """Repeat a request with growing pauses until there is an answer."""
         retrying = Retrying(
             retry=retry_if_exception_type(_Passing),
             wait=wait_exponential(multiplier=0.1, max=self._longest_pause) + wait_random(0, 0.1),
@@ -267,6 +267,6 @@ def _read(response: httpx.Response, type: type[T]) -> T:
     try:
         return converter.loads(response.content, type)
     except ContractError as error:
-        # Somebody between here and the Backend answers in its place.
+        # A proxy answers in place of the Backend.
         log.warning("the answer is none of the Backend", problems=len(error.problems))
         raise _Passing from None

@@ -1,6 +1,6 @@
 """The program that finds and hashes artifacts, run as a process that can be killed: ``python collect.py``.
 
-A file may be huge, and a pattern may take for ever. The standard input is ``{"directory": ..., "patterns": [...]}``.
+A large file or a complex pattern may take long. The standard input is ``{"directory": ..., "patterns": [...]}``.
 The output is a line of JSON for each file, ``{"path", "size", "sha256"}`` or ``{"path", "error"}``, and then one
 ``{"unmatched": [...]}``. The program imports nothing of the project, so that it starts fast.
 """
@@ -19,7 +19,7 @@ from wcmatch import glob
 
 # `*` matches names that begin with a dot, too; `**` follows no links; upper and lower case differ on every system.
 _FLAGS = glob.GLOBSTAR | glob.DOTGLOB | glob.CASE
-_GIT = ".git"  # Holds what git needs, among it addresses with passwords.
+_GIT = ".git"  # Its files may contain URLs with passwords.
 
 
 def main() -> None:
@@ -35,12 +35,12 @@ def main() -> None:
 def _files(directory: str, pattern: str) -> set[str]:
     try:
         return {name for name in _matches(directory, pattern) if _is_taken(directory, name)}
-    except Exception:  # wcmatch says in many ways that a pattern is none.
+    except Exception:  # wcmatch raises various errors for a wrong pattern.
         return set()
 
 
 def _matches(directory: str, pattern: str) -> Iterator[str]:
-    """The names that match a pattern, and what is in the folders that it names."""
+    """The names that match a pattern, and the files in the folders that it names."""
     parts = [part for part in pattern.split("/") if part not in {"", "."}]
     if not pattern or pattern.startswith("/") or ".." in parts:
         return
@@ -61,7 +61,7 @@ def _inside(directory: str, name: str) -> Iterator[str]:
 
 
 def _is_taken(directory: str, name: str) -> bool:
-    """Whether a name is that of a regular file, which no link puts outside of the working copy or in its ``.git``."""
+    """Whether a name is a regular file that is not in a ``.git`` and not outside of the working copy by a link."""
     real = os.path.realpath(os.path.join(directory, name))
     if not os.path.isfile(real) or not _is_inside(directory, real):
         return False

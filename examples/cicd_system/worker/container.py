@@ -12,7 +12,7 @@ from .script import command_of
 
 __all__ = ["docker_command", "docker_is_there", "removal_command", "remove_container"]
 
-_PATIENCE = 30  # Seconds that docker may take for an answer.
+_PATIENCE = 30  # Seconds in which docker has to answer.
 
 
 def docker_command(
@@ -22,14 +22,14 @@ def docker_command(
 
     Args:
         image: The image.
-        name: The container's name, by which it can be removed.
+        name: The name of the container.
         copy: The working copy.
         script: The script.
         shell: The name of the shell that runs it.
         directory: Where it runs, in the working copy.
-        variables: The names of the variables to hand on; their values stay out of the command line.
+        variables: The names of the variables to pass; their values are not in the command line.
     """
-    user = f"{os.getuid()}:{os.getgid()}"  # What it leaves is then the Worker's.
+    user = f"{os.getuid()}:{os.getgid()}"  # Its files then belong to the Worker's user.
     options = ["--rm", "--init", "--name", name, "--user", user, "--workdir", f"/workspace/{directory}"]
     mounts = ["--volume", f"{copy}:/workspace", "--volume", f"{script}:/cicd-script:ro"]
     environment = [option for variable in variables for option in ("--env", variable)]
@@ -39,7 +39,7 @@ def docker_command(
 
 
 def docker_is_there() -> bool:
-    """Whether docker is installed and has an engine that answers."""
+    """Whether docker is installed and its engine answers."""
     return shutil.which("docker") is not None and _docker("version")
 
 
@@ -53,7 +53,7 @@ def removal_command(name: str) -> Sequence[str]:
 
 
 def remove_container(name: str) -> None:
-    """Stop and remove a container, if there still is one: it does not end with the ``docker run`` that started it.
+    """Stop and remove a container, if it exists. It does not end with the ``docker run`` that started it.
 
     Args:
         name: Its name.

@@ -1,4 +1,4 @@
-"""The directories in which a Worker works, and the removal of what jobs and killed Workers leave in them."""
+"""The directories of a Worker and its jobs, and their removal."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 @contextmanager
 def own_directory(parent: Path | None) -> Iterator[Path]:
-    """Make a directory, and clear it away afterwards. What Workers have left that were killed is cleared away, too.
+    """Make a directory, and remove it afterwards. Directories of killed Workers are removed, too.
 
-    Whose Worker is alive is locked, and a lock ends with its process, however that ends.
+    A Worker locks its directory, and the lock ends with its process.
 
     Args:
-        parent: Where to make it; by default where the system has temporary files.
+        parent: Where to make it; by default the directory for temporary files.
     """
     parent = Path(gettempdir()) if parent is None else parent.absolute()
     for left in parent.glob(f"{_NAME}*"):
-        # Others may clear it away at the same time, and in a directory for all not everything is ours.
+        # Another Worker may remove it at the same time, or it may belong to another user.
         with contextlib.suppress(OSError):
             _clear_if_left(left)
-    # Nobody sees it under its name before it is locked.
+    # It gets its final name only when it is locked.
     made = Path(mkdtemp(prefix=f"new-{_NAME}", dir=parent))
     lock = os.open(made, _FLAGS)
     try:
@@ -49,14 +49,14 @@ def own_directory(parent: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def job_directory(parent: Path, name: str) -> Iterator[Path]:
-    """Make a directory for a job, and remove it afterwards, as far as it can be removed.
+    """Make a directory for a job, and remove it afterwards as far as possible.
 
-    A job may leave what the Worker cannot remove: an immutable file, or one of another user. `TemporaryDirectory`
-    raises on it in spite of its `ignore_cleanup_errors`.
+    A job may leave files that the Worker cannot remove: an immutable file, or one of another user. `TemporaryDirectory`
+    raises in this case, even with `ignore_cleanup_errors`.
 
     Args:
         parent: Where to make it.
-        name: What its name begins with.
+        name: The beginning of its name.
     """
     directory = Path(mkdtemp(prefix=f"{name}-", dir=parent))
     try:
@@ -66,7 +66,7 @@ def job_directory(parent: Path, name: str) -> Iterator[Path]:
 
 
 def clear(directory: Path) -> None:
-    """Remove a directory and what is in it. What cannot be removed stays, and is logged.
+    """Remove a directory with its contents. If a part cannot be removed, a warning is logged.
 
     Args:
         directory: The directory.
@@ -80,7 +80,7 @@ def clear(directory: Path) -> None:
 
 
 def _open_folders(directory: Path) -> None:
-    """Let the owner into all folders: a job may have shut them."""
+    """Give the owner access to all folders: a job may have removed it."""
     _open_folder(directory)
     for parent, folders, _ in os.walk(directory):
         for folder in folders:

@@ -1,8 +1,8 @@
-"""The variables that are for the Worker alone, taken out of the reach of jobs.
+"""Keep the Worker's own variables away from jobs.
 
-On Linux, a process of the same user can read the environment with which another was started, in ``/proc/PID/environ``,
-whatever the other does to its variables. So the Worker executes itself anew with a clean environment, and is handed its
-variables in a file that is in memory and has no name.
+On Linux, ``/proc/PID/environ`` shows the environment with which a process was started to all processes of the same
+user, even if the process removes its variables. So the Worker executes itself again with a clean environment, and gets
+its variables from an anonymous file in memory.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import sys
 __all__ = ["OURS", "conceal"]
 
 OURS = "CICD_"
-"""How the names of variables begin that are for the programs of this system."""
+"""The prefix of the variables of this system's programs."""
 _FILE = "CICD_ENVIRONMENT_FILE"
 _PR_SET_DUMPABLE = 4
 
 
 def conceal() -> dict[str, str]:
-    """Take the Worker's own variables out of its environment, and start anew if they would still be seen.
+    """Remove the Worker's own variables from its environment. On Linux the program executes itself again.
 
-    On Linux, processes of the same user can then read neither its environment nor its memory; those of root can read
-    its memory. On other systems, the variables are only kept out of the environment of jobs.
+    Other processes of the same user can then read neither its variables nor its memory; processes of root can read its
+    memory. On other systems, the variables are only removed from the environment of jobs.
 
     Returns:
         The variables.
@@ -43,7 +43,7 @@ def conceal() -> dict[str, str]:
 
 
 def _start_anew(own: dict[str, str]) -> None:
-    """Execute this program again in this process, with what is left of the environment."""
+    """Execute this program again in this process, with the remaining environment."""
     descriptor = os.memfd_create("environment")
     with open(descriptor, "w", encoding="ascii", closefd=False) as file:
         json.dump(own, file)

@@ -1,4 +1,4 @@
-"""The artifacts that a job gets of the jobs that it depends on, in its working copy."""
+"""Download the artifacts of a job's dependencies into its working copy."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["InputError", "bring"]
 
 
 class InputError(Exception):
-    """An artifact that the job needs cannot be had. The text says which, and why."""
+    """An artifact of a dependency cannot be downloaded. The text says which, and why."""
 
 
 def bring(backend: Backend, jobs: Iterable[UUID], root: Path, go_on: Callable[[], None]) -> None:
-    """Write the artifacts of jobs into a working copy, at their paths. Of two of one path, that of the later job stays.
+    """Write the artifacts of jobs into a working copy. If two have the same path, that of the later job is kept.
 
     Args:
-        backend: Has them.
+        backend: The Backend with the artifacts.
         jobs: The executions of the jobs.
         root: The working copy.
         go_on: Called before each chunk; it raises if the job is halted.
 
     Raises:
-        InputError: One cannot be had.
-        DeniedError: The Backend does not let this Worker in.
-        GivenUpError: The Worker is to end.
+        InputError: An artifact cannot be downloaded.
+        DeniedError: The Backend refuses this Worker.
+        GivenUpError: The Worker ends.
         HaltedError: The job is halted.
     """
     base = root.resolve()

@@ -1,4 +1,4 @@
-"""The output of a job on its way to the Backend: masked, in pieces, and never much of it in memory."""
+"""Read and mask the output of a job, in pieces and with a limit for the memory."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from cicd_common.logging import MaskingStream, SecretMasker
 __all__ = ["PIECE", "Output"]
 
 PIECE = 256 * 1024
-"""How many characters one update may bring."""
+"""The most characters of output in one update."""
 _READ = 64 * 1024
 _FULL = 2 * PIECE
-_PATIENCE = 1.0  # Seconds in which a Backend that answers has taken a piece.
-_LATEST = 0.25  # Seconds that output may wait for more to go with it.
-_TICK = 0.1  # Seconds between two looks whether the job is at its end.
+_PATIENCE = 1.0  # Seconds in which the Backend usually accepts a piece.
+_LATEST = 0.25  # Seconds that output waits for more output.
+_TICK = 0.1  # Seconds between two checks for the end of the job.
 
 
 class Output:
-    """Reads output in a thread, and keeps it until it is taken. When much is kept, it stops reading: the job waits.
+    """Reads output in a thread, and keeps it until it is taken. If it keeps too much, it stops reading: the job waits.
 
     Args:
-        descriptor: What to read from.
-        has_ended: Whether the job is at its end; what it left behind may still hold the pipe open.
-        masker: Knows the secrets; by default the one of the process.
-        held_up: Entered while the job waits for its output to be taken, if that takes longer than a moment.
+        descriptor: The pipe to read from.
+        has_ended: Whether the job has ended. Its child processes may still hold the pipe open.
+        masker: Masks secrets; by default the masker of the process.
+        held_up: A context that is entered while the job waits for its output to be taken.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Output:
         self._descriptor = descriptor
         self._has_ended = has_ended
         self._held_up = held_up
-        # Output need not be text; what is none of UTF-8 is shown as such.
+        # Bytes that are not UTF-8 are replaced.
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._stream = MaskingStream[bytes](lambda data: self._keep(self._decode(data)), masker)
         self._changed = Condition()
@@ -57,7 +57,7 @@ class Output:
         self._thread.start()
 
     def take(self) -> str | None:
-        """The next piece, as soon as there is much, or as it has waited for a moment; none at the end."""
+        """Wait for the next piece: a full one, or what has waited for a moment. None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._text or not self._is_open)
             self._changed.wait_for(self._is_due, self._since + _LATEST - monotonic())
@@ -67,12 +67,12 @@ class Output:
 
     @property
     def is_over(self) -> bool:
-        """Whether all was taken, and no more will come."""
+        """Whether all output was taken, and there will be no more."""
         with self._changed:
             return not self._is_open and not self._text
 
     def close(self) -> None:
-        """Let go of all that was not taken, and wait until nothing is read any more."""
+        """Drop the output that was not taken, and wait for the end of the thread."""
         with self._changed:
             self._is_open = False
             self._changed.notify_all()
@@ -103,11 +103,11 @@ class Output:
             self._changed.notify_all()
 
     def _pieces(self) -> Iterator[bytes]:
-        """What there is to read, up to the end of the pipe, or to what is in it when the job ends."""
-        rest: int | None = None  # How many bytes are still to be read; not known while the job runs.
+        """Read to the end of the pipe, or to the data that is in it when the job ends."""
+        rest: int | None = None  # The number of bytes left to read; unknown while the job runs.
         while self._is_open and rest != 0:
             if rest is None and self._has_ended():
-                # What is out of reach may hold the pipe open for ever, but what the job itself wrote is in it now.
+                # A detached process may hold the pipe open, but it contains all output of the job now.
                 rest = _held_by(self._descriptor)
             elif select.select([self._descriptor], [], [], _TICK)[0]:
                 if not (data := os.read(self._descriptor, _READ if rest is None else min(rest, _READ))):
@@ -117,5 +117,5 @@ class Output:
 
 
 def _held_by(pipe: int) -> int:
-    """How many bytes there are in a pipe."""
+    """The number of bytes in a pipe."""
     return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, struct.pack("i", 0)))[0])

@@ -1,4 +1,4 @@
-"""A job's process, with all that it starts: watched, stopped and cleared away as one group."""
+"""The processes of a job, which are stopped and killed as one group."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Self
 
 __all__ = ["JobProcess"]
 
-# A watcher in the job's own group waits for the end of a pipe that the Worker holds open. If the Worker dies, in
-# whatever way, it ends and takes the job with it. As a member, it also keeps the group's number from being used anew.
+# A watcher in the job's process group waits for the end of a pipe that the Worker holds open. If the Worker dies, the
+# watcher kills the group. While it lives, the number of the group is not used again.
 _WATCHED = """
 exec 3<&0 </dev/null
 trap '' HUP INT TERM
@@ -28,23 +28,22 @@ exec "$@"
 
 
 class JobProcess:
-    """A command in a session of its own, with no input, and one pipe for its output and its errors.
+    """A command in a new session, without input, and with one pipe for its output and its errors.
 
-    As a context manager it leaves no process of its group behind. Only what has made a session of its own is out of
-    reach.
+    At the end of its context all processes of its group are killed. Processes in sessions of their own are not.
 
     Args:
         command: The program with its arguments.
         directory: Where it runs.
-        environment: All of its environment.
-        grace: For how many seconds it may go on after it was told to stop.
-        clearing: A command that ends what does not end with the group, in case the Worker dies.
+        environment: The whole environment.
+        grace: The seconds between SIGTERM and SIGKILL when it is stopped.
+        clearing: A command that runs if the Worker dies, to end what is not in the group.
 
     Attributes:
         output: The file descriptor to read its output from.
 
     Raises:
-        OSError: It cannot be started.
+        OSError: The command cannot be started.
     """
 
     def __init__(
@@ -91,35 +90,35 @@ class JobProcess:
         os.close(self.output)
 
     def clear(self) -> bool:
-        """Whether the command is at its end. What it has left running is then ended, too."""
+        """Whether the command has ended. Its remaining processes are then killed."""
         has_ended = self._process.poll() is not None
         if has_ended:
             self.kill()
         return has_ended
 
     def stop(self) -> None:
-        """Tell the group to end, and end it if it does not within the grace."""
+        """Send SIGTERM to the group, and kill it after `grace` seconds."""
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(self._grace)
         self.kill()
 
     def kill(self) -> None:
-        """End the group at once."""
+        """Kill the group."""
         self._signal(signal.SIGKILL)
 
     def wait(self) -> int:
         """Wait for the command's end.
 
         Returns:
-            Its exit code; as in a shell, 128 and the number of the signal that has ended it.
+            Its exit code; as in a shell, 128 plus the number of the signal that ended it.
         """
         code = self._process.wait()
         return code if code >= 0 else 128 - code
 
     def _signal(self, number: signal.Signals) -> None:
         with self._signaling:
-            # Once all were killed, the group's number may be another's.
+            # After the group was killed, its number may be used again.
             if not self._is_killed:
                 self._is_killed = number == signal.SIGKILL
                 with contextlib.suppress(ProcessLookupError):

@@ -29,7 +29,7 @@ log = get_logger("cicd_system.worker")
 
 
 class Leaving:
-    """Ends a Worker that is told to, once its job has ended. To tell it again ends the job, too.
+    """Ends a Worker: the first signal after its current job, the second one at once.
 
     Attributes:
         at_once: Set when the job is to be stopped.
@@ -70,10 +70,10 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
 @click.option(
     "--workdir",
     type=click.Path(path_type=Path, exists=True, file_okay=False, writable=True),
-    help="Where working copies are made.",
+    help="The directory for working copies.",
 )
-@click.option("--allow-host", is_flag=True, help="Run jobs with an image on this machine where there is no docker.")
-@click.option("--grace", default=5.0, help="For how many seconds a job may go on after it was told to stop.")
+@click.option("--allow-host", is_flag=True, help="Run jobs with an image on this machine if there is no docker.")
+@click.option("--grace", default=5.0, help="Seconds that a job may take to stop.")
 @click.option(
     "--kind",
     "kinds",
@@ -84,7 +84,7 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
 )
 @with_log_level
 @setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
-@setting("--job-timeout", default=3600.0, help="For how many seconds a job may run.")
+@setting("--job-timeout", default=3600.0, help="The time limit of a job, in seconds.")
 @queue_options
 def _main(
     own: Mapping[str, str],
@@ -101,16 +101,16 @@ def _main(
 ) -> None:
     """Run a Worker, which runs one job at a time.
 
-    The bearer token of the Backend is in the environment variable CICD_TOKEN. What is in a variable CICD_SECRET_NAME is
-    given as NAME to jobs that ask for it, and masked in all that they print. The first SIGTERM ends the Worker once its
-    job has ended, the second one stops the job and gives it back.
+    The bearer token of the Backend is in the environment variable CICD_TOKEN. A job that lists the secret NAME gets the
+    value of the variable CICD_SECRET_NAME, which is masked in its output. After the first SIGTERM the Worker ends when
+    its job has ended; the second SIGTERM stops the job and gives it back.
     """
     token = own.get("CICD_TOKEN") or None
     if short := unmaskable_in(own):
         raise click.UsageError(f"too short to be masked, expected 8 characters or more: {', '.join(short)}")
     secrets = [*secrets_in(own).values(), *passwords_in(broker)]
     configure(service="worker", level=log_level, secrets=[*secrets, token] if token else secrets)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # It writes a line for each request.
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # It logs each request.
     leaving = Leaving()
     try:
         jobs = JobQueue(broker, queue=queue, kinds=[SCRIPT, *kinds])
@@ -130,11 +130,11 @@ def _main(
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, leaving.tell)
-        # In a thread: this one handles signals, and may not hold a lock that a handler needs.
+        # In a thread: the main thread handles signals, and must not hold a lock that a handler needs.
         with ThreadPoolExecutor(1) as executor:
             executor.submit(_work, jobs, client, settings, leaving).result()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # It does end.
+            signal.signal(number, signal.SIG_IGN)  # The Worker is ending.
         jobs.close()
     client.close()
     sys.exit(int(leaving.has_failed))
@@ -144,27 +144,27 @@ def run(own: Mapping[str, str]) -> None:
     """Run a Worker with the options of the command line.
 
     Args:
-        own: The variables that are for the Worker alone.
+        own: The Worker's own variables.
     """
     given = {option.name: own[str(option.envvar)] for option in _main.params if own.get(str(option.envvar))}
     _main.main(prog_name="python -m cicd_system.worker", obj=own, default_map=given)
 
 
 def _work(jobs: JobQueue, client: BackendClient, settings: Settings, leaving: Leaving) -> None:
-    """Run one job after the other until the Worker is told to end."""
+    """Run one job after the other until the Worker has to end."""
     log.info("ready", worker=settings.name)
     while (delivery := jobs.take(leaving.goes_on)) and leaving.goes_on():
         run_delivery(delivery, client, settings, leaving)
 
 
 def run_delivery(delivery: Delivery, client: BackendClient, settings: Settings, leaving: Leaving) -> None:
-    """Make an attempt at a job from the queue, which is off the queue once the Backend has answered to the claim.
+    """Make an attempt at a job from the queue. It is removed from the queue when the Backend has answered the claim.
 
     Args:
         delivery: The job.
-        client: Asks the Backend.
-        settings: How it is run.
-        leaving: Says when to stop it, and is told when the Worker cannot go on.
+        client: The client for the Backend.
+        settings: The settings of the Worker.
+        leaving: Says when to stop the job. Its `fail` is called if the Worker cannot continue.
     """
     request = delivery.request
     with execution_context(

@@ -1,4 +1,4 @@
-"""What a Worker tells the Backend of an attempt: numbered, and masked here before it leaves the Worker."""
+"""The reports of an attempt to the Backend, with their numbers and with secrets masked."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from .settings import Settings
 
 __all__ = ["Backend", "End", "Reporter"]
 
-_FILES = 1000  # That are told of in one request.
+_FILES = 1000  # Files in one request.
 
 
 class Backend(Protocol):
-    """What an attempt asks of the Backend; see `BackendClient`."""
+    """The requests of an attempt to the Backend; see `BackendClient`."""
 
     def report(self, update: JobStatusUpdate, *, patient: bool = True) -> JobExecutionResponse:
-        """Report how a job is doing."""
+        """Report the status of a job."""
 
     def put(self, artifact: Artifact, file: Path, go_on: Callable[[], None]) -> None:
         """Store the content of an artifact."""
 
     def upload(self, request: ArtifactUploadRequest) -> None:
-        """Tell what files a job left."""
+        """Send the list of the artifacts of a job."""
 
     def artifacts(self, job_execution_id: UUID) -> ArtifactsResponse:
-        """What another job left."""
+        """The artifacts of another job."""
 
     def fetch(self, artifact: Artifact, target: Path, go_on: Callable[[], None]) -> None:
         """Write the content of an artifact to a file."""
 
     def status(self, job_execution_id: UUID) -> JobExecutionResponse:
-        """How a job is doing, and whether it is to be stopped. It asks once."""
+        """The status of a job, and whether it has to stop. The request is sent once."""
 
 
 @frozen
@@ -54,9 +54,9 @@ class End:
     Attributes:
         status: Its last status.
         reason: Why it ended.
-        exit_code: Its exit code; none if it never ran.
-        output: The last of its output.
-        notes: What the Worker says of it in its log, a line each.
+        exit_code: Its exit code; None if it never ran.
+        output: The last part of its output.
+        notes: Lines of the Worker for the job's log.
     """
 
     status: ExecutionStatus
@@ -67,9 +67,9 @@ class End:
 
 
 class Reporter:
-    """Tells the Backend of one attempt at a job. Everything that leaves the Worker is masked here.
+    """Reports one attempt at a job to the Backend, and masks secrets.
 
-    A job's output is masked before it comes here, as a stream: a secret may be cut in two.
+    The output of the job is masked before, as a stream, because a piece may end within a secret.
 
     Args:
         request: The job.
@@ -83,14 +83,14 @@ class Reporter:
         self._worker = process_masker.mask(settings.worker)
         self._sequence = request.last_sequence
         self._last: JobStatusUpdate | None = None  # The last update that was answered.
-        self._is_in_line = False  # Whether the log ends within a line.
+        self._is_in_line = False  # Whether the last line of the log is unfinished.
 
     def running(self, output: str = "", *notes: str, is_released: bool = False) -> JobExecutionResponse:
         """Report that the job runs. The first report claims it.
 
         Args:
             output: Its output, masked.
-            *notes: Lines of the Worker's for the job's log.
+            *notes: Lines of the Worker for the job's log.
             is_released: Whether the job is given back.
 
         Raises:
@@ -114,7 +114,7 @@ class Reporter:
         return self._send(end.status, end.output, end.notes, exit_code=end.exit_code, reason=end.reason)
 
     def beat(self) -> JobExecutionResponse | None:
-        """Let the Backend hear of this Worker: the last update once more, without its output, changes nothing.
+        """Renew the lease: send the last update again, without its output, which changes nothing.
 
         Raises:
             RefusedError: The Backend refuses it.
@@ -124,7 +124,7 @@ class Reporter:
         return None if self._last is None else self._backend.report(evolve(self._last, logs=""), patient=False)
 
     def look(self) -> JobExecutionResponse:
-        """Ask whether the job is to stop.
+        """Ask whether the job has to stop.
 
         Raises:
             RefusedError: The Backend does not know the job.
@@ -134,7 +134,7 @@ class Reporter:
         return self._backend.status(self._request.job_execution_id)
 
     def left(self, artifacts: Iterable[Artifact], root: Path, go_on: Callable[[], None]) -> tuple[str, ...]:
-        """Store and tell what files the job left, but those whose names hold a secret. Contents are not masked.
+        """Upload the artifacts of the job, except those whose names contain a secret. Contents are not masked.
 
         Args:
             artifacts: The files.
@@ -142,7 +142,7 @@ class Reporter:
             go_on: Called before each request and each chunk; it raises if the job is halted.
 
         Returns:
-            What to note of the others, and of those whose content the Backend does not keep.
+            Notes about the files that are left out or that the Backend does not accept.
 
         Raises:
             RefusedError: The Backend refuses it.
@@ -193,7 +193,7 @@ class Reporter:
         return answer
 
     def _text(self, output: str, notes: Iterable[str]) -> str:
-        """Output, and then notes on lines of their own."""
+        """The output, followed by the notes on separate lines."""
         lines = "".join(process_masker.mask(f"[cicd] {note}\n") for note in notes)
         self._is_in_line = not output.endswith("\n") if output else self._is_in_line
         line_end = "\n" if lines and self._is_in_line else ""

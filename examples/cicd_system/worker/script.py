@@ -1,4 +1,4 @@
-"""What runs a job: its commands as one shell script, or the program for its kind."""
+"""The program of a job: its commands as one shell script, or the command for its kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cicd_common.model.definition import SCRIPT
 
 __all__ = ["Program", "ScriptError", "command_of", "program_of", "script_of"]
 
-# The end of each command decides: `set -e` alone lets some go on that have failed, such as `false && true`.
+# The exit code of each command is checked: `set -e` alone ignores failures such as `false && true`.
 _HEAD = """set -e
 set --
 _cicd_ended() { [ "$1" -eq 0 ] || exit "$1"; }
@@ -24,22 +24,22 @@ _COMMAND = """printf '%s\\n' {shown}
 eval {command}
 _cicd_ended $?
 """
-# A shell that is given a file names it in each of its errors. `.` is no better in bash, and dash has no `$(<file)`.
+# A shell that runs a file names it in its errors. So does bash with `.`, and dash has no `$(<file)`.
 _LAUNCH = 'if [ -n "${BASH_VERSION-}" ]; then eval "$(<"$1")"; else . "$1"; fi'
 
 
 class ScriptError(Exception):
-    """A job is none that this Worker can run. The text says why, for the job's log."""
+    """This Worker cannot run the job. The text says why, for the job's log."""
 
 
 @frozen
 class Program:
-    """What runs a job.
+    """The program of a job.
 
     Attributes:
         command: The program with its arguments, on this machine.
-        file: What it reads: the script, or for other kinds the request.
-        parameters: Those of a script.
+        file: The file that it reads: the script, or the request of another kind.
+        parameters: The parameters of a script.
     """
 
     command: Sequence[str]
@@ -48,16 +48,16 @@ class Program:
 
 
 def program_of(request: JobExecutionRequest, directory: Path, kinds: Mapping[str, str]) -> Program:
-    """Write what runs a job.
+    """Write the file of a job and return its program.
 
     Args:
         request: The job.
-        directory: Where to write it.
-        kinds: Shell commands that run jobs of other kinds than ``script``, by the kind. They are given the request on
+        directory: The directory for the file.
+        kinds: Shell commands that run jobs of other kinds than ``script``, by the kind. They read the request from
             their standard input.
 
     Raises:
-        ScriptError: The job is of a kind that is not known, or has parameters that the kind does not know.
+        ScriptError: The kind is unknown, or its parameters are wrong.
     """
     if request.kind != SCRIPT:
         return _program_of_kind(request, directory / "request.json", kinds)
@@ -80,7 +80,7 @@ def _program_of_kind(request: JobExecutionRequest, file: Path, kinds: Mapping[st
 
 
 def command_of(shell: str, script: str) -> Sequence[str]:
-    """The program with its arguments that runs a script, and does not show in errors where the script is.
+    """The program with its arguments that runs a script. Errors of the shell do not contain the path of the script.
 
     Args:
         shell: The name of the shell.
@@ -90,7 +90,7 @@ def command_of(shell: str, script: str) -> Sequence[str]:
 
 
 def script_of(commands: Iterable[str]) -> str:
-    """A script that shows and runs commands one after the other, in one shell, up to the first that fails.
+    """A script that prints and runs commands one after the other in one shell, up to the first failure.
 
     Args:
         commands: The commands, each of any number of lines.

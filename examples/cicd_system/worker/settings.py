@@ -1,4 +1,4 @@
-"""What a Worker is told when it starts."""
+"""The settings of a Worker."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _SECRET = "CICD_SECRET_"
 
 @frozen(kw_only=True)
 class Settings:
-    """What a Worker is told when it starts.
+    """The settings of a Worker.
 
     Attributes:
-        name: Its name, in the log of each job.
-        worker: The name by which it claims jobs: that of one process, so a restarted Worker has another.
+        name: The name of the Worker, in the log of each job.
+        worker: The name with which it claims jobs. A restarted Worker has another one.
         directory: Where working copies are made.
-        job_timeout: For how many seconds a job may run.
-        grace: For how many seconds a job may go on after it was told to stop.
-        allow_host: Whether a job with an image runs on this machine where there is no docker.
+        job_timeout: The time limit of a job, in seconds.
+        grace: The seconds that a job may take to stop.
+        allow_host: Whether a job with an image runs on this machine if there is no docker.
         kinds: Shell commands that run jobs of other kinds than ``script``, by the kind.
-        environment: What jobs on this machine are given in their environment beside their own variables.
-        secrets: The secrets that it holds, by the names by which jobs ask for them.
-        poll_interval: How many seconds there are between two questions whether to stop.
+        environment: Variables of all jobs on this machine, in addition to their own.
+        secrets: The secrets for jobs, by their names.
+        poll_interval: The seconds between two requests whether to stop.
         clones: Clones of repositories, of which working copies are made.
     """
 
@@ -51,7 +51,7 @@ class Settings:
 
 
 def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
-    """The secrets for jobs: what is in the Worker's environment as ``CICD_SECRET_NAME``, by ``NAME``.
+    """The secrets for jobs, by name: the variables ``CICD_SECRET_NAME`` of the Worker.
 
     Args:
         environment: The environment of the Worker.
@@ -60,7 +60,7 @@ def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def unmaskable_in(environment: Mapping[str, str]) -> list[str]:
-    """The names of the variables with secrets for jobs that are too short to be masked, and would show in logs.
+    """The variables of secrets that are too short to be masked, and would be visible in logs.
 
     Args:
         environment: The environment of the Worker.
@@ -78,7 +78,7 @@ def _is_taken(masker: SecretMasker, secret: str) -> bool:
 
 
 def job_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of jobs on this machine: that of the Worker, without what is for the Worker alone.
+    """The environment of jobs on this machine: that of the Worker, without the Worker's own variables.
 
     Args:
         environment: The environment of the Worker.

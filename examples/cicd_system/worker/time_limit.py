@@ -1,4 +1,4 @@
-"""How long a job may take, without the time in which it waits for others."""
+"""The time limit of a job, without the time in which it waits for the Backend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TimeLimit"]
 
 
 class TimeLimit:
-    """Counts the seconds that a job uses; not those in which it is paused. For many threads at once.
+    """Counts the seconds of a job, except during pauses. It is thread-safe.
 
     Args:
         seconds: How many seconds the job may use.
@@ -32,7 +32,7 @@ class TimeLimit:
 
     @property
     def left(self) -> float:
-        """In how many seconds the time is up; infinite during a pause."""
+        """The seconds that are left; infinite during a pause."""
         with self._lock:
             return inf if self._pauses else self.seconds - self._used - (self._clock() - self._since)
 
@@ -40,7 +40,7 @@ class TimeLimit:
         """Count no more seconds for a reason.
 
         Args:
-            reason: The reason; to give it twice is to give it once.
+            reason: The reason. A repeated reason counts once.
         """
         with self._lock:
             if not self._pauses:
@@ -51,7 +51,7 @@ class TimeLimit:
         """End the pause, unless there is another reason for it.
 
         Args:
-            reason: The reason that is none any more.
+            reason: The reason that ends.
         """
         with self._lock:
             if self._pauses == {reason}:

@@ -1,4 +1,4 @@
-"""Programs and copies that the Worker runs for a job, and that end when the job is halted."""
+"""Run programs and copy files for a job, until the job is halted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrs import frozen
 
 __all__ = ["HaltedError", "Tools"]
 
-_PAUSE = 0.1  # Seconds between two looks whether to give up.
+_PAUSE = 0.1  # Seconds between two checks whether the job is halted.
 
 
 class HaltedError(Exception):
@@ -25,7 +25,7 @@ class Tools:
     """Runs programs and copies files until the job is halted.
 
     Attributes:
-        is_halted: Whether the job is halted; asked again and again.
+        is_halted: Returns whether the job is halted; called repeatedly.
     """
 
     is_halted: Callable[[], bool]
@@ -52,8 +52,8 @@ class Tools:
 
         Args:
             command: The program with its arguments.
-            environment: All of its environment.
-            text: What it is given to read; nothing by default.
+            environment: The whole environment.
+            text: Its standard input; empty by default.
 
         Raises:
             HaltedError: The job is halted.
@@ -69,7 +69,7 @@ class Tools:
             try:
                 output, errors = self._await(process, text)
             except BaseException:
-                # What the program has started holds the pipes, too.
+                # Its child processes hold the pipes, too.
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         return subprocess.CompletedProcess(command, process.returncode, output, errors)
@@ -84,7 +84,7 @@ class Tools:
             try:
                 return process.communicate(text, timeout=_PAUSE)
             except subprocess.TimeoutExpired:
-                text = None  # `communicate` has kept it, and refuses to be given it again.
+                text = None  # `communicate` keeps the input, and refuses it on the next call.
 
     def go_on(self) -> None:
         """Do nothing while the job goes on.

@@ -1,4 +1,4 @@
-"""What happens while a job runs: the Backend hears of the Worker, and the job is halted when it has to be."""
+"""Watch a running job: renew its lease, and halt it when it has to stop."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ __all__ = ["CANCELED", "Watch"]
 log = get_logger(__name__)
 
 CANCELED = End(ExecutionStatus.CANCELED, EndReason.STOPPED, notes=("canceled",))
-"""How a job ends that was canceled."""
+"""The end of a canceled job."""
 _OVER = "the script is over"  # Why the time limit is paused.
 
 
 class Watch:
-    """Halts a job when its time is up, when it was canceled, when it is another's, or when the Worker ends.
+    """Halts a job at its time limit, when it was canceled, when another attempt has it, or when the Worker ends.
 
     Args:
         request: The job.
-        reporter: Asks the Backend.
-        settings: Those of the Worker.
+        reporter: Sends requests to the Backend.
+        settings: The settings of the Worker.
         ending: When it is set, the Worker ends.
 
     Attributes:
-        stop: How the job ends if it was stopped; none if it was not.
+        stop: The end of the job if it was stopped; None if it was not.
         limit: Its time limit.
         halted: Set when the job is halted.
-        is_superseded: Whether the job is another attempt's, or has ended.
-        is_left: Whether the job is given back, as the Worker ends.
+        is_superseded: Whether another attempt has the job, or the job has ended.
+        is_left: Whether the job is given back because the Worker ends.
     """
 
     def __init__(self, request: JobExecutionRequest, reporter: Reporter, settings: Settings, ending: Event) -> None:
@@ -59,7 +59,7 @@ class Watch:
         self._process_lock = Lock()
 
     def renew(self) -> None:
-        """Be ready for the next try."""
+        """Prepare for the next try."""
         self.stop = None
         self.halted.clear()
 
@@ -78,7 +78,7 @@ class Watch:
 
     @contextmanager
     def halting(self, process: JobProcess) -> Iterator[None]:
-        """Let a process be stopped when the job is halted; it may be so already.
+        """Stop a process when the job is halted, also if it was halted before.
 
         Args:
             process: The process.
@@ -94,15 +94,15 @@ class Watch:
                 self._process = None
 
     def script_over(self) -> None:
-        """Count no more time: only the Backend is waited for."""
+        """Pause the time limit: the job only waits for the Backend."""
         self.limit.pause(_OVER)
 
     def after_script(self) -> None:
-        """Count time again: the job goes on after its script."""
+        """Continue the time limit after the script, while artifacts are collected."""
         self.limit.go_on(_OVER)
 
     def heed(self, answer: JobExecutionResponse) -> bool:
-        """Stop if the run was canceled; whether the job is another attempt's, or has ended.
+        """Stop if the run was canceled. Returns whether another attempt has the job, or the job has ended.
 
         Args:
             answer: An answer of the Backend.
@@ -128,7 +128,7 @@ class Watch:
                 return
 
     def _is_over(self) -> bool:
-        """Whether the script has ended; then no more time counts."""
+        """Whether the script has ended. If so, the time limit is paused."""
         with self._process_lock:
             is_over = self._process is not None and self._process.clear()
         if is_over:
@@ -142,7 +142,7 @@ class Watch:
                 self._process.stop()
 
     def _ask(self, question: Callable[[], JobExecutionResponse | None]) -> None:
-        """Heed an answer. Where nobody answers, the job goes on."""
+        """Send a request and handle its answer. Without an answer, the job continues."""
         try:
             answer = question()
             self.is_superseded = answer is not None and self.heed(answer)
