@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event
-from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -23,7 +23,8 @@ from cicd_common.artifacts import ArtifactStore
 from cicd_common.store import ExecutionStore
 from cicd_common.testing.conformance import BackendConformance, WorkerConformance, client_of
 from tests.support.examples.settings import SETTINGS, Setting
-from tests.support.examples.waiting import DEADLINE
+
+ON_DATABASES = pytest.mark.parametrize("place", ["embedded", "rabbitmq"], indirect=True, scope="module")
 
 
 class Counting(Dispatcher):
@@ -38,35 +39,36 @@ class Counting(Dispatcher):
         self.count += len(jobs)
 
 
-@pytest.fixture(params=list(SETTINGS))
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
-    """An empty database, and a queue of a broker."""
-    with SETTINGS[request.param](tmp_path) as setting:
+@pytest.fixture(scope="module", params=list(SETTINGS))
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
+    """A database and a broker; the kits start pipelines of new names in it."""
+    with SETTINGS[request.param](tmp_path_factory.mktemp(request.param)) as setting:
         yield setting
 
 
+@pytest.fixture(scope="module")
+def store(place: Setting) -> Iterator[ExecutionStore]:
+    """The store of Backends."""
+    with ExecutionStore(place.store) as store:
+        yield store
+
+
 @pytest.fixture
-def jobs(setting: Setting) -> Iterator[JobQueue]:
-    """The queue of scripts."""
-    with closing(JobQueue(setting.broker, queue=setting.queue)) as jobs:
+def jobs(place: Setting) -> Iterator[JobQueue]:
+    """A queue of the broker."""
+    with closing(JobQueue(place.broker, queue=f"{place.queue}-{uuid4().hex}")) as jobs:
         yield jobs
+        jobs.delete()
 
 
 def take(jobs: JobQueue) -> Delivery:
     """Take a job that is there, as a Worker does."""
-    end = monotonic() + DEADLINE
-    delivery = jobs.take(lambda: monotonic() < end)
+    delivery = jobs.take(lambda: True)
     assert delivery is not None
     return delivery
 
 
 class TestBackend(BackendConformance):
-    @pytest.fixture
-    def store(self, setting: Setting) -> Iterator[ExecutionStore]:
-        """Its store."""
-        with ExecutionStore(setting.store) as store:
-            yield store
-
     @pytest.fixture
     def dispatcher(self, store: ExecutionStore, jobs: JobQueue) -> Counting:
         """What sends its jobs to the broker."""
@@ -78,9 +80,9 @@ class TestBackend(BackendConformance):
         return client_of(create_app(store, dispatcher, contents=ArtifactStore(tmp_path / "artifacts")))
 
     @pytest.fixture
-    def short_leases(self, setting: Setting, jobs: JobQueue) -> Iterator[httpx.Client]:
+    def short_leases(self, place: Setting, jobs: JobQueue) -> Iterator[httpx.Client]:
         """The same, asked for lost jobs before every request."""
-        with ExecutionStore(setting.store, lease_seconds=int(self.lease_seconds)) as store:
+        with ExecutionStore(place.store, lease_seconds=int(self.lease_seconds)) as store:
             dispatcher = Dispatcher(store, jobs)
             app = create_app(store, dispatcher)
 
@@ -104,16 +106,29 @@ class TestBackend(BackendConformance):
 
         return handed_out
 
-    @pytest.mark.parametrize("setting", ["embedded", "rabbitmq"], indirect=True)
+    # These are slow, and no broker has a part in what they ask: once for each database.
+
+    @ON_DATABASES
     def test_any_system_ends_as_the_model_does(self, ask: Any) -> None:
-        """On each database; it is slow, and no broker has a part in what it asks."""
         super().test_any_system_ends_as_the_model_does(ask)
+
+    @ON_DATABASES
+    def test_a_lost_job_goes_to_the_next_attempt(self, short_leases: httpx.Client) -> None:
+        super().test_a_lost_job_goes_to_the_next_attempt(short_leases)
+
+    @ON_DATABASES
+    def test_a_worker_that_is_heard_of_keeps_its_job(self, short_leases: httpx.Client) -> None:
+        super().test_a_worker_that_is_heard_of_keeps_its_job(short_leases)
+
+    @ON_DATABASES
+    def test_no_document_is_answered_500(self, ask: Any) -> None:
+        super().test_no_document_is_answered_500(ask)
 
 
 class TestWorker(WorkerConformance):
     @pytest.fixture
-    def run_job(self, setting: Setting, tmp_path: Path) -> Callable[[JobExecutionRequest, str], None]:
-        """The example's Worker, in this process, with a job from the queue of the job's kind."""
+    def run_job(self, jobs: JobQueue, tmp_path: Path) -> Callable[[JobExecutionRequest, str], None]:
+        """The example's Worker, in this process, with a job from the broker."""
         settings = Settings(
             name="conformance",
             directory=tmp_path,
@@ -124,15 +139,17 @@ class TestWorker(WorkerConformance):
 
         def run_job(request: JobExecutionRequest, url: str) -> None:
             client = BackendClient(url, None, ending=Event(), longest_pause=0.1)
-            jobs = JobQueue(setting.broker, queue=setting.queue, kinds=[request.kind])
-            with closing(jobs), closing(client):
+            try:
                 jobs.put(request)
                 run_delivery(take(jobs), client, settings, Leaving())
-                jobs.delete()
+            finally:
+                client.close()
 
         return run_job
 
-    @pytest.mark.parametrize("setting", ["embedded"], indirect=True)
+    lease_seconds = 2
+
+    @pytest.mark.parametrize("place", ["embedded"], indirect=True, scope="module")
     def test_is_heard_of_while_its_job_is_silent(self, play: Callable[..., Any]) -> None:
         """It waits for leases; while a job runs its Worker has nothing to do with the broker."""
         super().test_is_heard_of_while_its_job_is_silent(play)

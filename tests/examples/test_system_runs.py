@@ -6,7 +6,6 @@ import base64
 import os
 import subprocess
 from hashlib import sha256
-from uuid import uuid4
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.response import ExecutionLogResponse, StageReportSummary
@@ -146,57 +145,6 @@ class TestWholeRun:
         assert record.completion_time == jobs["publish"].completion_time
         assert api.report(definition, status="FAILED").executions == ()
         assert api.report(definition, run_number=1).executions == (record,)
-
-    def test_second_run(self, system, side):
-        """The same request again is the same run; another one is the next."""
-        api = system.api
-        definition = pipeline(system.repository, {"one": [side.job("again", "true")]})
-        first = api.execute(definition)
-        assert api.end_of(first) == SUCCESS
-        request = uuid4()
-        second = api.execute(definition, request)
-        repeated = api.execute(definition, request)
-        assert (second.run_number, repeated.execution_id) == (2, second.execution_id)
-        assert api.end_of(second) == SUCCESS
-        assert side.done("again") == 2
-        assert [record.run_number for record in api.report(definition).executions] == [2, 1]
-
-
-class TestFailingRun:
-    def test_later_jobs_never_run(self, system, side):
-        """What was not handed out when a job failed is canceled; what runs comes to its end."""
-        api = system.api
-        definition = pipeline(
-            system.repository,
-            {
-                "first": [
-                    side.job("breaks", side.gate("break"), "exit 7"),
-                    side.job("beside", side.gate("beside"), lines_up_to(3)),
-                    side.job("after", dependencies=("breaks",)),
-                ],
-                "second": [side.job("later", "true")],
-            },
-        )
-        run = api.execute(definition)
-        until(lambda: side.began("breaks") and side.began("beside"), "both jobs to begin")
-        side.let_go("break")
-        until(lambda: api.job(definition, "breaks").status.is_terminal, "the failure to be known")
-        assert api.job(definition, "later").status == CANCELED
-        assert not api.status(run).is_terminal
-        side.let_go("beside")
-        assert api.end_of(run) == FAILED
-        jobs = api.jobs(definition)
-        assert {name: (job.status, job.exit_code) for name, job in jobs.items()} == {
-            "breaks": (FAILED, 7),
-            "beside": (SUCCESS, 0),
-            "after": (CANCELED, None),
-            "later": (CANCELED, None),
-        }
-        assert jobs["later"].start_time is None
-        assert not side.began("after")
-        assert not side.began("later")
-        (record,) = api.report(definition).executions
-        assert [stage.status for stage in record.stages] == [FAILED, CANCELED]
 
 
 class TestCanceledRun:
