@@ -1,6 +1,6 @@
-"""Executions, logs and artifacts in a database: SQLite or PostgreSQL. Needs the extra ``store``, and ``postgres``."""
+"""Executions, logs and artifacts in SQLite or PostgreSQL. Needs the extra ``store``, or ``postgres`` for PostgreSQL."""
 
-from . import _extra  # noqa: F401 - says what is missing, before anything else fails for it
+from . import _extra  # noqa: F401 - first, so that a missing extra raises a clear error
 from .apply import Applied
 from .errors import (
     BusyError,

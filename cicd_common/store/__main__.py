@@ -10,7 +10,7 @@ from . import ExecutionStore, StoreError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Upgrade the tables of the store in a database; make them if there are none.
+    """Upgrade the store's tables in a database; make them if there are none.
 
     Args:
         arguments: The arguments of the command; those of the process by default.
@@ -18,10 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 if the database fails.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description="Look after a database of the store.")
+    parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description="Manage a database of the store.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     upgrade = commands.add_parser("upgrade", help="upgrade the tables to those of this version of the package")
-    upgrade.add_argument("url", metavar="URL", help="the URL of the database, as of SQLAlchemy")
+    upgrade.add_argument("url", metavar="URL", help="the SQLAlchemy URL of the database")
     given = parser.parse_args(arguments)
     try:
         ExecutionStore(given.url, upgrade=True).close()

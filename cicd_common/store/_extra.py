@@ -1,4 +1,4 @@
-"""Say what is missing, once and clearly, before anything of the store is imported."""
+"""Raise one clear `ImportError` if the extra is missing, before the store's other modules are imported."""
 
 try:
     import alembic as alembic

@@ -1,4 +1,4 @@
-"""Apply updates, many in one transaction: with the results of applying them one after the other."""
+"""Apply many updates in one transaction, with the results of applying them one after the other."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = ["Applied", "apply_all"]
 
 @frozen(kw_only=True)
 class Applied:
-    """What became of an update.
+    """The result of an update.
 
     Attributes:
-        outcome: What became of it.
-        response: What the Worker is answered: how the job is doing, whether the Worker is to stop it, and whether the
-            Worker has lost it to another attempt.
-        jobs: The requests of the jobs that became ready, or of the job itself if it was released: each is for one
-            Worker.
+        outcome: The effect of the update.
+        response: The response to the Worker: the job's status, whether the Worker is to stop the job, and whether the
+            Worker has lost the job to another attempt.
+        jobs: The requests of the jobs that became ready, or of the job itself if the update released it: each is for
+            one Worker.
     """
 
     outcome: UpdateOutcome
@@ -46,13 +46,13 @@ def apply_all(
     """Apply updates one after the other, in one transaction.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         updates: The updates.
-        at: When they came, and when the jobs that become ready are handed out.
-        rules: How long leases last, and whether changes are noted.
+        at: When the updates came, and when the jobs that become ready are handed out.
+        rules: The store's rules.
 
     Returns:
-        For each update what became of it, or the error if its job does not exist.
+        The result of each update, or the error if its job does not exist.
     """
     batch = _Batch(connection, at, rules)
     batch.load(updates)
@@ -71,15 +71,15 @@ class _Batch:
         self._rules = rules
         self._states = RunStates(connection, at if rules.has_outbox else None)
         self._chunks: dict[tuple[UUID, int], str] = {}
-        self._succeeded: dict[JobRow, int] = {}  # With the place of the update.
-        self._released: list[tuple[int, UUID, JobState]] = []  # With the states in which they are handed out again.
+        self._succeeded: dict[JobRow, int] = {}  # With the index of the update.
+        self._released: list[tuple[int, UUID, JobState]] = []  # With the index of the update.
         self.results: dict[int, Applied | UnknownJobExecutionError] = {}
 
     def load(self, updates: Sequence[JobStatusUpdate]) -> None:
         self._states.load_jobs(update.job_execution_id for update in updates)
 
     def fold(self, place: int, update: JobStatusUpdate) -> None:
-        """Apply an update in memory, and what follows from it."""
+        """Apply an update and its consequences in memory."""
         job = self._states.jobs.get(update.job_execution_id)
         if job is None:
             self.results[place] = unknown_job(update.job_execution_id)
@@ -100,13 +100,13 @@ class _Batch:
         self.results[place] = Applied(outcome=outcome, response=self._response(job, outcome))
 
     def _follow(self, place: int, job: JobRow, was: ExecutionStatus) -> None:
-        """Note what follows when a job counts as another status: others become ready, or the run is halted."""
+        """If the job's counted status changed, note that dependents may be ready, or halt the run."""
         if job.counted is was:
             return
         if job.counted is ExecutionStatus.SUCCESS:
             self._succeeded[job] = place
         elif is_halting(job.counted):
-            # Jobs that became ready before are handed out, and so are not canceled.
+            # Hand out the jobs that became ready before this update, since the halt must not cancel them.
             self._hand_out()
             self._states.skip_waiting(job.stage.run)
 
@@ -120,17 +120,14 @@ class _Batch:
         )
 
     def finish(self) -> None:
-        """Write all that changed, and hand out the jobs that became ready."""
+        """Hand out the jobs that became ready, write all changes, and add the requests of released jobs."""
         self._hand_out()
         self._states.write()
         put_chunks(self._connection, self._chunks)
-        self._add_released()
-
-    def _add_released(self) -> None:
-        """Add the requests of released jobs. Later updates of the batch may have brought such a job further."""
         ids = {job_id for _, job_id, _ in self._released}
         found = {request.job_execution_id: request for request in requests(self._connection, ids, self._rules)}
         for place, job_id, state in self._released:
+            # A later update of the batch may have changed the job: its request has the state of the release.
             request = evolve(found[job_id], attempt=state.attempt, last_sequence=state.last_sequence)
             self._add_jobs(place, (request,))
 

@@ -1,4 +1,4 @@
-"""What the methods of the store are given, checked by the rules of the contract's fields."""
+"""The arguments of the store's methods, checked by the rules of the contract's fields."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ Seconds = Annotated[
 @frozen(kw_only=True)
 @checked
 class Arguments:
-    """Arguments of the methods; each takes some of them. A page is never unlimited.
+    """The arguments of all methods; each method uses some of them. A page is never unlimited.
 
     Attributes:
-        after: The id that was the last of the page before.
-        after_sequence: The sequence that was the last of the page before.
+        after: The last id of the page before.
+        after_sequence: The last sequence of the page before.
         at: The time.
         branch: The branch to run on.
-        claim_seconds: After how many seconds a claim of the outbox runs out.
+        claim_seconds: After how many seconds a claim of the outbox expires.
         commit_hash: The commit to run on.
-        count: A number of things.
-        cursor: Where a page starts.
+        count: How many runs to keep.
+        cursor: The cursor of the page.
         environment: Environment variables.
         execution_id: A pipeline execution.
         is_local: Whether a run is for the caller's own machine.
         job_execution_id: A job execution.
         lease_seconds: How many seconds a lease lasts.
-        limit: How much a page holds at most.
+        limit: How many entries a page has at most.
         max_attempts: After how many attempts to give up.
         max_bytes: How many bytes are returned at most.
         max_losses: How often a job may be lost.
         name: The name of a pipeline.
-        outbox: Whether to note runs that change.
-        path: The path that was the last of the page before.
+        outbox: Whether to note changed runs in the outbox.
+        path: The last path of the page before.
         pipeline_id: A pipeline.
         request_id: An idempotency key.
         resend_seconds: After how many seconds a request is sent again.
@@ -86,5 +86,5 @@ class Arguments:
 
 
 def now() -> datetime:
-    """The time, for methods that are not given one."""
+    """Return the current time, for methods whose argument ``at`` is not given."""
     return datetime.now(UTC)

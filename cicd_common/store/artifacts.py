@@ -1,4 +1,4 @@
-"""The records of the files that jobs left. Their contents are in a store of artifacts."""
+"""The records of jobs' artifacts. The contents are in an artifact store."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _ARTIFACTS_AFTER = _ARTIFACTS.where(artifacts.c.path_key > bindparam("after"))
 
 
 def put_artifacts(connection: Connection, request: ArtifactUploadRequest) -> None:
-    """Store the records of files. Of two files of one path the later one stays.
+    """Store the records of files. The last file of a path stays.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         request: The files.
 
     Raises:
-        UnknownJobExecutionError: There is no job execution of its id.
+        UnknownJobExecutionError: There is no job execution of the request's id.
     """
     if connection.execute(_JOB, {"job": request.job_execution_id}).first() is None:
         raise unknown_job(request.job_execution_id)
@@ -51,18 +51,18 @@ def put_artifacts(connection: Connection, request: ArtifactUploadRequest) -> Non
         }
         for artifact in request.artifacts
     }
-    # In one order, so that no two transactions wait for each other.
+    # Sorted, so that no two transactions deadlock.
     put(connection, artifacts, sorted(rows.values(), key=lambda row: row["path_key"]))
 
 
 def artifacts_of(connection: Connection, job_execution_id: UUID, after: str | None, limit: int) -> tuple[Artifact, ...]:
-    """Files that a job left, in an order that has no meaning and does not change.
+    """Return the artifacts of a job, in an order that has no meaning and does not change.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
         job_execution_id: The job execution.
-        after: The path of the file behind which to start; none means at the first.
-        limit: How many to return at most.
+        after: The path after which to start; None starts at the first file.
+        limit: How many files to return at most.
     """
     key = {"job": job_execution_id, "limit": limit}
     if after is None:

@@ -23,7 +23,7 @@ _TO_STOP = (
     .where(_OF_RUN, IS_GOING)
     .order_by(jobs.c.place)
 )
-# A job that nobody claims within a lease from now on ends.
+# A job that was handed out ends if no Worker claims it within a lease from now on.
 _LOOK_AGAIN = (
     update(job_executions)
     .where(_OF_RUN, IS_UNCLAIMED, job_executions.c.send_at > bindparam("lease_end"))
@@ -37,13 +37,13 @@ def cancel(
     """Cancel the jobs of a run that were not handed out, unless the run has ended.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         execution_id: The pipeline execution.
         at: The time.
-        rules: How long leases last, and whether changes are noted.
+        rules: The store's rules.
 
     Returns:
-        The jobs whose Workers are to be told to stop, in the order of definition.
+        The jobs whose Workers must stop, in the order of definition.
 
     Raises:
         UnknownExecutionError: There is no execution of this id.

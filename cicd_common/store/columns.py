@@ -1,4 +1,4 @@
-"""The types of columns that SQLAlchemy does not have as the store needs them: the same on every database."""
+"""Column types that behave the same on every database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..values import JsonObject
 
 __all__ = ["FreeText", "JsonText", "Reason", "Status", "Time"]
 
-# A type of the database where it has such types, else a text that is checked.
+# An enum type where the database has enum types, else a text with a CHECK constraint.
 Status = Enum(ExecutionStatus, create_constraint=True, name="execution_status", length=8)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,18 +22,18 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Time(TypeDecorator[datetime]):
-    """A time as microseconds since 1970 in UTC: exact, in order, and independent of the time zone of a session."""
+    """A time as microseconds since 1970 in UTC: exact, sortable, and independent of a session's time zone."""
 
     impl = BigInteger
     cache_ok = True
 
-    # These are called for every value, so no method of this class stands in between.
+    # Plain functions, since a method of this class would be one call more for every value.
     def bind_processor(self, dialect: Any) -> Any:  # noqa: ARG002 - as overridden
-        """To the database."""
+        """Convert to the database's value."""
         return _to_number
 
     def result_processor(self, dialect: Any, coltype: Any) -> Any:  # noqa: ARG002 - as overridden
-        """From the database."""
+        """Convert from the database's value."""
         return _to_time
 
 
@@ -46,17 +46,17 @@ def _to_time(value: int | None) -> datetime | None:
 
 
 class FreeText(TypeDecorator[str]):
-    """Any text, as its bytes in UTF-8: the output of a job may hold a NUL, which a text of PostgreSQL cannot."""
+    """Any text, as UTF-8 bytes: a job's output may hold a NUL, which PostgreSQL refuses in a text."""
 
     impl = LargeBinary
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Any) -> bytes | None:  # noqa: ARG002 - as overridden
-        """To the database."""
+        """Convert to the database's value."""
         return None if value is None else value.encode()
 
     def process_result_value(self, value: bytes | None, dialect: Any) -> str | None:  # noqa: ARG002 - as overridden
-        """From the database."""
+        """Convert from the database's value."""
         return None if value is None else bytes(value).decode()
 
 
@@ -64,22 +64,22 @@ _REASONS = {reason.value: reason for reason in EndReason}
 
 
 class Reason(TypeDecorator[EndReason]):
-    """Why a job ended, as its value. A reason that a newer version has stored is read as ``OTHER``."""
+    """An `EndReason`, as its value. The reason of a newer version is read as ``OTHER``."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: EndReason | None, dialect: Any) -> str | None:  # noqa: ARG002 - as overridden
-        """To the database."""
+        """Convert to the database's value."""
         return None if value is None else value.value
 
     def process_result_value(self, value: str | None, dialect: Any) -> EndReason | None:  # noqa: ARG002 - as overridden
-        """From the database."""
+        """Convert from the database's value."""
         return None if value is None else _REASONS.get(value, EndReason.OTHER)
 
 
 class JsonText(TypeDecorator[JsonObject]):
-    """A `JsonObject`, or a class derived from it, as its canonical text.
+    """A `JsonObject` or an instance of a derived class, as its canonical text.
 
     Args:
         cls: The class.
@@ -93,9 +93,9 @@ class JsonText(TypeDecorator[JsonObject]):
         self.cls = cls
 
     def process_bind_param(self, value: JsonObject | None, dialect: Any) -> str | None:  # noqa: ARG002 - as overridden
-        """To the database."""
+        """Convert to the database's value."""
         return None if value is None else value.text
 
     def process_result_value(self, value: str | None, dialect: Any) -> JsonObject | None:  # noqa: ARG002 - as overridden
-        """From the database."""
+        """Convert from the database's value."""
         return None if value is None else self.cls(json.loads(value))

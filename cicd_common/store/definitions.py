@@ -46,13 +46,13 @@ _IS_AFTER = tuple_(pipelines.c.name, pipelines.c.id) > tuple_(_AFTER, bindparam(
 
 
 def list_pipelines(connection: Connection, name: str | None, after: UUID | None, limit: int) -> tuple[PipelineDTO, ...]:
-    """Pipelines in the order of their names.
+    """Return pipelines in the order of their names.
 
     Args:
-        connection: In a transaction.
-        name: Only those of this name; none means all.
-        after: The pipeline behind which to start; none means at the first.
-        limit: How many to return at most.
+        connection: A connection in a transaction.
+        name: The name of the pipelines; None means all names.
+        after: The pipeline after which to start; None starts at the first.
+        limit: How many pipelines to return at most.
     """
     statement = _LIST
     if name is not None:
@@ -65,14 +65,14 @@ def list_pipelines(connection: Connection, name: str | None, after: UUID | None,
 
 
 def load_pipeline(connection: Connection, pipeline_id: UUID) -> Pipeline:
-    """The definition of an id.
+    """Load a definition.
 
     Args:
-        connection: In a transaction.
-        pipeline_id: The id.
+        connection: A connection in a transaction.
+        pipeline_id: The id of the pipeline.
 
     Raises:
-        UnknownPipelineError: There is none.
+        UnknownPipelineError: There is no pipeline of this id.
     """
     key = {"pipeline_id": pipeline_id}
     row = connection.execute(_PIPELINE, key).one_or_none()
@@ -94,15 +94,15 @@ def _job(row: Any, needs: defaultdict[UUID, list[UUID]]) -> JobDTO:
 
 
 def save_pipeline(connection: Connection, pipeline: Pipeline, at: datetime) -> None:
-    """Store a definition, if it is new.
+    """Store a definition if it is new.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         pipeline: The definition.
         at: The time.
 
     Raises:
-        DefinitionError: It, or one of its stages or jobs, has the id of something else.
+        DefinitionError: The pipeline, a stage or a job has the id of another one that is stored.
     """
     records = pipeline_to_records(pipeline, created_at=at, updated_at=at)
     is_new = insert_new(connection, pipelines, row_of(pipelines, records.pipeline))

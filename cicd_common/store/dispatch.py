@@ -1,4 +1,4 @@
-"""Hand jobs to Workers: find those that are ready, mark them, and make their requests."""
+"""Hand jobs to Workers: find the ready jobs, mark them, and make their requests."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
 
 @frozen(kw_only=True)
 class StoreRules:
-    """What a store was told when it was opened: how long it waits for Workers, and what it notes.
+    """The settings of a store: how long it waits for Workers, and whether it has an outbox.
 
     Attributes:
-        lease: After how long without an update a claimed job counts as lost.
+        lease: How long a claimed job may go without an update before it counts as lost.
         max_losses: How often a job may be lost before it ends as ``FAILED``.
-        resend_after: After how long a request that nobody claimed is sent again; twice as long after each time.
-        has_outbox: Whether runs that change are noted in the outbox.
+        resend_after: How long a request may be unclaimed before it is sent again. The wait doubles each time.
+        has_outbox: Whether changed runs are noted in the outbox.
     """
 
     lease: timedelta
@@ -58,9 +58,9 @@ def send(job: JobRow, at: datetime, rules: StoreRules) -> None:
     Args:
         job: The job. The caller writes its row.
         at: The time.
-        rules: When it is to be sent again.
+        rules: The store's rules.
     """
-    # The exponent is bounded, since no request waits for longer than a month.
+    # The exponent is bounded: a wait of 5 minutes grows to two weeks at most.
     job.send_at = shifted(at, rules.resend_after * 2 ** min(job.sendings, 12))
     job.sendings += 1
 
@@ -72,7 +72,7 @@ _STAGES = (
     .where(stage_executions.c.pipeline_execution_id.in_(_IDS))
     .order_by(stage_executions.c.pipeline_execution_id, stage_executions.c.execution_order)
 )
-# Of another run than the one whose job succeeded, some may be found that still wait for others: `_NEEDS` tells.
+# These jobs may wait for other jobs, too: `_NEEDS` reads all their dependencies.
 _DEPENDENTS = (
     select(job_executions.c.id)
     .join(dependencies, dependencies.c.job_id == job_executions.c.job_id)
@@ -106,17 +106,17 @@ _NEEDS = (
 def hand_out(
     connection: Connection, states: RunStates, succeeded: Iterable[JobRow], at: datetime, rules: StoreRules
 ) -> tuple[JobExecutionRequest, ...]:
-    """Hand out the jobs that became ready since jobs succeeded.
+    """Hand out the jobs that became ready because other jobs succeeded.
 
     Args:
-        connection: In a transaction that has locked the runs.
-        states: The rows of the runs, which may have changes that are not written. They are written if a job is ready.
-        succeeded: The jobs that came to count as ``SUCCESS``. Their runs are not halted.
+        connection: A connection in a transaction that has locked the runs.
+        states: The rows of the runs. Unwritten changes are written if there are jobs that may be ready.
+        succeeded: The jobs that now count as ``SUCCESS``. Their runs are not halted.
         at: The time.
-        rules: When requests are to be sent again.
+        rules: The store's rules.
 
     Returns:
-        The requests, those of a run in the order of definition.
+        The requests. Those of one run are in the order of definition.
     """
     by_run: defaultdict[UUID, list[JobRow]] = defaultdict(list)
     for job in succeeded:
@@ -140,17 +140,17 @@ def hand_out(
 
 
 def _candidates(connection: Connection, states: RunStates, by_run: dict[UUID, list[JobRow]]) -> list[UUID]:
-    """The waiting jobs of open stages that the success of others may have made ready."""
+    """Find the waiting jobs of open stages that may be ready after the success of other jobs."""
     of_run: defaultdict[UUID, list[Any]] = defaultdict(list)
     for row in connection.execute(_STAGES, {"ids": sorted(by_run)}):
         of_run[row.pipeline_execution_id].append(row)
     freed, opened = _Candidates(), _Candidates()
     for run_id, succeeded in by_run.items():
         rows = of_run[run_id]
-        at = open_stage([states.status_of_stage(row) for row in rows])
-        if at < len(rows):
-            stage_id = rows[at].id
-            # Jobs in the open stage free those that depend on them; jobs in others opened it, and free all of it.
+        index = open_stage([states.status_of_stage(row) for row in rows])
+        if index < len(rows):
+            stage_id = rows[index].id
+            # A success in the open stage frees the job's dependents. One in the stage before frees all jobs.
             found = freed if all(job.stage.id == stage_id for job in succeeded) else opened
             found.add(run_id, stage_id, succeeded)
     return [*freed.find(connection, _DEPENDENTS), *opened.find(connection, _OF_STAGES)]
@@ -158,7 +158,7 @@ def _candidates(connection: Connection, states: RunStates, by_run: dict[UUID, li
 
 @define(eq=False)
 class _Candidates:
-    """Where to look for jobs that may be ready."""
+    """The keys of a query for jobs that may be ready."""
 
     run_ids: list[UUID] = field(init=False, factory=list)
     stage_ids: list[UUID] = field(init=False, factory=list)
@@ -201,16 +201,16 @@ _REQUESTS = (
 def requests(
     connection: Connection, ids: Collection[UUID], rules: StoreRules, needs: Iterable[Any] | None = None
 ) -> tuple[JobExecutionRequest, ...]:
-    """The requests that hand jobs to Workers.
+    """Make the requests that hand jobs to Workers.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
         ids: The ids of the job executions.
-        rules: How long a lease is.
-        needs: The rows of the dependencies of these jobs, and maybe of others; they are read by default.
+        rules: The store's rules.
+        needs: The rows of the dependencies of these jobs, and maybe of others; read from the database by default.
 
     Returns:
-        The requests, those of a run in the order of definition.
+        The requests. Those of one run are in the order of definition.
     """
     if not ids:
         return ()
@@ -243,7 +243,7 @@ _TUPLES = ("script", "secrets", "artifacts")
 
 
 def _records(row: Any, known: dict[tuple[type[Any], UUID], Any]) -> Iterator[Any]:
-    """The records that a row holds. Many rows share a run or a definition: its record is made once."""
+    """Make the records of a row. Rows of one run share its record and that of its definition."""
     start = 0
     for record, columns in _COLUMNS.items():
         end = start + len(columns)

@@ -18,18 +18,18 @@ from .failures import failure, is_gone
 
 __all__ = ["Database"]
 
-# The drivers that are used for those that a URL may name.
+# The driver name that replaces the one in a URL.
 _DRIVERS = {
     "sqlite": "sqlite",
     "sqlite+pysqlite": "sqlite",
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
-# How transactions begin. On SQLite one that writes takes the right to do so at its start: one that took it later would
-# find that others had written since it read, and could only fail.
+# How transactions begin. On SQLite a transaction that writes takes the write lock at its start: if it took the lock
+# later, and another transaction had written since its first read, it would fail.
 _SQLITE_BEGIN: dict[str, tuple[str, ...]] = {
     "write": ("BEGIN IMMEDIATE",),
-    # Tables are replaced, which no foreign key allows. This has no effect within a transaction.
+    # Foreign keys forbid the replacement of tables. The pragma has no effect within a transaction.
     "migrate": ("PRAGMA foreign_keys = OFF", "BEGIN IMMEDIATE"),
     "read": ("BEGIN",),
     "none": (),
@@ -39,7 +39,7 @@ _POSTGRESQL_OPTIONS: dict[str, dict[str, Any]] = {
     "migrate": {"isolation_level": "READ COMMITTED"},
     "read": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
-# Parameters of libpq, in seconds and milliseconds. A URL may have others.
+# Parameters of libpq, in seconds, the last in milliseconds. A URL may override them.
 _KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 _MAX_TIMEOUT = 24 * 60 * 60
 
@@ -48,12 +48,12 @@ class Database:
     """A database with its pool of connections.
 
     Args:
-        url: The URL of SQLAlchemy for it.
-        timeout: How many seconds to wait for others, and for a connection, 0 to 86,400.
+        url: The SQLAlchemy URL of the database.
+        timeout: How many seconds to wait for locks and for a connection, 0 to 86,400.
 
     Raises:
-        UrlError: The URL is none that the store works with, or the timeout is out of range.
-        ImportError: The driver that it takes is not installed.
+        UrlError: The store does not support the URL, or the timeout is out of range.
+        ImportError: The driver of the database is not installed.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -61,34 +61,34 @@ class Database:
         self._engine = _engine(parsed, _checked(timeout))
         self.dialect = self._engine.dialect.name
         self._is_open = True
-        self._ways = {way: _way(self._engine, way) for way in _POSTGRESQL_OPTIONS}
+        self._engines = {mode: _engine_for(self._engine, mode) for mode in _POSTGRESQL_OPTIONS}
         if not _is_in_memory(parsed):
             _FORKED.add(self)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that writes: all of it or nothing."""
+        """Begin a transaction that writes everything or nothing."""
         with self._begin("write") as connection:
             yield connection
 
     @contextmanager
     def migrate(self) -> Iterator[Connection]:
-        """A transaction that changes tables: all of them or none. On SQLite no foreign key is enforced meanwhile."""
+        """Begin a transaction that changes all tables or none. SQLite enforces no foreign keys in it."""
         with self._begin("migrate") as connection:
-            connection.detach()  # It is closed in the end, so that no other transaction is without foreign keys.
+            connection.detach()  # Closed afterwards and not reused, since it enforces no foreign keys.
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction in which all statements see the same state."""
+        """Begin a transaction in which all statements see the same state."""
         with self._begin("read") as connection:
             yield connection
 
     @contextmanager
-    def _begin(self, way: str) -> Iterator[Connection]:
+    def _begin(self, mode: str) -> Iterator[Connection]:
         if not self._is_open:
             raise UnavailableError("expected a store that is open, it was closed")
-        with self._failures(), self._ways[way].begin() as connection:
+        with self._failures(), self._engines[mode].begin() as connection:
             yield connection
 
     @contextmanager
@@ -96,14 +96,14 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            # The cause is not attached: its text may hold values that were stored, and those carry secrets.
+            # The cause is not attached: its text may hold stored values, which may be secrets.
             raise failure(error) from None
 
-    def sets_write_ahead_log(self) -> bool:
-        """Let readers of SQLite not wait for writers.
+    def enable_write_ahead_log(self) -> bool:
+        """Enable the write-ahead log of SQLite, with which readers do not wait for writers.
 
         Returns:
-            Whether it is so now; false if another process is just doing the same.
+            Whether the log is enabled; false if another process is enabling it at the moment.
         """
         try:
             with self._failures(), self._engine.execution_options(begin="none").connect() as connection:
@@ -113,17 +113,17 @@ class Database:
         return True
 
     def close(self) -> None:
-        """Close all connections. What is asked of it afterwards fails."""
+        """Close all connections. Later transactions raise an `UnavailableError`."""
         self._is_open = False
         self._engine.dispose()
 
     def forget_connections(self) -> None:
-        """Leave the connections of the process that this one was forked from alone, and open others on demand."""
+        """Drop the connections of the parent process without closing them. New ones are opened on demand."""
         self._engine.dispose(close=False)
 
 
-def _way(engine: Engine, way: str) -> Engine:
-    options = {"begin": way} if engine.dialect.name == "sqlite" else _POSTGRESQL_OPTIONS[way]
+def _engine_for(engine: Engine, mode: str) -> Engine:
+    options = {"begin": mode} if engine.dialect.name == "sqlite" else _POSTGRESQL_OPTIONS[mode]
     return engine.execution_options(**options)
 
 
@@ -136,7 +136,7 @@ def _parsed(url: str) -> URL:
 
 
 def _checked(timeout: float) -> float:
-    """The timeout, if it is one: a database takes 0 or too large a number for no limit, or fails later."""
+    """Check the timeout: a database takes a wrong number for no limit, or fails later."""
     is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
     if not is_number or not math.isfinite(timeout) or not 0 <= timeout <= _MAX_TIMEOUT:
         _refuse("/timeout", f"expected a number of seconds from 0 to {_MAX_TIMEOUT}")
@@ -148,18 +148,18 @@ def _refuse(pointer: str, message: str) -> NoReturn:
 
 
 def _engine(url: URL, timeout: float) -> Engine:
-    """An engine, made by the function of the dialect."""
+    """Make the engine for a URL."""
     make = {"sqlite": _sqlite, "postgresql": _postgresql}[url.get_backend_name()]
     try:
         engine = make(url, timeout)
     except ModuleNotFoundError:
         message = "a PostgreSQL database needs psycopg, which is not installed; the extra 'postgres' brings it"
         raise ImportError(f"{message}: pip install 'cicd-common[postgres]'") from None
-    event.listen(engine, "handle_error", _throw_away)
+    event.listen(engine, "handle_error", _discard_if_gone)
     return engine
 
 
-def _throw_away(context: Any) -> None:
+def _discard_if_gone(context: Any) -> None:
     """Let SQLAlchemy close a connection that will never work again, such as one to a server that became read-only."""
     if is_gone(context.original_exception):
         context.is_disconnect = True
@@ -176,7 +176,7 @@ def _sqlite(url: URL, timeout: float) -> Engine:
         poolclass=QueuePool,
         pool_timeout=timeout,
         connect_args={"timeout": timeout, "check_same_thread": False},
-        # A database in memory is its connection: there is one, for which threads wait in turn.
+        # A database in memory lives in its only connection, for which threads wait in turn.
         **({"pool_size": 1, "max_overflow": 0} if _is_in_memory(url) else {}),
     )
 
@@ -184,7 +184,7 @@ def _sqlite(url: URL, timeout: float) -> Engine:
     def prepare(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # Transactions begin where the store says, not where the driver guesses.
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")  # An acknowledged write outlives a loss of power.
+        connection.execute("PRAGMA synchronous = FULL")  # A committed write survives a loss of power.
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -200,9 +200,9 @@ def _postgresql(url: URL, timeout: float) -> Engine:
         hide_parameters=True,
         pool_timeout=timeout,
         connect_args={
-            "connect_timeout": max(2, math.ceil(timeout)),  # The driver waits for 2 seconds at the least.
-            "client_encoding": "utf8",  # Whatever the environment says.
-            # A server that a network has lost is noticed within a minute, and not within hours.
+            "connect_timeout": max(2, math.ceil(timeout)),  # The driver's least value is 2 seconds.
+            "client_encoding": "utf8",  # Not the one of the environment.
+            # A server that the network has lost is noticed within a minute, not within hours.
             **{name: value for name, value in _KEEP_ALIVE.items() if name not in url.query},
         },
     )
@@ -225,5 +225,5 @@ def _after_fork() -> None:
         database.forget_connections()
 
 
-# Where there is no fork, there is nothing to do.
+# A platform without fork needs no hook.
 getattr(os, "register_at_fork", lambda after_in_child: None)(after_in_child=_after_fork)  # noqa: ARG005 - as called

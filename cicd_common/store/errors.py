@@ -1,21 +1,21 @@
-"""The errors of the store. After a `StoreError` nothing was written, but for an `UnavailableError` in the last moment.
+"""The errors of the store. After a `StoreError` nothing was written; after an `UnavailableError` that is uncertain.
 
 StoreError
     UnavailableError
         The database does not answer: it is gone, cannot be opened, broke off, or the store was closed. If the
-        connection was lost while a transaction ended, it is not known whether it was written: repeat the call.
+        connection was lost during a commit, the transaction may have been written or not: repeat the call.
     BusyError
-        Others held what was needed for longer than the store waits. Trying again may help.
+        A lock or a connection was in use for longer than the store waits. A later call may succeed.
     FullError
         The database has no room left.
     SchemaError
         The database has tables of another version, tables of others under the same names, or rows that cannot be
         upgraded.
-    What was asked for is wrong; each is a ContractError too, and its problem says what and where:
+    Errors of the caller. Each is a ContractError, too, whose problem says what is wrong and where:
         UrlError
-            What was to be the URL of a database is none that the store works with.
+            The store does not support the URL of the database, or the timeout is out of range.
         DefinitionError
-            A pipeline has an id under which the store has something else.
+            A pipeline, a stage or a job has the id of another one, or a request names another repository.
         UnknownPipelineError
             There is no pipeline of this id.
         UnknownExecutionError
@@ -25,7 +25,7 @@ StoreError
         UnknownReportNameError (an UnknownNameError too)
             There is no pipeline, stage or job of this name.
 
-No text of theirs holds a URL, which may carry a password, or a value that was stored, which may be a secret.
+No message holds a URL, which may carry a password, or a stored value, which may be a secret.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ __all__ = [
 
 
 class StoreError(Exception):
-    """The store could not do what it was asked to. The root of all its errors.
+    """The root of the store's errors.
 
     Attributes:
-        status: The status of HTTP that an answer about such an error has.
+        status: The HTTP status of a response about the error.
     """
 
     status: ClassVar[int] = 503
@@ -69,7 +69,7 @@ class UnavailableError(StoreError):
 
 
 class BusyError(StoreError):
-    """Others held what was needed for longer than the store waits. Trying again may help."""
+    """A lock or a connection was in use for longer than the store waits. A later call may succeed."""
 
 
 class FullError(StoreError):
@@ -77,17 +77,17 @@ class FullError(StoreError):
 
 
 class SchemaError(StoreError):
-    """The database has tables of another version, tables of others under the same names, or rows not to be upgraded."""
+    """The database has tables of another version, tables of others of the same names, or rows it cannot upgrade."""
 
 
 class UrlError(StoreError, ContractError):
-    """What was to be the URL of a database is none that the store works with."""
+    """The store does not support the URL of the database, or the timeout is out of range."""
 
     status = 422
 
 
 class DefinitionError(StoreError, ContractError):
-    """A pipeline has an id under which the store has something else."""
+    """A pipeline, a stage or a job has the id of another one, or a request names another repository."""
 
     status = 409
 
@@ -117,17 +117,17 @@ class UnknownReportNameError(StoreError, UnknownNameError):
 
 
 def unknown_pipeline(pipeline_id: UUID) -> UnknownPipelineError:
-    """The error for the id of a pipeline that is not stored."""
+    """Make the error for an unknown id of a pipeline."""
     return UnknownPipelineError(Pipeline, [_unknown("pipeline_id", "pipeline", pipeline_id)])
 
 
 def unknown_execution(execution_id: UUID) -> UnknownExecutionError:
-    """The error for the id of a pipeline execution that is not stored."""
+    """Make the error for an unknown id of a pipeline execution."""
     return UnknownExecutionError(PipelineExecution, [_unknown("execution_id", "pipeline execution", execution_id)])
 
 
 def unknown_job(job_execution_id: UUID) -> UnknownJobExecutionError:
-    """The error for the id of a job execution that is not stored."""
+    """Make the error for an unknown id of a job execution."""
     return UnknownJobExecutionError(JobExecution, [_unknown("job_execution_id", "job execution", job_execution_id)])
 
 

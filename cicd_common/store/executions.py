@@ -1,4 +1,4 @@
-"""Executions as they are: their status, their records, and the models made of them."""
+"""Read executions: their status, their records, and the models made of them."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _JOB_STATUS = (
 
 
 def status(connection: Connection, execution_id: UUID) -> PipelineExecutionResponse:
-    """How a pipeline execution is doing.
+    """Return the status of a pipeline execution.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
         execution_id: The pipeline execution.
 
     Raises:
@@ -56,10 +56,10 @@ def status(connection: Connection, execution_id: UUID) -> PipelineExecutionRespo
 
 
 def job_status(connection: Connection, job_execution_id: UUID) -> JobExecutionResponse:
-    """How a job execution is doing, and whether its Worker is to stop it.
+    """Return the status of a job execution, and whether its Worker is to stop it.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
         job_execution_id: The job execution.
 
     Raises:
@@ -74,10 +74,10 @@ def job_status(connection: Connection, job_execution_id: UUID) -> JobExecutionRe
 
 
 def job_execution(connection: Connection, job_execution_id: UUID) -> JobExecutionDTO:
-    """The record of a job execution, without its output.
+    """Load the record of a job execution, without its output.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
         job_execution_id: The job execution.
 
     Raises:
@@ -101,16 +101,16 @@ _EXISTS = {
 
 
 def check(connection: Connection, kind: str, execution_id: UUID) -> None:
-    """Check that there is an execution.
+    """Check that an execution exists.
 
     Args:
-        connection: In a transaction.
-        kind: What the id is of: ``pipeline_execution_id``, ``stage_execution_id`` or ``job_execution_id``.
-        execution_id: The execution.
+        connection: A connection in a transaction.
+        kind: The kind of the id: ``pipeline_execution_id``, ``stage_execution_id`` or ``job_execution_id``.
+        execution_id: The id of the execution.
 
     Raises:
-        UnknownExecutionError: There is no such pipeline or stage execution.
-        UnknownJobExecutionError: There is no such job execution.
+        UnknownExecutionError: There is no pipeline or stage execution of this id.
+        UnknownJobExecutionError: There is no job execution of this id.
     """
     statement, column, unknown = _EXISTS[kind]
     if connection.execute(statement.where(column == execution_id)).first() is None:
@@ -118,10 +118,10 @@ def check(connection: Connection, kind: str, execution_id: UUID) -> None:
 
 
 def load_execution(connection: Connection, execution_id: UUID) -> PipelineExecution:
-    """A pipeline execution with its definition, its stages and its jobs.
+    """Load a pipeline execution with its definition, its stages and its jobs.
 
     Args:
-        connection: In a transaction in which all statements see the same state.
+        connection: A connection in a transaction in which all statements see the same state.
         execution_id: The pipeline execution.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Failures of a database, as errors of the store."""
+"""Translate the errors of a database into those of the store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MESSAGES = {
     UnavailableError: "expected a database that answers",
     BusyError: "expected the database to be free within the time that the store waits",
     FullError: "expected the database to have room",
-    StoreError: "expected the database to do what it was told",
+    StoreError: "expected the database to execute the statement",
 }
 # Primary result codes of SQLite.
-_OF_SQLITE = {
+_SQLITE_ERRORS = {
     sqlite3.SQLITE_BUSY: BusyError,
     sqlite3.SQLITE_LOCKED: BusyError,
     sqlite3.SQLITE_FULL: FullError,
@@ -29,8 +29,8 @@ _OF_SQLITE = {
     sqlite3.SQLITE_PERM: UnavailableError,
     sqlite3.SQLITE_READONLY: UnavailableError,
 }
-# SQLSTATEs of PostgreSQL, or their first two characters, which are their class.
-_OF_POSTGRESQL = {
+# SQLSTATEs of PostgreSQL, or their classes, which are their first two characters.
+_POSTGRESQL_ERRORS = {
     "08": UnavailableError,  # connection exception
     "25006": UnavailableError,  # read-only transaction: the server has become a standby
     "25P03": UnavailableError,  # idle in a transaction for longer than the server allows
@@ -47,12 +47,12 @@ _OF_POSTGRESQL = {
     "XX001": UnavailableError,  # data corrupted
     "XX002": UnavailableError,  # index corrupted
 }
-# After these a connection is of no use, though the driver does not say so.
+# After these errors the connection is unusable, though the driver does not say so.
 _GONE = ("25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P04", "57P05")
 
 
 def is_gone(error: BaseException) -> bool:
-    """Whether the connection that an error of a driver came from will not work again.
+    """Tell whether the connection that raised an error is unusable.
 
     Args:
         error: The error of the driver.
@@ -61,7 +61,7 @@ def is_gone(error: BaseException) -> bool:
 
 
 def failure(error: Exception) -> StoreError:
-    """The error of the store for one of SQLAlchemy.
+    """Make the store's error for an error of SQLAlchemy.
 
     Args:
         error: The error of SQLAlchemy.
@@ -75,10 +75,10 @@ def _kind(error: Exception) -> tuple[type[StoreError], str]:
     if isinstance(error, PoolTimeoutError):
         return BusyError, "all connections are in use"
     if isinstance(cause, sqlite3.Error) and hasattr(cause, "sqlite_errorcode"):
-        return _OF_SQLITE.get(cause.sqlite_errorcode & 0xFF, StoreError), cause.sqlite_errorname
+        return _SQLITE_ERRORS.get(cause.sqlite_errorcode & 0xFF, StoreError), cause.sqlite_errorname
     if state := getattr(cause, "sqlstate", None):
-        kind = _OF_POSTGRESQL.get(state) or _OF_POSTGRESQL.get(state[:2], StoreError)
+        kind = _POSTGRESQL_ERRORS.get(state) or _POSTGRESQL_ERRORS.get(state[:2], StoreError)
         return kind, f"{type(cause).__name__}, {state}"
-    # The drivers have no code for a connection that never was, or that broke off.
+    # The drivers give no code for a connection that could not be opened or broke off.
     is_lost = type(cause).__name__ == "OperationalError" or getattr(error, "connection_invalidated", False)
     return UnavailableError if is_lost else StoreError, type(cause).__name__

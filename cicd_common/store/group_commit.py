@@ -1,4 +1,4 @@
-"""Group commit: updates that come from many threads while a transaction is under way go together into the next one."""
+"""Group commit: updates that many threads bring during one transaction share the next one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Entry:
 
     Attributes:
         update: The update.
-        result: What became of it, or the error of its transaction; none before that.
+        result: The result of the update, or the error of its transaction; None while it waits.
     """
 
     update: JobStatusUpdate
@@ -36,13 +36,13 @@ class _Entry:
 
 @define(eq=False)
 class GroupCommit:
-    """Puts updates from many threads into as few transactions as it can.
+    """Collects the updates of many threads into few transactions.
 
-    While one thread leads a transaction, others add their updates to those that wait. When it is done, one of those
-    whose update was not part of it leads the next transaction, for all that wait.
+    While one thread leads a transaction, the updates of other threads wait. After it, one of the waiting threads leads
+    the next transaction, for all updates that wait.
 
     Args:
-        apply_all: Applies updates in one transaction of the store, and takes them once that has begun.
+        apply_all: Begins a transaction, calls its argument to take the updates, and applies them.
     """
 
     _apply_all: ApplyAll
@@ -85,20 +85,20 @@ class GroupCommit:
         finally:
             with self._changed:
                 if not done:
-                    # This thread was interrupted, or has found a bug: another one leads the updates of the others.
+                    # This thread was interrupted or hit a bug: another thread leads the rest of the batch.
                     self._waiting = batch[1:] + self._waiting
                 self._is_led = False
                 self._changed.notify_all()
 
     def _results(self, batch: list[_Entry]) -> Sequence[Applied | StoreError]:
-        """What became of a batch, to which the updates are added that have come when its transaction begins."""
+        """Apply a batch. Updates that wait when its transaction begins are added to it."""
         has_begun = False
 
         def take() -> Sequence[JobStatusUpdate]:
             nonlocal has_begun
             has_begun = True
             if self._is_shared:
-                sleep(0)  # Let the threads that were just woken come with their next updates.
+                sleep(0)  # Let the threads that were just woken bring their next updates.
             with self._changed:
                 count = _MAX_BATCH - len(batch)
                 batch.extend(self._waiting[:count])
@@ -109,7 +109,7 @@ class GroupCommit:
         try:
             return self._apply_all(take)
         except StoreError as error:
-            # One update may be to blame, so each is tried alone; unless the database is, for which each would wait.
+            # One update may be the cause, so each is tried alone. If the database is gone, each would only wait for it.
             if has_begun and len(batch) > 1 and not isinstance(error, UnavailableError):
                 return [self._alone(entry.update) for entry in batch]
             take()

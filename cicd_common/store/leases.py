@@ -1,4 +1,4 @@
-"""Find the jobs whose Workers were silent, hand them out again, and end those that were lost too often."""
+"""Hand out the jobs of silent Workers again, and end jobs that were lost too often."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class TakenOver:
     """The jobs that were taken over.
 
     Attributes:
-        jobs: The requests to send again: those of lost jobs, with their next attempt, those that nobody claimed, and
-            those of jobs that became ready because another one ended.
-        ended: How the jobs are doing that were ended: lost too often, or of a run that was canceled.
+        jobs: The requests to send: of lost jobs, with their next attempt; of jobs that no Worker claimed; and of jobs
+            that became ready because another job ended.
+        ended: The status of each job that was ended, since it was lost too often or its run was canceled.
     """
 
     jobs: tuple[JobExecutionRequest, ...]
     ended: tuple[JobExecutionResponse, ...]
 
 
-_ASK = (
+_NOTE_CALL = (
     update(watch)
     .where(watch.c.id == 1)
     .values(
@@ -64,20 +64,20 @@ _UNCLAIMED = _DUE.where(
 
 
 def take_over(connection: Connection, at: datetime, rules: StoreRules) -> TakenOver:
-    """Take over the jobs whose Workers were silent for a lease. It is called every few seconds.
+    """Take over the jobs whose Workers were silent for a lease.
 
-    A lease counts only while somebody asks: after a break of more than a third of a lease every lease starts anew,
-    since nobody may have been heard. The same holds for a time that lies more than a lease before that of an earlier
-    call: the clock was wrong then, and later breaks would go unnoticed until that time has come.
+    This is to be called every few seconds. After a break of more than a third of a lease every lease starts anew, since
+    no update may have been received in the break. The same holds if the time lies more than a lease before that of an
+    earlier call: the clock of that call was wrong, and breaks would go unnoticed until that time.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         at: The time.
-        rules: How long leases last, and whether changes are noted.
+        rules: The store's rules.
     """
-    # Of processes that ask at once, the second waits here for the first, and finds nothing left.
+    # If two processes call at once, the second waits here for the first, and finds no job left.
     times = {"at": at, "last_call": shifted(at, -rules.lease / 3), "lease_end": shifted(at, rules.lease)}
-    since = connection.execute(_ASK, times).scalar_one_or_none()
+    since = connection.execute(_NOTE_CALL, times).scalar_one_or_none()
     if since is None:
         connection.execute(insert(watch), {"id": 1, "asked_at": at, "since": at})
         since = at
@@ -97,7 +97,7 @@ def _take_over(connection: Connection, ids: list[UUID], at: datetime, rules: Sto
     succeeded: list[JobRow] = []
     for job in [states.jobs[each] for each in ids if each in states.jobs]:
         if not _is_due(job, at, rules):
-            continue  # Its Worker was heard of, or it was skipped, before the lock on its run was had.
+            continue  # It was updated or skipped before its run was locked.
         if job.state.worker is not None:
             job.losses += 1
             job.sendings = 0

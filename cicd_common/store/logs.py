@@ -1,4 +1,4 @@
-"""The output of jobs, chunk by chunk, and what was logged about executions."""
+"""The output of jobs, chunk by chunk, and the logs of executions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .tables import execution_logs, job_executions, logs, pipeline_executions, s
 __all__ = ["MAX_PAGE_BYTES", "add_execution_logs", "ends_of", "execution_logs_of", "log_of", "put_chunks"]
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
-"""How many bytes of output a page has, in UTF-8, before its last chunk."""
+"""A page of output ends with the chunk that reaches this number of bytes in UTF-8."""
 
 _JOB_ID: BindParameter[UUID] = bindparam("job")
 _IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
@@ -39,15 +39,15 @@ _SIZES = (
 _PAGE = select(
     _SIZES.c.sequence, (func.sum(_SIZES.c.size).over(order_by=_SIZES.c.sequence) - _SIZES.c.size).label("before")
 ).subquery("page")
-# Texts are read only as far as they fit, but for the last one.
+# No text is read behind the one that reaches the limit.
 _LOG = (
     select(logs.c.sequence, logs.c.text)
     .join(_PAGE, logs.c.sequence == _PAGE.c.sequence)
     .where(logs.c.job_execution_id == _JOB_ID, _PAGE.c.before < bindparam("max_bytes"))
     .order_by(logs.c.sequence)
 )
-# The chunks of logs from the last one of each backwards, as far as they fit and one further, with how many bytes come
-# behind each. Only that many are looked at, however long the logs are.
+# Walks each log backwards from its last chunk, with the number of bytes behind each chunk, to one chunk beyond the
+# limit. The rest of the log is not read, however long it is.
 _LAST = (
     select(func.max(logs.c.sequence))
     .where(logs.c.job_execution_id == job_executions.c.id)
@@ -91,12 +91,12 @@ _ENDS = (
 
 
 def put_chunks(connection: Connection, chunks: Mapping[tuple[UUID, int], str]) -> None:
-    """Store output that came with updates, empty or not: a sequence that is missing is a gap in the log.
+    """Store the output of updates, also if it is empty: a missing sequence is a gap in the log.
 
-    Of two texts for one sequence the first one stands.
+    The first text of a sequence stays.
 
     Args:
-        connection: In a transaction that has locked the runs of the jobs.
+        connection: A connection in a transaction that has locked the runs of the jobs.
         chunks: The texts by job execution and sequence.
     """
     if chunks:
@@ -108,13 +108,13 @@ def put_chunks(connection: Connection, chunks: Mapping[tuple[UUID, int], str]) -
 
 
 def log_of(connection: Connection, job_execution_id: UUID, after: int, limit: int) -> LogText:
-    """Chunks of a job's log.
+    """Return chunks of a job's log.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
         job_execution_id: The job execution.
-        after: The sequence behind which to start.
-        limit: How many chunks to return at most; none comes behind the one that reaches `MAX_PAGE_BYTES`.
+        after: The sequence after which to start.
+        limit: How many chunks to return at most. The chunk that reaches `MAX_PAGE_BYTES` is the last.
     """
     key = {"job": job_execution_id, "after": after, "limit": limit, "max_bytes": MAX_PAGE_BYTES}
     rows = connection.execute(_LOG, key)
@@ -122,25 +122,25 @@ def log_of(connection: Connection, job_execution_id: UUID, after: int, limit: in
 
 
 def ends_of(connection: Connection, ids: Sequence[UUID], limit: int) -> dict[UUID, tuple[str, bool]]:
-    """The ends of the logs of jobs. Only the chunks that make the end are read.
+    """Return the ends of jobs' logs, without reading the rest.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
         ids: The job executions.
         limit: How many bytes of UTF-8 an end may have, from 1.
 
     Returns:
-        For each job with output, the end and whether it is the whole.
+        For each job with output, the end and whether it is the whole output.
     """
     texts: defaultdict[UUID, list[str]] = defaultdict(list)
     sizes: dict[UUID, int] = {}
     for row in connection.execute(_ENDS, {"ids": list(ids), "max_bytes": limit}):
         texts[row.job_execution_id].append(row.text or "")
-        sizes.setdefault(row.job_execution_id, row.size)  # The first chunk has all others behind it.
+        sizes.setdefault(row.job_execution_id, row.size)  # The first row has the size of all chunks read.
     return {job: (end_of_output("".join(parts), limit), sizes[job] <= limit) for job, parts in texts.items()}
 
 
-# --- what was logged about executions --------------------------------------------------------------------------
+# --- logs of executions ----------------------------------------------------------------------------------------
 
 _STAGE_OF_JOBS = keep_runs(
     select(job_executions.c.id, job_executions.c.pipeline_execution_id, job_executions.c.stage_execution_id)
@@ -163,7 +163,7 @@ _AFTER = tuple_(
     bindparam("after_sequence", type_=BigInteger),
     bindparam("after_id", type_=Uuid),
 )
-_SEQUENCES = range(2**63)  # A larger one is none that was ever stored.
+_SEQUENCES = range(2**63)  # Those that the database can store.
 _OWNERS = {
     "pipeline_execution_id": execution_logs.c.run_id,
     "stage_execution_id": execution_logs.c.stage_id,
@@ -172,15 +172,15 @@ _OWNERS = {
 
 
 def add_execution_logs(connection: Connection, upload: ExecutionLogUpload) -> None:
-    """Store what was logged about executions. A log with an id that is stored changes nothing.
+    """Store logs of executions. A log whose id is stored already changes nothing.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         upload: The logs.
 
     Raises:
-        UnknownExecutionError: There is no execution of an id that a log names.
-        UnknownJobExecutionError: There is no job execution of an id that a log names.
+        UnknownExecutionError: A log names a pipeline or stage execution that does not exist.
+        UnknownJobExecutionError: A log names a job execution that does not exist.
     """
     found = _Owners(connection, upload.logs)
     rows = [
@@ -190,12 +190,12 @@ def add_execution_logs(connection: Connection, upload: ExecutionLogUpload) -> No
         }
         for log in upload.logs
     ]
-    rows.sort(key=lambda row: row["id"])  # In one order, so that no two transactions wait for each other.
+    rows.sort(key=lambda row: row["id"])  # So that no two transactions deadlock.
     insert_all_new(connection, execution_logs, rows)
 
 
 class _Owners:
-    """The run and the stage that logs are about."""
+    """Finds the run and the stage that each log belongs to."""
 
     def __init__(self, connection: Connection, entries: Sequence[ExecutionLog]) -> None:
         def rows(statement: Any, ids: Iterable[UUID | None]) -> dict[UUID, Any]:
@@ -225,17 +225,17 @@ class _Owners:
 def execution_logs_of(
     connection: Connection, owner: str, id: UUID, cursor: str | None, limit: int
 ) -> ExecutionLogResponse:
-    """A page of what was logged about an execution, and about the stages and jobs in it.
+    """Return a page of the logs of an execution and of its stages and jobs.
 
     Args:
-        connection: In a transaction.
-        owner: What the id is of: ``pipeline_execution_id``, ``stage_execution_id`` or ``job_execution_id``.
-        id: The execution.
-        cursor: Where the page starts: ``next_cursor`` of the page before; none means at the first.
+        connection: A connection in a transaction.
+        owner: The kind of the id: ``pipeline_execution_id``, ``stage_execution_id`` or ``job_execution_id``.
+        id: The id of the execution.
+        cursor: The ``next_cursor`` of the page before; None means the first page.
         limit: How many logs the page has at most.
 
     Raises:
-        ContractError: The cursor is not one.
+        ContractError: The cursor is malformed.
     """
     statement = _ENTRIES.where(_OWNERS[owner] == bindparam("owner"))
     key: dict[str, Any] = {"owner": id, "size": limit + 1}

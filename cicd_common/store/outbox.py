@@ -1,8 +1,8 @@
-"""The outbox: which runs have changed since others were told of them, at least once and in order for each run.
+"""The outbox: the changed runs to deliver to other systems, at least once and in order for each run.
 
-A transaction that changes a run notes the run, and not the change: there is one row for each run. A claim of the row
-gives the run as it was when it was told of last, and as it is now; several changes may lie between the two. A run has
-one claim at a time. Claims run out, so that the run of a process that was killed is claimed again.
+A transaction that changes a run notes the run and not the change: there is one row for each run. A claim of the row
+gives the run as it was delivered last and as it is now; several changes may lie in between. A run has one claim at a
+time. A claim expires, so that the run of a killed process is claimed again.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from .tables import outbox
 __all__ = ["Outbox", "OutboxCounts", "RunChange", "note"]
 
 _LONGEST_WAIT = 300
-"""How many seconds pass at most until a run that could not be told of is claimed again."""
+"""How many seconds a run waits at most after a failed delivery."""
 
 
 @frozen(kw_only=True)
 class RunChange:
-    """What is to be told of a run: all that happened to it between two states.
+    """A change of a run to deliver: the run as it was delivered last, and as it is now.
 
     Attributes:
-        before: The run when it was told of last; none if it never was.
-        after: The run as it is.
-        attempt: How often this or an earlier change was claimed since then, from 1.
+        before: The run as it was delivered last; None if it never was.
+        after: The run as it is now.
+        attempt: How often the run was claimed since the last delivery, from 1.
         claim: The id of the claim.
         version: How often the run had changed when it was claimed.
     """
@@ -53,11 +53,11 @@ class RunChange:
 
 @frozen(kw_only=True)
 class OutboxCounts:
-    """How many runs are in the outbox with something that was not told.
+    """The numbers of runs with changes to deliver.
 
     Attributes:
-        waiting: Those that are claimed, or will be.
-        given_up: Those that are not claimed any more, unless they change again.
+        waiting: The runs that are claimed or will be.
+        given_up: The runs that failed too often. They are not claimed unless they change again.
     """
 
     waiting: int
@@ -74,7 +74,7 @@ def _note(dialect: str) -> Any:
         index_elements=[outbox.c.pipeline_execution_id],
         set_={
             "version": outbox.c.version + 1,
-            # A run that was given up is tried again; one that failed does not come sooner because it changes.
+            # A change makes a run that was given up due again, but shortens no wait after a failure.
             "attempts": case((outbox.c.due_at.is_(None), 0), else_=outbox.c.attempts),
             "due_at": func.coalesce(outbox.c.due_at, statement.excluded.due_at),
         },
@@ -85,8 +85,8 @@ def note(connection: Connection, run_ids: Iterable[UUID], at: datetime) -> None:
     """Note that runs have changed.
 
     Args:
-        connection: In the transaction that changes them, and has locked or made them.
-        run_ids: The pipeline executions. There may be none.
+        connection: A connection in the transaction that changes the runs, and has locked or inserted them.
+        run_ids: The ids of the pipeline executions. There may be none.
         at: The time.
     """
     rows = [{"pipeline_execution_id": run_id, "version": 1, "attempts": 0, "due_at": at} for run_id in sorted(run_ids)]
@@ -124,16 +124,16 @@ _CONFIRM = (
     )
 )
 _FAIL = update(outbox).where(_IS_CLAIMED).values(claim=None, due_at=bindparam("next"))
-# A run that just changes is tried again anyway.
+# A run whose row is locked is changing, and so becomes due anyway.
 _GIVEN_UP = select(outbox.c.pipeline_execution_id).where(_IS_GIVEN_UP).with_for_update(skip_locked=True)
 _RETRY = update(outbox).where(_IDS).values(attempts=0, due_at=bindparam("at"))
 _COUNT = select(func.count(outbox.c.due_at), func.count(case((_IS_GIVEN_UP, 1))))
 
 
 class Outbox:
-    """The runs that have changed since others were told of them: the attribute `ExecutionStore.outbox`.
+    """The changed runs to deliver to other systems: the attribute `ExecutionStore.outbox`.
 
-    Runs are noted by stores that were opened with ``outbox=True``. Any number of threads and processes may claim them.
+    Stores that were opened with ``outbox=True`` note runs. Any number of threads and processes may claim them.
 
     Args:
         database: The database of the store.
@@ -143,18 +143,18 @@ class Outbox:
         self._database = database
 
     def claim(self, *, limit: int = 10, seconds: int = 60, at: datetime | None = None) -> tuple[RunChange, ...]:
-        """Claim runs that have changed, those first that wait for the longest time.
+        """Claim changed runs, those first that have waited longest.
 
-        What is claimed is told to others, and then confirmed or failed. If it is neither before the claim runs out, as
-        when the process is killed, the run is claimed again.
+        The caller delivers each change, then confirms or fails it. If the claim expires before that, as when the
+        process is killed, the run is claimed again.
 
         Args:
             limit: How many runs to claim at most, 1 to 1000; 10 by default.
-            seconds: After how many seconds the claims run out, from 1; 60 by default.
+            seconds: After how many seconds the claims expire, from 1; 60 by default.
             at: The time, with an offset; now by default.
 
         Returns:
-            What changed, for each run that was claimed. None if nothing is to be told.
+            The changes of the claimed runs; empty if there is nothing to deliver.
         """
         given = Arguments(limit=limit, claim_seconds=seconds, at=at)
         claimed_at = given.at or now()
@@ -165,57 +165,57 @@ class Outbox:
                 return ()
             end = shifted(claimed_at, timedelta(seconds=given.claim_seconds))
             connection.execute(_CLAIM, {"ids": due, "new_claim": claim, "end": end})
-        # The runs are read afterwards, so that their Workers wait for no lock; and in one state of the database.
+        # The runs are read in a transaction of their own, so that their Workers wait for no lock.
         with self._database.read() as connection:
             changes = [_change(connection, run_id, claim) for run_id in due]
         return tuple(change for change in changes if change is not None)
 
     def confirm(self, change: RunChange, *, at: datetime | None = None) -> None:
-        """Note that others were told of a change. Nothing happens if the claim ran out and another one has the run.
+        """Note that a change was delivered. This does nothing if the claim has expired and the run has another claim.
 
         Args:
-            change: What was claimed.
+            change: The claimed change.
             at: The time, with an offset; now by default.
         """
         given = Arguments(at=at)
         key = _key(change) | {"seen": change.version}
         with self._database.write() as connection:
             if change.after.status.is_terminal and connection.execute(_DELETE, key).rowcount:
-                return  # Nothing more is to come. Should it come all the same, everything is told once more.
+                return  # A run that ended changes no more. If it did, its next change would have no ``before``.
             records = converter.dumps(execution_to_records(change.after))
             connection.execute(_CONFIRM, key | {"records": records, "at": given.at or now()})
 
     def fail(self, change: RunChange, *, max_attempts: int = 100, at: datetime | None = None) -> bool:
-        """Note that others could not be told of a change. The run is claimed again, unless it failed too often.
+        """Note that a change could not be delivered. The run is claimed again, unless it failed too often.
 
-        It is claimed again after a second, and after twice as long each time more, but after 5 minutes at most: 100
-        attempts take about 8 hours. Changes that come meanwhile wait with it.
+        The run waits for a second after its first failure, and twice as long after each further one, but for 5 minutes
+        at most: 100 attempts take about 8 hours. Its later changes wait with it.
 
         Args:
-            change: What was claimed.
+            change: The claimed change.
             max_attempts: After how many attempts to give up, from 1; 100 by default.
             at: The time, with an offset; now by default.
 
         Returns:
-            Whether it is claimed again; false if it was given up.
+            Whether the run is claimed again; false if it was given up.
         """
         given = Arguments(max_attempts=max_attempts, at=at)
         is_left = change.attempt < given.max_attempts
-        # The exponent is bounded: the number would be too large for a time.
+        # The exponent is bounded: a ``timedelta`` has no room for larger numbers.
         wait = timedelta(seconds=min(_LONGEST_WAIT, 2 ** min(change.attempt - 1, 20)))
-        following = shifted(given.at or now(), wait) if is_left else None
+        next_time = shifted(given.at or now(), wait) if is_left else None
         with self._database.write() as connection:
-            connection.execute(_FAIL, _key(change) | {"next": following})
+            connection.execute(_FAIL, _key(change) | {"next": next_time})
         return is_left
 
     def retry(self, *, at: datetime | None = None) -> int:
-        """Have the runs that were given up be claimed again, from their first attempt on.
+        """Make the runs that were given up due again, with their attempts counted anew.
 
         Args:
             at: The time, with an offset; now by default.
 
         Returns:
-            How many runs these are.
+            The number of these runs.
         """
         given = Arguments(at=at)
         with self._database.write() as connection:
@@ -225,7 +225,7 @@ class Outbox:
         return len(ids)
 
     def counts(self) -> OutboxCounts:
-        """How many runs have something that was not told."""
+        """Count the runs with changes to deliver."""
         with self._database.read() as connection:
             waiting, given_up = connection.execute(_COUNT).one()
         return OutboxCounts(waiting=waiting, given_up=given_up)
@@ -236,20 +236,19 @@ def _key(change: RunChange) -> dict[str, Any]:
 
 
 def _change(connection: Connection, run_id: UUID, claim: UUID) -> RunChange | None:
-    """What changed of a run; none if the run was forgotten, or the claim has run out and another one has the run."""
+    """Read the change of a claimed run; None if the run was deleted or has another claim now."""
     row = connection.execute(_CLAIMED, {"run_id": run_id, "of_claim": claim}).one_or_none()
     if row is None:
         return None
     after = load_execution(connection, run_id)
+    before = None
+    if row.told is not None:
+        records = converter.loads(row.told, ExecutionRecords)
+        before = execution_from_records(after.pipeline, records.execution, records.stages, records.jobs)
     return RunChange(
-        before=None if row.told is None else _run_of(after, row.told),
+        before=before,
         after=after,
         attempt=row.attempts,
         claim=claim,
         version=row.version,
     )
-
-
-def _run_of(after: PipelineExecution, told: bytes) -> PipelineExecution:
-    records = converter.loads(told, ExecutionRecords)
-    return execution_from_records(after.pipeline, records.execution, records.stages, records.jobs)

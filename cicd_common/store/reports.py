@@ -1,7 +1,7 @@
-"""Reports from the database, which equal those of `reports.report`: a page in two statements, however long the history.
+"""Reports from the database, equal to those of `cicd_common.reports.report`.
 
-The first statement finds the page by the key of the name, walking down an index; the second finds what stands on it.
-Where the page is empty, it is asked instead whether there is anything of the name.
+A page takes two statements, however long the history is. The first finds the executions of the page by an index of the
+name's key; the second reads their stages, jobs or output. If the page is empty, the second checks the names instead.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def report(connection: Connection, request: ReportRequest) -> Report:
     """Report on past executions.
 
     Args:
-        connection: In a transaction in which all statements see the same state.
-        request: What is asked for.
+        connection: A connection in a transaction in which all statements see the same state.
+        request: The request.
 
     Raises:
         UnknownReportNameError: There is no pipeline, stage or job of the name.
-        ContractError: The cursor is none.
+        ContractError: The cursor is malformed.
     """
     level = _LEVELS[request.level]
     page, cursor = level.page(connection, request)
@@ -64,14 +64,14 @@ def report(connection: Connection, request: ReportRequest) -> Report:
 
 @frozen(eq=False)
 class _Level:
-    """What a report at one level is made of.
+    """How a report of pipelines, stages or jobs is made.
 
     Attributes:
-        names: The names that a request has, from the pipeline's down.
+        names: The levels whose names a request has, from the pipeline down.
         table: The table of the executions.
-        run_id: Its column for the id of the pipeline execution.
-        columns: Those that a record needs.
-        parts: Reads what stands in the records besides, for the ids of the executions.
+        run_id: The column of the table with the id of the pipeline execution.
+        columns: The names of the columns that only records of this level have.
+        parts: Reads the stages, the jobs or the output of executions by their ids.
         record: Makes a record of a row and its parts.
         response: Makes the response.
     """
@@ -85,7 +85,7 @@ class _Level:
     response: Callable[..., Report]
 
     def page(self, connection: Connection, request: ReportRequest) -> tuple[Rows, str | None]:
-        """The rows on the page, and the cursor of the next one."""
+        """Return the rows of a page, and the cursor of the next page."""
         names = [getattr(request, f"{name}_name") for name in self.names]
         given: dict[str, Any] = {name: getattr(request, name) for name in _FILTERS}
         if request.cursor is not None:
@@ -106,11 +106,11 @@ _AFTER = tuple_(bindparam("after_number", type_=BigInteger), bindparam("after_id
 
 @cache
 def _page_of(level: _Level, given: frozenset[str]) -> Any:
-    """The statement for a page. To make it takes longer than to run it, so each is made once.
+    """Make the statement for a page. It is cached, since making it takes longer than executing it.
 
     Args:
-        level: What is reported on.
-        given: The names of the parameters that narrow it down.
+        level: The level of the report.
+        given: The names of the parameters that filter the page.
     """
     columns, run_id = level.table.c, level.run_id
     found = [columns[name] for name in ("id", "run_number", *_PROGRESS, *level.columns)]

@@ -1,4 +1,4 @@
-"""Forget runs that ended long ago, with all that hangs on them."""
+"""Delete runs that ended long ago, with all rows that belong to them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .tables import (
 __all__ = ["forget_some", "keep_runs"]
 
 _STEP = 50
-"""How many runs one transaction forgets."""
+"""How many runs one transaction deletes."""
 
 _CHUNK_STEP = 1000
-"""How many chunks of output one transaction forgets. Output is the largest part of a run."""
+"""How many chunks of output one transaction deletes. Output is the largest part of a run."""
 
 _IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
 _OLD = (
@@ -45,7 +45,7 @@ _JOB_IDS = select(job_executions.c.id).where(job_executions.c.pipeline_execution
 _CHUNK_KEY = tuple_(logs.c.job_execution_id, logs.c.sequence)
 _SOME_CHUNKS = select(logs.c.job_execution_id, logs.c.sequence).where(logs.c.job_execution_id.in_(_JOB_IDS))
 _DELETE_CHUNKS = delete(logs).where(_CHUNK_KEY.in_(_SOME_CHUNKS.limit(_CHUNK_STEP)))
-# Those that point to others first.
+# In the order of the foreign keys.
 _DELETIONS = (
     delete(artifacts).where(artifacts.c.job_execution_id.in_(_JOB_IDS)),
     delete(execution_logs).where(execution_logs.c.run_id.in_(_IDS)),
@@ -58,27 +58,27 @@ _DELETIONS = (
 
 
 def keep_runs(statement: Any) -> Any:
-    """A query that keeps the runs that it finds from being deleted until the transaction ends.
+    """Make a query protect the runs that it finds from deletion until the transaction ends.
 
-    On PostgreSQL it waits for a transaction that is deleting one of them, and then does not find that one. Queries that
-    change or keep the same runs do not wait for each other.
+    On PostgreSQL the query waits for a transaction that is deleting such a run, and then does not find the run. It does
+    not wait for transactions that change or protect the run.
 
     Args:
-        statement: The query; the table of runs is one of its tables.
+        statement: The query, which selects from the table of runs.
     """
     return statement.with_for_update(of=pipeline_executions, read=True, key_share=True)
 
 
 def forget_some(connection: Connection, before: datetime, keep_last: int) -> int | None:
-    """Delete some runs that ended, oldest first, and all that hangs on them; or, before that, some of their output.
+    """Delete some of the oldest runs with all their rows, or only some of their output if there is much of it.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         before: Only runs that completed before this time.
         keep_last: How many of the last runs of each pipeline's name stay.
 
     Returns:
-        How many runs were deleted; none if there is nothing left to delete.
+        How many runs were deleted; None if there is nothing left to delete.
     """
     key = {"before": before, "keep_last": keep_last}
     ids: Sequence[UUID] = connection.execute(_OLD, key).scalars().all()

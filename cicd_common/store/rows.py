@@ -1,4 +1,4 @@
-"""Between records and rows, whose columns have the names of the records' fields."""
+"""Make rows of records, whose fields have the names of the columns, and write them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INSERTS: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite
 
 
 def columns_for(type: type[Any], table: Table) -> list[Column[Any]]:
-    """The columns of a table that are fields of a record.
+    """Return the columns of a table that are fields of a record.
 
     Args:
         type: The type of the record.
@@ -26,18 +26,18 @@ def columns_for(type: type[Any], table: Table) -> list[Column[Any]]:
 
 
 def row_of(table: Table, record: Any, **more: Any) -> dict[str, Any]:
-    """The row of a record.
+    """Make the row of a record.
 
     Args:
-        table: The table that it is for.
+        table: The table of the row.
         record: The record.
-        **more: The columns that the record does not have.
+        **more: The values of columns that the record does not have.
     """
     return {column.name: getattr(record, column.name) for column in table.c if hasattr(record, column.name)} | more
 
 
 def insert_for(dialect: str, table: Table) -> Any:
-    """A statement that inserts, and can say what becomes of rows that are there under the same keys.
+    """Make an INSERT statement that can have an ON CONFLICT clause.
 
     Args:
         dialect: The name of SQLAlchemy's dialect.
@@ -46,7 +46,7 @@ def insert_for(dialect: str, table: Table) -> Any:
     return _INSERTS[dialect](table)
 
 
-# To make a statement takes longer than to run it, so each is made once.
+# Statements are cached, since making one takes longer than executing it.
 @cache
 def _insert_new(dialect: str, table: Table) -> Any:
     return insert_for(dialect, table).on_conflict_do_nothing()
@@ -60,38 +60,38 @@ def _put(dialect: str, table: Table) -> Any:
 
 
 def insert_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    """Insert a row, if there is none of its key; wait for who else is just inserting one.
+    """Insert a row if its key is new. Wait for a transaction that is inserting the same key.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         table: The table.
         row: The row.
 
     Returns:
-        Whether there was none.
+        Whether the row was inserted.
     """
     statement = _insert_new(connection.dialect.name, table).returning(literal_column("1"))
     return connection.execute(statement, row).first() is not None
 
 
 def execute_all(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Execute a statement for each of some rows.
+    """Execute a statement once for each row.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         statement: The statement.
         rows: The rows. There may be none.
     """
     if rows:
-        # psycopg begins and ends a pipeline for many rows, which takes longer than the statement for one.
+        # For a list psycopg begins and ends a pipeline, which takes longer than one statement.
         connection.execute(statement, rows if len(rows) > 1 else rows[0])
 
 
 def insert_all_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows; those that are there under the same keys stay as they are.
+    """Insert rows whose keys are new.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         table: The table.
         rows: The rows.
     """
@@ -99,10 +99,10 @@ def insert_all_new(connection: Connection, table: Table, rows: Sequence[Mapping[
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows; those that are there under the same keys are replaced.
+    """Insert rows, and replace rows of the same keys.
 
     Args:
-        connection: In a transaction that writes.
+        connection: A connection in a transaction that writes.
         table: The table.
         rows: The rows.
     """

@@ -1,4 +1,4 @@
-"""The tables of a database: made when there are none, checked when there are, and upgraded when that is asked for."""
+"""Open a database: make its tables if there are none, check them otherwise, and upgrade them on request."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .tables import metadata
 
 __all__ = ["config_for", "migration_context", "open_database", "script_directory"]
 
-# Two that make or change tables in PostgreSQL at once would both fail. SQLite has one writer at a time anyway.
+# Two processes that make or change tables in PostgreSQL at once would both fail. SQLite has one writer at a time.
 _LOCK = text("SELECT pg_advisory_xact_lock(7224195230911348212)")
 
-# The table and the version by which version 0.1 told its tables, which are those of the first revision.
+# The table and the value by which version 0.1 marked its tables, which are those of the first revision.
 _TABLE_OF_0_1 = "cicd_common_schema"
 _VERSION_OF_0_1 = 2
 
@@ -32,20 +32,20 @@ def open_database(url: str, timeout: float, *, upgrade: bool = False) -> Databas
     """Open a database, and make the tables of the store if there are none.
 
     Args:
-        url: The URL of SQLAlchemy for it.
-        timeout: How many seconds to wait for others, and for a connection.
+        url: The SQLAlchemy URL of the database.
+        timeout: How many seconds to wait for locks and for a connection.
         upgrade: Whether to upgrade tables of an older revision.
 
     Raises:
-        UrlError: The URL is none that the store works with, or the timeout is out of range.
-        SchemaError: The tables are of a newer revision, of an older one that is not to be upgraded, or those of others,
-            or the database cannot hold every text, or a name in it cannot be upgraded.
-        StoreError: The database does not do what it is told.
+        UrlError: The store does not support the URL, or the timeout is out of range.
+        SchemaError: The tables are of a newer revision, of an older one without ``upgrade``, or those of others; or the
+            database cannot hold every text, or a name in it cannot be upgraded.
+        StoreError: The database fails.
     """
     database = Database(url, timeout)
     try:
         if database.dialect == "sqlite":
-            _log_ahead(database)
+            _enable_write_ahead_log(database)
         with database.write() as connection:
             _lock(connection)
             revision = _make_tables(connection)
@@ -59,17 +59,16 @@ def open_database(url: str, timeout: float, *, upgrade: bool = False) -> Databas
     return database
 
 
-def _log_ahead(database: Database) -> None:
-    """Let readers of SQLite not wait for writers. The file remembers it."""
-    while not database.sets_write_ahead_log():
-        # Another process is just doing the same, for which SQLite does not wait by itself; but it does for writers,
-        # and gives up on those that take too long.
+def _enable_write_ahead_log(database: Database) -> None:
+    """Enable the write-ahead log, which the file of SQLite keeps."""
+    while not database.enable_write_ahead_log():
+        # Another process is enabling it, for which SQLite does not wait. It waits for writers, up to the timeout.
         with database.write():
             pass
 
 
 def _lock(connection: Connection) -> None:
-    """Let others that make, check or change the tables wait until the transaction ends."""
+    """Make other processes that open the database wait until the transaction ends."""
     if connection.dialect.name == "postgresql":
         _check_encoding(connection)
         connection.execute(_LOCK)
@@ -85,26 +84,26 @@ def _check_encoding(connection: Connection) -> None:
 
 
 def migration_context(connection: Connection) -> MigrationContext:
-    """What Alembic knows of a database.
+    """Return the context from which Alembic knows the revision of a database.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
     """
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
 
 
 def _config() -> Config:
     config = Config()
-    # The path is one of this copy of the package, whatever its name is. A per cent sign begins a reference in it.
+    # The path of this copy of the package, whatever its name is. A per cent sign would begin a reference.
     config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
     return config
 
 
 def config_for(connection: Connection) -> Config:
-    """What the commands of Alembic need to migrate a database.
+    """Return the configuration with which Alembic's commands migrate a database.
 
     Args:
-        connection: In a transaction that changes tables.
+        connection: A connection in a transaction that changes tables.
     """
     config = _config()
     config.attributes["store"] = {"connection": connection, "version_table": VERSION_TABLE}
@@ -112,7 +111,7 @@ def config_for(connection: Connection) -> Config:
 
 
 def script_directory() -> ScriptDirectory:
-    """The scripts of the revisions."""
+    """Return the scripts of the revisions."""
     return ScriptDirectory.from_config(_config())
 
 
@@ -144,7 +143,7 @@ def _refuse(revision: str, why: str) -> NoReturn:
 
 
 def _upgrade(database: Database) -> None:
-    """Upgrade the tables, unless another process has just done it: all or nothing."""
+    """Upgrade all tables or none, unless another process has upgraded them."""
     with database.migrate() as connection:
         _lock(connection)
         migration_context(connection).stamp(script_directory(), _make_tables(connection))
@@ -153,4 +152,4 @@ def _upgrade(database: Database) -> None:
         except CommandError as error:
             raise SchemaError(str(error)) from None
         if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").all():
-            raise SchemaError("expected rows that point to rows that exist")
+            raise SchemaError("expected foreign keys that refer to rows that exist")

@@ -34,8 +34,8 @@ class Started:
 
     Attributes:
         execution: The run: its id, its number, and its status.
-        jobs: The requests of the jobs that are ready at once: each is for one Worker. None if the request had started
-            the run before.
+        jobs: The requests of the jobs that are ready at once: each is for one Worker. Empty if the same request had
+            started the run before.
     """
 
     execution: PipelineExecutionResponse
@@ -44,15 +44,15 @@ class Started:
 
 @frozen(kw_only=True)
 class Order:
-    """What is to be started.
+    """The run to start.
 
     Attributes:
-        pipeline: The definition; none if the id names one that is stored.
-        pipeline_id: The id of a stored definition.
-        repo: The repository that the request names; none if there is no request.
-        request_id: The idempotency key; none if there is none.
-        branch: The branch to run on; none means that of the definition.
-        commit_hash: The commit to run on; none means that of the definition, or the head of the branch.
+        pipeline: The definition; None if it is stored already.
+        pipeline_id: The id of the definition.
+        repo: The repository that the request names; None without a request.
+        request_id: The idempotency key; None without one.
+        branch: The branch to run on; None means that of the definition.
+        commit_hash: The commit to run on; None means that of the definition, or the head of the branch.
         environment: Environment variables of the run.
         is_local: Whether the run is for the caller's own machine.
     """
@@ -68,10 +68,10 @@ class Order:
 
     @classmethod
     def of(cls, request: PipelineExecutionRequest) -> Order:
-        """What a request asks for.
+        """Make the order of a request.
 
         Raises:
-            UnknownPipelineError: It names a file alone, or a definition and the id of another one.
+            UnknownPipelineError: The request names only a file, or a definition and the id of another one.
         """
         pipeline, pipeline_id = request.pipeline, request.pipeline_id
         if pipeline is not None:
@@ -112,13 +112,13 @@ def start(connection: Connection, order: Order, at: datetime, rules: StoreRules)
     """Start a run, unless its request has started it before.
 
     Args:
-        connection: In a transaction that writes.
-        order: What is to be started.
+        connection: A connection in a transaction that writes.
+        order: The run to start.
         at: The time.
-        rules: How long leases last, and whether changes are noted.
+        rules: The store's rules.
 
     Raises:
-        DefinitionError: The definition has the id of something else, or the request names another repository.
+        DefinitionError: The definition has the id of another one, or the request names another repository.
         UnknownPipelineError: There is no definition of the id.
     """
     execution_id = uuid4()
@@ -155,14 +155,14 @@ def start(connection: Connection, order: Order, at: datetime, rules: StoreRules)
 
 
 def _check_repository(order: Order, pipeline: Pipeline) -> None:
-    """Refuse the repository of a request that is not the pipeline's: its code would run with the pipeline's secrets."""
+    """Refuse another repository than the pipeline's: its code would run with the pipeline's secrets."""
     if order.repo not in (None, pipeline.repo_url):
         message = "expected the repository of the pipeline, found another one"
         raise DefinitionError(PipelineExecutionRequest, [Problem("/repo", "value", message)])
 
 
 def _next_run_number(connection: Connection, name: str) -> int:
-    """The next number for a run of pipelines of a name. Until the transaction ends, no other run of the name starts."""
+    """Take the next run number of a pipeline's name. No other run of the name starts until the transaction ends."""
     key = name_key(name)
     insert_new(connection, pipeline_names, {"name_key": key, "last_run_number": 0})
     number: int = connection.execute(_NEXT_RUN, {"key": key}).scalar_one()
@@ -170,10 +170,10 @@ def _next_run_number(connection: Connection, name: str) -> int:
 
 
 def started(connection: Connection, request_id: UUID) -> PipelineExecutionResponse | None:
-    """The run that a request has started, as it is now; none if it has started none.
+    """Return the status of the run that a request has started; None if it has started none.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
         request_id: The idempotency key.
     """
     row = connection.execute(_KNOWN, {"request_id": request_id}).one_or_none()
@@ -216,7 +216,7 @@ def _insert(connection: Connection, execution: PipelineExecution, send_at: datet
 
 
 def _jobs_of(execution: PipelineExecution) -> Iterator[tuple[StageExecution, JobExecution]]:
-    """The jobs in the order of definition, each with its stage."""
+    """Yield the jobs in the order of definition, each with its stage."""
     for stage in execution.stages:
         for job in stage.jobs:
             yield stage, job

@@ -1,8 +1,8 @@
-"""The rows of the runs that a transaction moves: loaded under a lock, changed in memory, written together.
+"""The rows of the runs that a transaction changes: loaded under a lock, changed in memory, written together.
 
-The rules are the model's: `join` and the moves of a job, and `Span.after` for its parents. Whoever moves a run first
-locks the row of its pipeline execution, in the order of the ids, so each run is moved by one transaction at a time and
-no two transactions wait for each other.
+The rules are the model's: `join` and the transitions of a job, and `Span.after` for its stage and its run. A
+transaction first locks the rows of its pipeline executions, in the order of their ids. So a run is changed by one
+transaction at a time, and no two transactions deadlock.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class RunRow:
     """The row of a pipeline execution.
 
     Attributes:
-        id: Its id.
-        canceled_at: When canceling was asked for; none if it was not.
+        id: The id of the pipeline execution.
+        canceled_at: When cancellation was requested; None if it was not.
         span: The roll-up of its stages.
     """
 
@@ -50,7 +50,7 @@ class StageRow:
     """The row of a stage execution.
 
     Attributes:
-        id: Its id.
+        id: The id of the stage execution.
         run: The row of its run.
         span: The roll-up of its jobs.
     """
@@ -65,15 +65,15 @@ class JobRow:
     """The row of a job execution.
 
     Attributes:
-        id: Its id.
+        id: The id of the job execution.
         job_id: The id of the job.
         allow_failure: Whether the job is allowed to fail.
         stage: The row of its stage.
-        state: What updates and other moves change.
-        heard_at: When its Worker was last heard of; none if it never was.
-        losses: How often it was lost.
+        state: The fields that updates and other transitions change.
+        heard_at: When an update of its Worker was last received; None if none was.
+        losses: How often the job was lost.
         sendings: How often the request of this attempt was sent.
-        send_at: When the request is to be sent again, if nobody claims it.
+        send_at: When to send the request again if no Worker claims it.
     """
 
     id: UUID
@@ -88,7 +88,7 @@ class JobRow:
 
     @property
     def counted(self) -> ExecutionStatus:
-        """What it counts as in its stage."""
+        """The status that the job counts as in its stage."""
         return counted_status(self.state.status, self.allow_failure)
 
 
@@ -97,12 +97,12 @@ def _span_columns(table: Table) -> list[Any]:
 
 
 def _span_of(values: Sequence[Any]) -> Span:
-    """The span of the values of its columns."""
+    """Make a span of the values of its columns."""
     return Span(StatusCounts(**dict(zip(_COUNTS, values, strict=False))), *values[len(_COUNTS) :])
 
 
 def span_values(span: Span, canceled_at: datetime | None = None) -> dict[str, Any]:
-    """The values of the columns that follow from a `Span`.
+    """Return the values of the columns that a `Span` determines.
 
     Args:
         span: The span of a stage or a pipeline execution.
@@ -148,22 +148,22 @@ _JOBS = _ROWS.where(job_executions.c.id.in_(bindparam("ids", expanding=True)))
 _WAITING = _ROWS.where(job_executions.c.pipeline_execution_id == bindparam("run_id"), IS_WAITING)
 
 
-def _writing(table: Table, *names: str) -> Any:
+def _update_of(table: Table, *names: str) -> Any:
     return update(table).where(table.c.id == bindparam("row")).values({name: bindparam(name) for name in names})
 
 
 _SPAN = ("status", "start_time", "end_time", "completion_time", *_COUNTS)
-_WRITE_JOBS = _writing(job_executions, *_STATE, *_LEASE)
-_WRITE_STAGES = _writing(stage_executions, *_SPAN)
-_WRITE_RUNS = _writing(pipeline_executions, *_SPAN, "canceled_at")
+_WRITE_JOBS = _update_of(job_executions, *_STATE, *_LEASE)
+_WRITE_STAGES = _update_of(stage_executions, *_SPAN)
+_WRITE_RUNS = _update_of(pipeline_executions, *_SPAN, "canceled_at")
 
 
 class RunStates:
     """The rows of some jobs, of their stages and of their runs, in a transaction that has locked the runs.
 
     Args:
-        connection: In a transaction that writes.
-        noted_at: When the runs that change are noted in the outbox; with None they are not noted.
+        connection: A connection in a transaction that writes.
+        noted_at: The time of changes that are noted in the outbox; with None they are not noted.
 
     Attributes:
         jobs: The rows of the jobs that were loaded, by id.
@@ -175,9 +175,9 @@ class RunStates:
         self._runs: dict[UUID, RunRow] = {}
         self._stages: dict[UUID, StageRow] = {}
         self.jobs: dict[UUID, JobRow] = {}
-        self._changed: dict[UUID, JobRow] = {}
-        self._moved: dict[UUID, StageRow] = {}
-        self._moved_runs: dict[UUID, RunRow] = {}
+        self._changed_jobs: dict[UUID, JobRow] = {}
+        self._changed_stages: dict[UUID, StageRow] = {}
+        self._changed_runs: dict[UUID, RunRow] = {}
         self._noted: set[UUID] = set()
 
     def load_jobs(self, ids: Iterable[UUID], *, is_locked: bool = False) -> None:
@@ -188,7 +188,7 @@ class RunStates:
             is_locked: Whether the runs are locked already.
         """
         key = {"ids": sorted(set(ids))}
-        if not is_locked and self._connection.dialect.name != "sqlite":  # It has one writer at a time anyway.
+        if not is_locked and self._connection.dialect.name != "sqlite":  # SQLite has one writer at a time.
             self._connection.execute(_LOCK, key).all()
         self._add(self._connection.execute(_JOBS, key))
 
@@ -217,7 +217,7 @@ class RunStates:
         return self._stages[stage_id]
 
     def _add(self, rows: Iterable[Sequence[Any]]) -> list[JobRow]:
-        """Keep rows. Those that are known, and may have changed in memory, stay as they are."""
+        """Add rows. Those that are loaded already stay, since they may have changed in memory."""
         return [self.jobs.get(row[0]) or self._job(row) for row in rows]
 
     def _job(self, row: Sequence[Any]) -> JobRow:
@@ -228,20 +228,20 @@ class RunStates:
         return job
 
     def status_of_stage(self, row: Any) -> ExecutionStatus:
-        """The status of a stage as it is now, whether it is written or not.
+        """Return the status of a stage, with changes that are not written yet.
 
         Args:
-            row: Its row in the database, with ``id`` and ``status``.
+            row: The row in the database, with ``id`` and ``status``.
         """
         known = self._stages.get(row.id)
         status: ExecutionStatus = row.status if known is None else known.span.counts.status
         return status
 
     def counted(self, row: Any) -> ExecutionStatus:
-        """What a job counts as now, whether it is written or not.
+        """Return the status that a job counts as, with changes that are not written yet.
 
         Args:
-            row: Its row in the database, with ``id``, ``status`` and ``allow_failure``.
+            row: The row in the database, with ``id``, ``status`` and ``allow_failure``.
         """
         known = self.jobs.get(row.id)
         return counted_status(row.status, row.allow_failure) if known is None else known.counted
@@ -249,7 +249,7 @@ class RunStates:
     # --- changes ------------------------------------------------------------------------------------------------
 
     def move(self, job: JobRow, state: JobState) -> None:
-        """Give a job another state, and roll it up.
+        """Change the state of a job, and the roll-ups of its stage and its run.
 
         Args:
             job: The job.
@@ -259,38 +259,40 @@ class RunStates:
             return
         was = job.counted
         stage, run = job.stage, job.stage.run
-        # More output is no change that others are told of, and comes often.
+        # An update that only appends output is frequent, and no change that the outbox delivers.
         if self._noted_at is not None and evolve(state, last_sequence=job.state.last_sequence) != job.state:
             self._noted.add(run.id)
         job.state = state
         self.touch(job)
-        before = stage.span
-        stage.span = before.after(was, job.counted, state.start_time, state.completion_time)
-        if stage.span == before:
+        stage_before = stage.span
+        stage.span = stage_before.after(was, job.counted, state.start_time, state.completion_time)
+        if stage.span == stage_before:
             return
-        self._moved[stage.id] = stage
-        whole = run.span
-        run.span = whole.after(before.counts.status, stage.span.counts.status, stage.span.start, stage.span.end)
-        if run.span != whole:
-            self._moved_runs[run.id] = run
+        self._changed_stages[stage.id] = stage
+        run_before = run.span
+        run.span = run_before.after(
+            stage_before.counts.status, stage.span.counts.status, stage.span.start, stage.span.end
+        )
+        if run.span != run_before:
+            self._changed_runs[run.id] = run
 
     def touch(self, job: JobRow) -> None:
-        """Note that a row of a job was changed.
+        """Mark the row of a job as changed.
 
         Args:
             job: The job.
         """
-        self._changed[job.id] = job
+        self._changed_jobs[job.id] = job
 
     def cancel(self, run: RunRow, at: datetime) -> None:
-        """Note that canceling of a run was asked for.
+        """Mark a run as canceled.
 
         Args:
             run: The run.
             at: The time.
         """
         run.canceled_at = at
-        self._moved_runs[run.id] = run
+        self._changed_runs[run.id] = run
         self._noted.add(run.id)
 
     def skip_waiting(self, run: RunRow) -> None:
@@ -299,28 +301,28 @@ class RunStates:
         Args:
             run: The run.
         """
-        if self._changed:
-            self.write()  # So that the database knows which jobs wait.
+        if self._changed_jobs:
+            self.write()  # The query below reads from the database which jobs wait.
         for job in self._add(self._connection.execute(_WAITING, {"run_id": run.id})):
             self.move(job, skipped(job.state))
 
     def write(self) -> None:
         """Write the rows that changed."""
         jobs = [
-            {"row": job.id, **{name: getattr(job.state, name) for name in _STATE}, **_lease_of(job)}
-            for job in self._changed.values()
+            {
+                "row": job.id,
+                **{name: getattr(job.state, name) for name in _STATE},
+                **{name: getattr(job, name) for name in _LEASE},
+            }
+            for job in self._changed_jobs.values()
         ]
-        stages = [{"row": stage.id, **span_values(stage.span)} for stage in self._moved.values()]
+        stages = [{"row": stage.id, **span_values(stage.span)} for stage in self._changed_stages.values()]
         runs = [
             {"row": run.id, **span_values(run.span, run.canceled_at), "canceled_at": run.canceled_at}
-            for run in self._moved_runs.values()
+            for run in self._changed_runs.values()
         ]
         for statement, rows in ((_WRITE_JOBS, jobs), (_WRITE_STAGES, stages), (_WRITE_RUNS, runs)):
             execute_all(self._connection, statement, rows)
         if self._noted_at is not None:
             note(self._connection, self._noted, self._noted_at)
-        self._changed, self._moved, self._moved_runs, self._noted = {}, {}, {}, set()
-
-
-def _lease_of(job: JobRow) -> dict[str, Any]:
-    return {name: getattr(job, name) for name in _LEASE}
+        self._changed_jobs, self._changed_stages, self._changed_runs, self._noted = {}, {}, {}, set()

@@ -48,38 +48,36 @@ __all__ = ["ExecutionStore"]
 class ExecutionStore:
     """Executions, logs and artifacts in a database.
 
-    It may be used by any number of threads and processes at once. Every write is one transaction: when a method
-    returns, what it wrote is stored for good; when it raises, nothing was written. After an `UnavailableError` alone it
-    is not known: the connection may have been lost while the transaction ended. Writes may be repeated: `start` by its
-    request's id, all others anyway.
+    Any number of threads and processes may use a store at once. Every write is one transaction: when a method returns,
+    its changes are committed; when it raises, nothing was written. Only an `UnavailableError` leaves that open: the
+    connection may have been lost during the commit. All writes may be repeated, `start` with the same request id.
 
-    As a context manager, it is closed in the end.
+    As a context manager, the store is closed at the end of the block.
 
     Args:
-        url: The URL of SQLAlchemy for the database: ``sqlite:///runs.db`` for a file, ``sqlite://`` for one in memory
-            that ends with the store, ``postgresql://user@host/name`` for PostgreSQL. Tables are made if there are none.
-        timeout: How many seconds to wait for others that hold what is needed, 0 to 86,400; 30 by default.
+        url: The SQLAlchemy URL of the database: ``sqlite:///runs.db`` for a file, ``sqlite://`` for one in memory that
+            ends with the store, ``postgresql://user@host/name`` for PostgreSQL. Tables are made if there are none.
+        timeout: How many seconds to wait for locks and for a connection, 0 to 86,400; 30 by default.
         lease_seconds: After how many seconds without an update a claimed job counts as lost, from 1; 60 by default.
-            Every request says it to the Worker.
+            Every request tells it to the Worker.
         max_losses: How often a job may be lost before it ends as ``FAILED``, from 1; 3 by default.
-        resend_seconds: After how many seconds a request that nobody claimed is sent again, twice as long after each
-            time, from 1; 300 by default.
+        resend_seconds: After how many seconds an unclaimed request is sent again, from 1; 300 by default. The wait
+            doubles each time.
         upgrade: Whether to upgrade tables of an older version; false by default. Nothing else may use the database
-            meanwhile; of several processes that ask for it, one does it.
-        outbox: Whether this store notes the runs that it changes, so that others can be told of them; false by
-            default. `Outbox.claim` gives those that were noted.
+            meanwhile. Of several processes with this argument, one upgrades the tables.
+        outbox: Whether the store notes the runs that it changes in the outbox, for `Outbox.claim`; false by default.
 
     Attributes:
-        outbox: The runs that changed and that others were not told of yet.
+        outbox: The changed runs to deliver to other systems.
 
     Raises:
-        UrlError: The URL is none that the store works with, or the timeout is out of range.
+        UrlError: The store does not support the URL, or the timeout is out of range.
         ContractError: Another argument is refused.
-        SchemaError: The database has tables of a newer version, of an older one that is not to be upgraded, or those of
+        SchemaError: The database has tables of a newer version, of an older one without ``upgrade``, or those of
             others.
         ImportError: The driver of the database is not installed.
-        StoreError: The database cannot be opened. As from every method, when the database fails: `UnavailableError`,
-            `BusyError` or `FullError`.
+        StoreError: The database cannot be opened. When the database fails, every method raises an `UnavailableError`,
+            a `BusyError` or a `FullError`.
     """
 
     def __init__(
@@ -159,17 +157,17 @@ class ExecutionStore:
             branch: The branch to run on; that of the request, or else of the definition, by default.
             commit_hash: The commit to run on; that of the request, or else of the definition, by default.
             environment: Environment variables of the run; empty by default. A request has its own.
-            is_local: Whether the run is for the caller's own machine. A request says it itself.
+            is_local: Whether the run is for the caller's own machine. A request has its own.
             at: The time, with an offset; now by default.
 
         Returns:
-            The run and the requests of the jobs that are ready at once. If the request has started it before: the run
-            as it is now, and no requests, for they were handed out then.
+            The run and the requests of the jobs that are ready at once. If the same request has started the run before:
+            the run as it is now, and no requests, since they were handed out then.
 
         Raises:
-            DefinitionError: The definition has the id of something else, or the request names another repository than
-                the definition.
-            UnknownPipelineError: There is no definition of the id, or the request has neither of the two.
+            DefinitionError: The definition has the id of another one, or the request names another repository than the
+                definition.
+            UnknownPipelineError: There is no definition of the id, or the request has neither a definition nor an id.
         """
         given = Arguments(
             request_id=request_id,
@@ -197,20 +195,20 @@ class ExecutionStore:
             return start(connection, order, given.at or now(), self._rules)
 
     def apply(self, update: JobStatusUpdate, *, at: datetime | None = None) -> Applied:
-        """Join an update with what is known, and do what follows from it: in its job, its stage and its pipeline.
+        """Apply an update to its job, its stage and its run, and hand out the jobs that become ready.
 
         Calls from many threads share transactions.
 
         Args:
-            update: The update, in any order with others, and any number of times.
-            at: When it came, and when the jobs that become ready are handed out, with an offset; now by default. A
-                call that says it has a transaction of its own.
+            update: The update. Updates may come in any order, and any number of times.
+            at: When the update came, and when the jobs that become ready are handed out, with an offset; now by
+                default. A call with this argument has a transaction of its own.
 
         Returns:
-            What became of it, what its Worker is answered, and the requests of the jobs that became ready.
+            The effect of the update, the response to its Worker, and the requests of the jobs that became ready.
 
         Raises:
-            UnknownJobExecutionError: There is no job execution of its id.
+            UnknownJobExecutionError: There is no job execution of the update's id.
         """
         _expect(update, JobStatusUpdate)
         if at is None:
@@ -227,10 +225,11 @@ class ExecutionStore:
 
         Args:
             updates: The updates.
-            at: When they came, and when the jobs that become ready are handed out, with an offset; now by default.
+            at: When the updates came, and when the jobs that become ready are handed out, with an offset; now by
+                default.
 
         Returns:
-            For each update, in order, what became of it, or the error if its job does not exist.
+            The result of each update, in order, or the error if its job does not exist.
         """
         given = Arguments(at=at)
         checked = [_expect(update, JobStatusUpdate) for update in _expect(updates, Iterable)]
@@ -242,14 +241,14 @@ class ExecutionStore:
             return apply_all(connection, take(), now(), self._rules)
 
     def cancel(self, execution_id: UUID, at: datetime | None = None) -> tuple[JobExecutionResponse, ...]:
-        """Cancel the jobs that were not handed out. Asked again, or too late, it changes nothing.
+        """Cancel the jobs of a run that were not handed out. A repeated or late call changes nothing.
 
         Args:
             execution_id: The pipeline execution.
             at: The time, with an offset; now by default.
 
         Returns:
-            The jobs whose Workers are to be told to stop, in the order of definition.
+            The jobs whose Workers must stop, in the order of definition.
 
         Raises:
             UnknownExecutionError: There is no pipeline execution of this id.
@@ -261,13 +260,13 @@ class ExecutionStore:
     def take_over(self, at: datetime | None = None) -> TakenOver:
         """Take over the jobs whose Workers were silent for a lease. Any number of processes call it every few seconds.
 
-        A claimed job that was not heard of for a lease is handed out again with its next attempt, and ends when it was
-        lost too often. A request that nobody claimed is sent again. Of a canceled run both end. Each is taken over by
-        one call alone.
+        A claimed job without an update for a lease is handed out again with its next attempt, or ends if it was lost
+        too often. A request that no Worker claimed is sent again. Jobs of a canceled run end in both cases. One call
+        alone takes over a job.
 
-        A lease counts only while somebody asks: after a break of more than a third of a lease every lease starts anew.
-        So it does when the time lies more than a lease before that of an earlier call, whose clock was wrong then. The
-        clocks of processes that ask must therefore agree to within a lease.
+        After a break of more than a third of a lease between calls, every lease starts anew. The same holds if the time
+        lies more than a lease before that of an earlier call, whose clock must have been wrong. The clocks of the
+        calling processes must therefore agree to within a lease.
 
         Args:
             at: The time, with an offset; now by default.
@@ -280,36 +279,36 @@ class ExecutionStore:
             return take_over(connection, given.at or now(), self._rules)
 
     def add_artifacts(self, request: ArtifactUploadRequest) -> None:
-        """Store the records of what a job left. Of two files of one path, the later one stays.
+        """Store the records of a job's artifacts. The last file of a path stays.
 
         Args:
             request: The files.
 
         Raises:
-            UnknownJobExecutionError: There is no job execution of its id.
+            UnknownJobExecutionError: There is no job execution of the request's id.
         """
         _expect(request, ArtifactUploadRequest)
         with self._database.write() as connection:
             put_artifacts(connection, request)
 
     def add_logs(self, upload: ExecutionLogUpload) -> None:
-        """Store what was logged about executions. A log that is stored already, by its id, changes nothing.
+        """Store logs of executions. A log whose id is stored already changes nothing.
 
         Args:
             upload: The logs.
 
         Raises:
-            UnknownExecutionError: There is no pipeline or stage execution of an id that a log names.
-            UnknownJobExecutionError: There is no job execution of an id that a log names.
+            UnknownExecutionError: A log names a pipeline or stage execution that does not exist.
+            UnknownJobExecutionError: A log names a job execution that does not exist.
         """
         _expect(upload, ExecutionLogUpload)
         with self._database.write() as connection:
             add_execution_logs(connection, upload)
 
     def forget(self, *, before: datetime, keep_last: int = 0) -> int:
-        """Delete runs that ended long ago, with all that hangs on them, in steps that hold no lock for long.
+        """Delete runs that ended long ago, with all rows that belong to them, in steps that hold no lock for long.
 
-        The request ids of the runs are forgotten, too: a request that comes again would start another run.
+        The request ids of the runs are deleted, too: a repeated request would start another run.
 
         Args:
             before: Only runs that completed before this time, with an offset.
@@ -330,7 +329,7 @@ class ExecutionStore:
     # --- reads --------------------------------------------------------------------------------------------------
 
     def status(self, execution_id: UUID) -> PipelineExecutionResponse:
-        """How a pipeline execution is doing.
+        """Return the status of a pipeline execution.
 
         Args:
             execution_id: The pipeline execution.
@@ -343,20 +342,20 @@ class ExecutionStore:
             return executions.status(connection, execution_id)
 
     def started(self, request_id: UUID) -> PipelineExecutionResponse | None:
-        """The run that a request has started, as it is now: what `start` would answer, without starting one.
+        """Return the run that a request has started, without starting one.
 
         Args:
             request_id: The idempotency key.
 
         Returns:
-            The run; none if the request has started none.
+            The run as it is now; None if the request has started none.
         """
         Arguments(request_id=request_id)
         with self._database.read() as connection:
             return started(connection, request_id)
 
     def job_status(self, job_execution_id: UUID) -> JobExecutionResponse:
-        """How a job execution is doing.
+        """Return the status of a job execution.
 
         Args:
             job_execution_id: The job execution.
@@ -369,7 +368,7 @@ class ExecutionStore:
             return executions.job_status(connection, job_execution_id)
 
     def job_execution(self, job_execution_id: UUID) -> JobExecutionDTO:
-        """The record of a job execution, without its output and its definition.
+        """Return the record of a job execution, without its output and its definition.
 
         Args:
             job_execution_id: The job execution.
@@ -382,7 +381,7 @@ class ExecutionStore:
             return executions.job_execution(connection, job_execution_id)
 
     def execution(self, execution_id: UUID) -> PipelineExecution:
-        """A pipeline execution with its definition and all its jobs.
+        """Return a pipeline execution with its definition and all its jobs.
 
         Args:
             execution_id: The pipeline execution.
@@ -395,34 +394,34 @@ class ExecutionStore:
             return executions.load_execution(connection, execution_id)
 
     def report(self, request: ReportRequest) -> PipelineReportResponse | StageReportResponse | JobReportResponse:
-        """Report on past executions, as `cicd_common.reports.report` does from all that are stored.
+        """Report on past executions, with the result that `cicd_common.reports.report` has for all stored executions.
 
         Args:
-            request: What is asked for.
+            request: The request.
 
         Returns:
-            A page, newest first; its ``next_cursor`` leads to the next one.
+            A page, newest first; its ``next_cursor`` leads to the next page.
 
         Raises:
             UnknownReportNameError: There is no pipeline, stage or job of the name.
-            ContractError: The cursor is none.
+            ContractError: The cursor is malformed.
         """
         _expect(request, ReportRequest)
         with self._database.read() as connection:
             return reports.report(connection, request)
 
     def logs(self, job_execution_id: UUID, *, after: int = 0, limit: int = 1000) -> LogText:
-        """A page of a job's output, chunk by chunk: as many as are asked for, but none behind the first 4 MiB.
+        """Return a page of a job's output, chunk by chunk. It ends at ``limit``, or with the chunk that reaches 4 MiB.
 
-        Only a page without a chunk is the last one.
+        Only an empty page is the last one.
 
         Args:
             job_execution_id: The job execution.
-            after: The sequence of the last chunk that is known; 0, the default, for none.
+            after: The last sequence of the page before; 0, the default, means the first page.
             limit: How many chunks to return at most, 1 to 1000; 1000 by default.
 
         Returns:
-            The chunks, with their gaps. The page before is continued by ``before.join(page.chunks)``.
+            The chunks, with their gaps. ``before.join(page.chunks)`` appends them to the page before.
 
         Raises:
             UnknownJobExecutionError: There is no job execution of this id.
@@ -435,12 +434,12 @@ class ExecutionStore:
             return text
 
     def artifacts(self, job_execution_id: UUID, *, after: str | None = None, limit: int = 1000) -> tuple[Artifact, ...]:
-        """A page of the files that a job left, in an order that has no meaning and does not change.
+        """Return a page of a job's artifacts, in an order that has no meaning and does not change.
 
         Args:
             job_execution_id: The job execution.
-            after: The path of the last file of the page before; none means the first page.
-            limit: How many to return at most, 1 to 1000; 1000 by default.
+            after: The path of the last file of the page before; None means the first page.
+            limit: How many files to return at most, 1 to 1000; 1000 by default.
 
         Raises:
             UnknownJobExecutionError: There is no job execution of this id.
@@ -453,7 +452,7 @@ class ExecutionStore:
             return files
 
     def log_tail(self, job_execution_id: UUID, *, max_bytes: int = 65_536) -> str:
-        """The end of a job's output, read without the rest of it.
+        """Return the end of a job's output, without reading the rest.
 
         Args:
             job_execution_id: The job execution.
@@ -477,21 +476,21 @@ class ExecutionStore:
         after: str | None = None,
         limit: int = 1000,
     ) -> ExecutionLogResponse:
-        """A page of what was logged about an execution, in the order of time and sequence.
+        """Return a page of the logs of an execution, in the order of time and sequence.
 
         The logs of a pipeline execution include those of its stages and jobs, and those of a stage those of its jobs.
 
         Args:
-            pipeline_execution_id: The pipeline execution. One of this and the next two is given.
+            pipeline_execution_id: The pipeline execution. Exactly one of the three ids is given.
             stage_execution_id: The stage execution.
             job_execution_id: The job execution.
-            after: ``next_cursor`` of the page before; none means the first page.
-            limit: How many to return at most, 1 to 1000; 1000 by default.
+            after: The ``next_cursor`` of the page before; None means the first page.
+            limit: How many logs to return at most, 1 to 1000; 1000 by default.
 
         Raises:
-            ContractError: Not exactly one execution is given, or the cursor is not one.
-            UnknownExecutionError: There is no such pipeline or stage execution.
-            UnknownJobExecutionError: There is no such job execution.
+            ContractError: Not exactly one id is given, or the cursor is malformed.
+            UnknownExecutionError: There is no pipeline or stage execution of this id.
+            UnknownJobExecutionError: There is no job execution of this id.
         """
         Arguments(cursor=after, limit=limit)
         owners = {
@@ -511,7 +510,7 @@ class ExecutionStore:
             return page
 
     def pipeline(self, pipeline_id: UUID) -> Pipeline:
-        """A definition.
+        """Return the definition of a pipeline.
 
         Args:
             pipeline_id: The pipeline.
@@ -526,12 +525,12 @@ class ExecutionStore:
     def pipelines(
         self, *, name: str | None = None, after: UUID | None = None, limit: int = 1000
     ) -> tuple[PipelineDTO, ...]:
-        """A page of the pipelines, in the order of their names.
+        """Return a page of the pipelines, in the order of their names.
 
         Args:
-            name: Only those of this name; none, the default, means all.
-            after: The pipeline that was the last of the page before; none means the first page.
-            limit: How many to return at most, 1 to 1000; 1000 by default.
+            name: The name of the pipelines; None, the default, means all names.
+            after: The last pipeline of the page before; None means the first page.
+            limit: How many pipelines to return at most, 1 to 1000; 1000 by default.
         """
         Arguments(name=name, after=after, limit=limit)
         with self._database.read() as connection:

@@ -1,12 +1,11 @@
 """The tables of the store.
 
-Definitions never change once they are stored; executions do. What a parent needs of its children, it has as counts and
-times, so that a change costs the rows that it changes and a look at a parent costs one row.
+Definitions never change once they are stored; executions do. A stage and a run hold counts and times of their children,
+so that their status is read and updated without the rows of all children.
 
-Indexes that a filter of reads or writes rests on name its condition with literals, since no database takes a partial
-index for a condition whose values it learns later.
+The conditions of partial indexes have literals, since no database uses such an index for a condition with parameters.
 
-A change here needs a script in `migrations`, which makes the same change in the databases that exist.
+A change here needs a script in `migrations`, which makes the same change in existing databases.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ __all__ = [
 ]
 
 metadata = MetaData()
-# A word of the definition, as a JSON string: it may hold a NUL, which a text of PostgreSQL cannot.
+# A text of a definition, as a JSON string: it may hold a NUL, which PostgreSQL refuses in a text.
 Word = JSON(none_as_null=True)
 # Names in the order of their characters, as in Python, whatever the language of the database.
 Name = Text().with_variant(Text(collation="C"), "postgresql")
@@ -69,12 +68,13 @@ _NAMES = UUID("7d9f3f0e-5c1b-4c0e-9d51-0f6b7f1c3a52")
 
 
 def name_key(*names: str) -> UUID:
-    """The key of a pipeline's name, a stage's in it, or a job's in that: a name-based UUID (RFC 9562, version 5).
+    """Return the key for the name of a pipeline, a stage or a job: a name-based UUID (RFC 9562, version 5).
 
-    All pipelines of one name report as one. The key finds their executions by one index, however long the names are.
+    Reports treat all pipelines of one name as one. The key finds their executions by one index, however long the names
+    are.
 
     Args:
-        names: The name of the pipeline; then that of the stage; then that of the job.
+        names: The names of the pipeline, of the stage, and of the job, down to the one in question.
     """
     return uuid5(_NAMES, "\0".join(names))  # No name holds a control character.
 
@@ -92,12 +92,12 @@ def _needed(name: str, type_: Any, *more: Any) -> Column[Any]:
 
 
 def _progress() -> list[Column[Any]]:
-    """How far an execution has come."""
+    """Make the columns of an execution's status and times."""
     return [_needed("status", Status), Column("start_time", Time), Column("completion_time", Time)]
 
 
 def _span() -> list[Column[Any]]:
-    """How many children have which status, and the latest completion among them, whether all are at their end."""
+    """Make the columns of the latest completion among the children, and of their number for each status."""
     statuses = ("pending", "running", "success", "failed", "canceled")
     return [Column("end_time", Time), *(_needed(status, Integer) for status in statuses)]
 
@@ -235,7 +235,7 @@ logs = _table(
 artifacts = _table(
     "artifacts",
     Column("job_execution_id", Uuid, ForeignKey("job_executions.id"), primary_key=True),
-    Column("path_key", Uuid, primary_key=True),  # An index has no room for a path of any length.
+    Column("path_key", Uuid, primary_key=True),  # since an index has no room for a long path
     _needed("path", Text),
     _needed("size", BigInteger),
     _needed("sha256", Text),
@@ -249,32 +249,32 @@ execution_logs = _table(
     _needed("sequence", BigInteger),
     _needed("timestamp", Time),
     _needed("log_text", FreeText),
-    # The run and the stage that the log is about, whether it names them or only something in them.
+    # The run and the stage of the log, also if it names only the stage or the job.
     _needed("run_id", Uuid, ForeignKey("pipeline_executions.id")),
     Column("stage_id", Uuid, ForeignKey("stage_executions.id")),
     Index("execution_logs_of_run", "run_id", "timestamp", "sequence", "id"),
     Index("execution_logs_of_stage", "stage_id", "timestamp", "sequence", "id"),
     Index("execution_logs_of_job", "job_execution_id", "timestamp", "sequence", "id"),
 )
-# A request is the first thing that is written, so that of two of one id the second waits for the first.
+# The row of a request is written first, so that a second request of the same id waits for the first.
 requests = _table(
     "requests",
     _id(),
     _needed("pipeline_execution_id", Uuid, ForeignKey("pipeline_executions.id", deferrable=True, initially="DEFERRED")),
     Index("requests_of_run", "pipeline_execution_id"),
 )
-# One row for each run that changed and was not told of to its end, if the store was opened with an outbox.
+# One row for each noted run, until its last change is delivered.
 outbox = _table(
     "outbox",
     Column("pipeline_execution_id", Uuid, ForeignKey("pipeline_executions.id"), primary_key=True),
     _needed("version", BigInteger),  # how often the run changed
-    Column("told", LargeBinary),  # the records of the run as it was told of last
-    _needed("attempts", Integer),  # since then
-    Column("due_at", Time),  # when it may be claimed; none if there is nothing to tell, or it was given up
-    Column("claim", Uuid),  # of the one that tells it
+    Column("told", LargeBinary),  # the records of the run as it was delivered last
+    _needed("attempts", Integer),  # since the last delivery
+    Column("due_at", Time),  # when it may be claimed; NULL if there is nothing to deliver, or it was given up
+    Column("claim", Uuid),  # the id of the last claim that was neither confirmed nor failed
     Index("outbox_due", "due_at"),
 )
-# One row: when the store was last asked for lost jobs, and since when it has been asked without a break.
+# One row: when `take_over` was called last, and since when it has been called without a break.
 watch = _table(
     "watch",
     Column("id", Integer, primary_key=True, autoincrement=False),
@@ -304,6 +304,6 @@ def _partial(name: str, condition: Any, *columns: Any) -> None:
 
 
 _partial("job_executions_waiting", IS_WAITING, job_executions.c.pipeline_execution_id, job_executions.c.id)
-# When the Worker was heard of is in no index: PostgreSQL then need not write to the indexes when more output comes.
+# No index has ``heard_at``: PostgreSQL then writes to no index for an update that only appends output.
 _partial("job_executions_claimed", IS_CLAIMED, job_executions.c.id)
 _partial("job_executions_unclaimed", IS_UNCLAIMED, job_executions.c.send_at, job_executions.c.id)

@@ -63,7 +63,7 @@ def _without_rows(url: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """A function that gives the URL of a database without a row; in PostgreSQL it is the same one, made empty."""
+    """A function that returns the URL of a database without rows; in PostgreSQL always the same database, emptied."""
     if request.param == "sqlite":
         return lambda: f"sqlite:///{tmp_path}/{uuid4().hex}.db"
     schema = request.getfixturevalue("postgres_schema")
@@ -72,7 +72,7 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database without a table, in which anything may be done."""
+    """The URL of a database without tables, which a test may change in any way."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/{uuid4().hex}.db"
         return

@@ -1,4 +1,4 @@
-"""Updates are joined by the rule of the model, one at a time and many together."""
+"""The store applies updates by the rule of the model, one at a time and many together."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def state_of(store, job):
 
 
 def test_is_joined_by_the_rule(store):
-    """In whatever state a job is, whichever sequence the output has, and whenever it came."""
+    """An update is joined by the rule for every state of the job, every sequence and every time."""
     jobs = iter(store.start(ONE_EACH).jobs)
     for state, sequence, at in product(STATES, SEQUENCES, TIMES):
         job = next(jobs).job_execution_id
@@ -75,7 +75,7 @@ def test_of_a_canceled_run(store):
 
 
 def test_of_another_worker(store):
-    """The Worker that does not have the job is told so, and nothing of what it says is stored."""
+    """A Worker that does not have the job is told so, and nothing of its update is stored."""
     job = store.start(ONE_EACH).jobs[0].job_execution_id
     store.apply(told(job, 1, ExecutionStatus.RUNNING))
     applied = store.apply(evolve(told(job, 2, ExecutionStatus.SUCCESS), worker="another"))
@@ -85,7 +85,7 @@ def test_of_another_worker(store):
 
 
 def test_an_unknown_job_in_a_batch_fails_alone(store):
-    """The others are applied, and each result stands where its update stood."""
+    """The other updates are applied, and each result has the place of its update."""
     first, second = (job.job_execution_id for job in store.start(ONE_EACH).jobs[:2])
     batch = [told(job, 1, ExecutionStatus.RUNNING) for job in (first, ONE_EACH.id, second)]
     one, none, two = store.apply_all(batch)
@@ -95,7 +95,7 @@ def test_an_unknown_job_in_a_batch_fails_alone(store):
 
 
 def test_a_release_hands_the_job_out_again(store):
-    """The request of the next attempt goes on behind what is stored."""
+    """The request of the next attempt continues after the last stored sequence."""
     job = store.start(ONE_EACH).jobs[0].job_execution_id
     store.apply(told(job, 1, ExecutionStatus.RUNNING))
     released = store.apply(evolve(told(job, 2, ExecutionStatus.RUNNING), is_released=True))
@@ -106,7 +106,7 @@ def test_a_release_hands_the_job_out_again(store):
 
 
 def test_releases_in_a_batch_hand_the_job_out_as_it_is_then(store):
-    """Each request is of its attempt and sequence, though later updates of the batch bring the job further."""
+    """Each request has the attempt and the sequence of its release, also if later updates change the job."""
     job = store.start(ONE_EACH).jobs[0].job_execution_id
     updates = [
         evolve(told(job, sequence, ExecutionStatus.RUNNING), attempt=attempt, is_released=is_released)
@@ -128,7 +128,7 @@ def test_releases_in_a_batch_hand_the_job_out_as_it_is_then(store):
     ],
 )
 def test_anything_else_than_a_message_is_refused(store, ask):
-    """The error says what was expected."""
+    """The error names the expected type."""
     with pytest.raises(ContractError, match="expected a "):
         ask(store)
 

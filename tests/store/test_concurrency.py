@@ -1,4 +1,4 @@
-"""Many at once, and killed at any moment: nothing is lost, nothing done twice."""
+"""Many processes use the store at once and are killed at any moment: nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def context():
 
 
 def wide_pipeline(stages: int, width: int) -> Pipeline:
-    """A pipeline whose jobs each wait for two of the stage, but for the first ones, and of which some may fail."""
+    """A pipeline whose jobs depend on two others of the stage, except the first ones; some jobs may fail."""
 
     def job(stage, at):
         needs = tuple(f"job {stage}.{other}" for other in (at - 10, at - 7) if other >= 0)
@@ -99,7 +99,7 @@ class TestUpdates:
                 assert store.logs(job.id).text == "1\n2\n"
 
     def send_all(self, url, context, run, ready):
-        """Have processes apply the updates of all jobs that are handed out, until none is left; in what order."""
+        """Let processes apply the updates of all jobs that are handed out. Return the jobs in that order."""
         may_fail = {job.id: job.job.allow_failure for job in jobs_of(run)}
         updates, results = context.Queue(), context.Queue()
         processes = [
@@ -129,7 +129,7 @@ class TestUpdates:
         return sent
 
     def test_by_threads(self, url):
-        """Threads share a store."""
+        """Threads that share a store apply each update once and hand each job out once."""
         pipeline = wide_pipeline(stages=2, width=12)
         with ExecutionStore(url) as store:
             started = store.start(pipeline)
@@ -190,7 +190,7 @@ class TestStarts:
 
 class TestKill:
     def test_keeps_what_was_acknowledged(self, url, context):
-        """A process that writes is killed, a hundred times: each time the database opens and holds what it told."""
+        """After each of a hundred kills the database opens and has all acknowledged writes."""
         pipeline = wide_pipeline(2, 2)
         runs = set()
         ExecutionStore(url).close()
@@ -212,7 +212,7 @@ class TestKill:
 
     @staticmethod
     def killed(url, context, pipeline):
-        """Kill a process that writes; what it acknowledged."""
+        """Kill a process that writes, and return the writes that it acknowledged."""
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(target=store_processes.write_on, args=(url, pipeline, sender))
         process.start()
@@ -229,7 +229,7 @@ class TestKill:
 
     @staticmethod
     def check(store, runs, updates):
-        """What was acknowledged is there, and what is there agrees with itself."""
+        """Check that acknowledged writes are stored, and that the stored rows are consistent."""
         texts = defaultdict(list)
         for update in updates:
             texts[update.job_execution_id].append(update)
@@ -242,7 +242,7 @@ class TestKill:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 class TestFork:
     def test_leaves_the_connections_of_its_parent_alone(self, url):
-        """A process that was forked off opens others."""
+        """A forked process opens its own connections."""
         with ExecutionStore(url) as store:
             pool = store._database._engine.pool
             _after_fork()
@@ -251,7 +251,7 @@ class TestFork:
             pool.dispose()
 
     def test_opens_its_own_connections(self, url):
-        """A process that is forked off may use the store, and so may the one that it was forked off from."""
+        """A forked process and its parent can both use the store."""
         pipeline = wide_pipeline(1, 1)
         with ExecutionStore(url) as store:
             store.start(pipeline)

@@ -1,4 +1,4 @@
-"""What the store does when the way to PostgreSQL is cut, reset or held up, at any place in a call."""
+"""The store when the connection to PostgreSQL is cut, reset or delayed, at every place of a call."""
 
 from __future__ import annotations
 
@@ -58,21 +58,21 @@ def proxy(postgres_schema) -> Iterator[Proxy]:
 
 @pytest.fixture
 def direct(postgres_schema) -> Iterator[ExecutionStore]:
-    """A store whose way is always free."""
+    """A store whose connection has no faults."""
     with ExecutionStore(postgres_schema) as store:
         yield store
 
 
 @pytest.fixture
 def store(postgres_schema, proxy) -> Iterator[ExecutionStore]:
-    """A store behind the proxy."""
+    """A store that is connected through the proxy."""
     url = make_url(postgres_schema).set(host="127.0.0.1", port=proxy.port)
     with ExecutionStore(url.render_as_string(hide_password=False)) as store:
         yield store
 
 
 class Once:
-    """A fault at one place of the way to or from the server."""
+    """A single fault, at one place of the data to or from the server."""
 
     def __init__(self, fault: str, place: int, *, to_server: bool) -> None:
         self._when = (to_server, place)
@@ -87,7 +87,7 @@ class Once:
 
 
 def every_place(proxy: Proxy, fault: str, call: Callable[[], None]) -> int:
-    """Make a call with a fault at each place of its way, until it is through before the fault; how many places."""
+    """Make a call with a fault at each place of its data, and return the number of places."""
     count = 0
     for to_server in (True, False):
         for place in range(1_000):
@@ -102,7 +102,7 @@ def every_place(proxy: Proxy, fault: str, call: Callable[[], None]) -> int:
 
 
 def tried(call):
-    """The results of a call and, if the first try fails, of another one, which has a free way."""
+    """Return the results of a call, and of a second one without faults if the first one fails."""
     try:
         return [call()]
     except UnavailableError:
@@ -115,7 +115,7 @@ class TestEveryPlace:
     """A call ends with its result or an UnavailableError, and the next one works. A repeat does no harm."""
 
     def test_of_an_update(self, store, direct, proxy, fault):
-        """Each is applied once, whether the error came before it was written or behind."""
+        """Each update is applied once, whether the fault comes before or after the commit."""
         (job,) = store.start(pipeline(), at=MOMENT).jobs
         outcomes: list[UpdateOutcome] = []
 
@@ -147,7 +147,7 @@ class TestEveryPlace:
         assert [record.execution_id for record in report.executions] == runs[::-1]
 
     def test_of_other_writes(self, store, direct, proxy, fault):
-        """They are stored once."""
+        """Artifacts, logs and cancellations are stored once, however often they are repeated."""
         runs = [direct.start(pipeline()) for _ in range(60)]
         left = iter(runs)
         written = []
@@ -170,7 +170,7 @@ class TestEveryPlace:
             assert direct.execution(run_id).canceled_at is not None
 
     def test_of_a_read(self, store, direct, proxy, fault):
-        """What is read is whole."""
+        """A read returns the whole result or an error."""
         run = store.start(pipeline())
         job = run.jobs[0].job_execution_id
         store.apply(evolve(told(job, 1), logs="x" * 200_000))
@@ -186,7 +186,7 @@ class TestEveryPlace:
 class TestDelay:
     @pytest.mark.parametrize("to_server", [True, False])
     def test_ends_with_the_result(self, store, proxy, to_server):
-        """A call whose data is held up is done when the data goes on."""
+        """A call whose data is delayed ends when the data arrives."""
         (job,) = store.start(pipeline()).jobs
         proxy.set_fault(Once("hold", 2, to_server=to_server))
         with ThreadPoolExecutor(1) as pool:
@@ -201,7 +201,7 @@ class TestDelay:
 
 class TestOutage:
     def test_ends_when_the_way_is_free(self, store, proxy):
-        """While nothing answers, each call is an error; the first one behind that works."""
+        """During an outage each call is an error; the first call after it works."""
         (job,) = store.start(pipeline()).jobs
         proxy.take_down()
         for _ in range(3):
@@ -211,7 +211,7 @@ class TestOutage:
         assert store.apply(told(job.job_execution_id, 1)).outcome is UpdateOutcome.APPLIED
 
     def test_that_nobody_noticed_is_one_error(self, store, proxy):
-        """However many connections of the pool it has cut."""
+        """An outage that cut all connections of the pool is one error."""
         (job,) = store.start(pipeline()).jobs
         with store._database.read(), store._database.read(), store._database.read():
             pass
@@ -224,7 +224,7 @@ class TestOutage:
             pass
 
     def test_a_partition_ends_a_connection(self, store):
-        """The system takes a connection on which nothing is answered for lost, after about a minute."""
+        """The system gives up a connection without answers after about a minute."""
         with store._database.read() as connection:
             found = connection.connection.driver_connection.info.get_parameters()
         assert {name: found[name] for name in ("keepalives_idle", "tcp_user_timeout")} == {

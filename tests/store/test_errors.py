@@ -1,4 +1,4 @@
-"""Whatever goes wrong is a StoreError, says nothing that is secret, and leaves nothing half-written."""
+"""Every failure is a StoreError, contains no secret, and leaves nothing half-written."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class TestUnknown:
         ],
     )
     def test_is_one_error(self, store, error, pointer, ask):
-        """What does not exist is an error of the store and of the contract, which says what and where."""
+        """An unknown id is an error of the store and of the contract, which names the argument and the id."""
         with pytest.raises(error) as caught:
             ask(store)
         assert isinstance(caught.value, StoreError)
@@ -115,7 +115,7 @@ class TestUnknown:
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
     def test_is_what_the_model_raises(self):
-        """Who catches the errors of the model and of reports catches these too."""
+        """Code that catches the errors of the model and of reports catches these, too."""
         assert issubclass(UnknownJobExecutionError, UnknownJobError)
         assert issubclass(UnknownReportNameError, UnknownNameError)
 
@@ -128,7 +128,7 @@ class TestUnknown:
         ],
     )
     def test_request(self, store, error, fields):
-        """A request is to name one definition that the store has, or gets; nothing stays of one that does not."""
+        """A request must name one definition that it has or the store has; nothing of another request is stored."""
         request = PipelineExecutionRequest(request_id=NOBODY, repo="r", **fields)
         for _ in range(2):
             with pytest.raises(error):
@@ -137,7 +137,7 @@ class TestUnknown:
         assert store.start(PIPELINE, request_id=NOBODY).jobs
 
     def test_another_repository_than_the_pipelines_is_refused(self, store):
-        """Its code would run with the secrets of the pipeline. Nothing is stored."""
+        """The code of another repository would run with the pipeline's secrets. Nothing is stored."""
         request = PipelineExecutionRequest(request_id=NOBODY, repo="https://evil.example", pipeline=PIPELINE)
         with pytest.raises(DefinitionError, match="/repo: expected the repository of the pipeline"):
             store.start(request)
@@ -151,7 +151,7 @@ class TestUnknown:
         assert started.jobs[0].branch == "develop"
 
     def test_request_of_a_run(self, store):
-        """It has started none, until it has; then it is that run as it is."""
+        """A request has no run before it starts one, and then always that run."""
         assert store.started(NOBODY) is None
         started = store.start(PIPELINE, request_id=NOBODY)
         assert store.started(NOBODY) == started.execution
@@ -159,7 +159,7 @@ class TestUnknown:
         assert store.started(NOBODY) == store.status(started.execution.execution_id) != started.execution
 
     def test_definition(self, store):
-        """An id stands for one definition."""
+        """An id belongs to one definition."""
         store.start(PIPELINE)
         for other in (evolve(PIPELINE, name="other"), evolve(PIPELINE, id=NOBODY)):
             with pytest.raises(DefinitionError):
@@ -205,7 +205,7 @@ class TestArguments:
         ],
     )
     def test_are_checked(self, store, pointer, ask):
-        """What is given is checked like all that the package is given."""
+        """The store checks its arguments by the rules of the contract's fields."""
         with pytest.raises(ContractError) as caught:
             ask(store)
         assert [problem.pointer for problem in caught.value.problems] == [pointer]
@@ -225,7 +225,7 @@ class TestUrl:
         ],
     )
     def test_is_refused(self, url):
-        """A URL of something else is one error, which does not repeat it."""
+        """The URL of anything but a supported database is an error that does not repeat the URL."""
         with pytest.raises(UrlError) as caught:
             ExecutionStore(url)
         assert "secret" not in str(caught.value)
@@ -234,32 +234,32 @@ class TestUrl:
 
 class TestUnavailable:
     def test_nobody_answers(self, unused_tcp_port):
-        """A server that is not there is an error that does not repeat the URL."""
+        """A missing server is an error that does not repeat the URL."""
         with pytest.raises(UnavailableError) as caught:
             ExecutionStore(f"postgresql://user:secret@127.0.0.1:{unused_tcp_port}/name", timeout=2)
         assert "secret" not in str(caught.value)
         assert caught.value.__suppress_context__
 
     def test_no_directory(self, tmp_path):
-        """Nor is a file in a directory that is not there."""
+        """A file in a missing directory is an error that does not repeat the URL."""
         with pytest.raises(UnavailableError):
             ExecutionStore(f"sqlite:///{tmp_path}/none/store.db")
 
     def test_no_database(self, tmp_path):
-        """Nor is a file of something else."""
+        """A file that is no database is an error that does not repeat the URL."""
         (tmp_path / "store.db").write_text("no database" * 1_000)
         with pytest.raises(UnavailableError):
             ExecutionStore(f"sqlite:///{tmp_path}/store.db")
 
     def test_closed(self, store):
-        """A store that was closed says so, and may be closed again."""
+        """A closed store raises an UnavailableError, and may be closed again."""
         store.close()
         store.close()
         with pytest.raises(UnavailableError, match="closed"):
             store.status(NOBODY)
 
     def test_connection_lost(self, postgres_schema):
-        """A connection that the server ended is an error once; then there is a new one. Nothing half-done stays."""
+        """A connection that the server ended is one error; the next call has a new one. Nothing is half-written."""
         with ExecutionStore(postgres_schema) as store, ended_at(postgres_schema, "INSERT INTO pipeline_executions"):
             pipeline = with_own_ids(PIPELINE)
             with pytest.raises(UnavailableError):
@@ -269,7 +269,7 @@ class TestUnavailable:
             assert store.start(pipeline).execution.run_number == 1
 
     def test_connection_lost_in_an_update(self, postgres_schema):
-        """So it is in an update; and there, too, nothing half-done stays."""
+        """A connection lost in an update is one error, and nothing is half-written."""
         with ExecutionStore(postgres_schema) as store:
             (job,) = store.start(with_own_ids(PIPELINE)).jobs
             update = told(job.job_execution_id, logs="secret")
@@ -281,7 +281,7 @@ class TestUnavailable:
             assert store.apply(update).outcome is UpdateOutcome.APPLIED
 
     def test_a_server_that_became_read_only(self, postgres_schema):
-        """After a fail-over a connection stays read-only: it is thrown away, and the next one is asked."""
+        """After a fail-over the read-only connection is discarded, and the next call has another one."""
         with ExecutionStore(postgres_schema) as store:
             (job,) = store.start(with_own_ids(PIPELINE)).jobs
 
@@ -309,7 +309,7 @@ def with_own_ids(pipeline):
 
 
 def end(url, pid):
-    """Have the server end a connection."""
+    """Let the server end a connection."""
     engine = create_engine(url)
     with engine.begin() as other:
         other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
@@ -317,7 +317,7 @@ def end(url, pid):
 
 
 class ended_at:  # noqa: N801 - used as a function
-    """Have the server end a connection, once, just before a statement."""
+    """Let the server end a connection once, just before a statement."""
 
     def __init__(self, url, statement):
         self.url, self.statement = url, statement
@@ -339,14 +339,14 @@ class TestTimeout:
     @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 1e9, "1", True, None])
     @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
     def test_is_checked_when_the_store_is_opened(self, database, timeout):
-        """One rule for both databases, before anything is connected."""
+        """The same rule holds for both databases, before a connection is opened."""
         url = "sqlite://" if database == "sqlite" else "postgresql://u:secret@127.0.0.1:1/n"
         with pytest.raises(UrlError, match="/timeout: expected a number of seconds"):
             ExecutionStore(url, timeout=timeout)
 
     @pytest.mark.parametrize("timeout", [0, 0.0004])
     def test_of_nothing_does_not_wait(self, url, timeout):
-        """On PostgreSQL, where 0 means no limit, too."""
+        """A timeout of 0 does not wait, also on PostgreSQL, where 0 means no limit."""
         with ExecutionStore(url) as store, ExecutionStore(url, timeout=timeout) as hasty:
             run = store.start(PIPELINE).execution.execution_id
             with store._database.write() as connection:
@@ -355,7 +355,7 @@ class TestTimeout:
                     hasty.cancel(run)
 
     def test_an_encoding_of_the_environment_does_not_matter(self, postgres_schema, monkeypatch):
-        """Texts travel in UTF-8."""
+        """Texts are sent in UTF-8, whatever encoding the environment names."""
         monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
         with ExecutionStore(postgres_schema) as store:
             pipeline = evolve(with_own_ids(PIPELINE), name="bäu")
@@ -365,7 +365,7 @@ class TestTimeout:
 
 class TestBusy:
     def test_others_write(self, url):
-        """Who waits in vain for others gets an error of its own, and may try again."""
+        """A call that waits in vain for another writer is a BusyError, and may be repeated."""
         with ExecutionStore(url) as store, ExecutionStore(url, timeout=0.2) as hasty:
             started = store.start(PIPELINE)
             run, update = started.execution.execution_id, told(started.jobs[0].job_execution_id)
@@ -380,7 +380,7 @@ class TestBusy:
             assert hasty.cancel(run)
 
     def test_others_read(self, tmp_path):
-        """A file that others hold while it is opened for the first time is busy, too."""
+        """A file that another process holds while it is opened for the first time is busy, too."""
         other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
         other.execute("CREATE TABLE something (id)")
         other.execute("BEGIN")
@@ -391,7 +391,7 @@ class TestBusy:
         ExecutionStore(f"sqlite:///{tmp_path}/store.db").close()
 
     def test_all_connections_in_use(self):
-        """So is a database whose connections are all in use."""
+        """A database whose connections are all in use is busy, too."""
         with ExecutionStore("sqlite://", timeout=0.05) as store:
             with store._database.read(), pytest.raises(BusyError):
                 store.pipelines()
@@ -400,7 +400,7 @@ class TestBusy:
 
 class TestFull:
     def test_writes_nothing(self, tmp_path):
-        """A database without room says so, and holds nothing of what did not fit."""
+        """A database without room raises a FullError and stores nothing of the call."""
 
         def limit(connection, _):
             connection.execute("PRAGMA max_page_count = 150")
@@ -441,18 +441,18 @@ class TestFailure:
         ],
     )
     def test_is_told_by_its_code(self, error, cause):
-        """What the server says becomes the error of its kind, and nothing of its text is repeated."""
+        """The code of the server selects the class of the error, and nothing of its text is repeated."""
         found = failure(exc.DBAPIError("secret", {}, cause))
         assert type(found) is error
         assert "secret" not in str(found)
         assert type(cause).__name__ in str(found)
 
     def test_of_sqlalchemy(self):
-        """What never came to a database is told by its name."""
+        """An error that did not come from the database has the name of its class."""
         assert type(failure(exc.InvalidRequestError("secret"))) is StoreError
 
     def test_does_not_show_what_caused_it(self, store):
-        """The text of what the database said may hold what was stored, so no traceback shows it."""
+        """The database's text may hold stored values, so no traceback shows it."""
         with store._database.write() as connection:
             connection.execute(text("DROP TABLE artifacts"))
             connection.execute(text("DROP TABLE logs"))
@@ -472,14 +472,14 @@ class TestSchema:
             assert [PIPELINE.id] == [pipeline.id for pipeline in store.pipelines()]
 
     def test_of_others(self, bare_url):
-        """A database with tables of others under our names is refused, and stays as it is."""
+        """A database with other tables of our names is refused and not changed."""
         execute(bare_url, "CREATE TABLE jobs (id INTEGER)")
         with pytest.raises(SchemaError, match="found tables of others: jobs"):
             ExecutionStore(bare_url)
         execute(bare_url, "SELECT id FROM jobs")
 
     def test_a_database_that_cannot_hold_every_text_is_refused(self, postgres_schema):
-        """One sentence says what was expected."""
+        """The error names the expected encoding and the one found."""
         name = f"cicd_common_test_{uuid4().hex}"
         admin = create_engine(postgres_schema, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
@@ -494,7 +494,7 @@ class TestSchema:
         admin.dispose()
 
     def test_sqlite_settings(self, tmp_path):
-        """SQLite writes ahead, keeps foreign keys, and syncs what it acknowledges."""
+        """SQLite has a write-ahead log, enforces foreign keys, and syncs each commit."""
         with ExecutionStore(f"sqlite:///{tmp_path}/store.db") as store, store._database.read() as connection:
             found = {
                 name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
@@ -503,7 +503,7 @@ class TestSchema:
         assert found == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}
 
     def test_closes_cleanly(self, tmp_path):
-        """What is left of a store that was closed is one file."""
+        """A closed store leaves one file."""
         with ExecutionStore(f"sqlite:///{tmp_path}/store.db") as store:
             store.start(PIPELINE)
         assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
@@ -538,7 +538,7 @@ def unused_tcp_port():
     ],
 )
 def test_errors_carry_the_status_of_an_answer(error, status):
-    """What is not found, what conflicts and what is not at hand are told apart; a problem document says so too."""
+    """Errors have the HTTP statuses 404, 409, 422 or 503, also in their problem documents."""
     assert error.status == status
     if issubclass(error, ContractError):
         assert error(Pipeline, [Problem("/id", "value", "expected another one")]).to_problem()["status"] == status

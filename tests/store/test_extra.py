@@ -1,4 +1,4 @@
-"""The store is an extra: what needs it says so, and what does not never imports it."""
+"""The store is an extra: importing it without the extra is one clear error, and the core never imports it."""
 
 import importlib
 import os
@@ -10,7 +10,7 @@ import pytest
 
 
 def run(code: str) -> str:
-    """What a fresh interpreter prints."""
+    """Run code in a fresh interpreter and return its output."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -18,7 +18,7 @@ def run(code: str) -> str:
 class TestImport:
     @pytest.mark.parametrize("missing", ["sqlalchemy", "alembic"])
     def test_needs_sqlalchemy_and_alembic(self, missing):
-        """Without one of them there is one error, and it names the extra."""
+        """Without one of the two the import is one error, which names the extra."""
         code = f"""
 import sys
 sys.modules["{missing}"] = None
@@ -30,7 +30,7 @@ except ImportError as error:
         assert "pip install 'cicd-common[store]'" in run(code)
 
     def test_is_not_part_of_the_core(self):
-        """Nothing else imports it."""
+        """No other module of the package imports the store."""
         code = """
 import importlib, sys
 from pathlib import Path
@@ -59,7 +59,7 @@ print([name for name in sys.modules if name.startswith(("sqlalchemy", "alembic",
 
     @pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="SQLAlchemy is not installed")
     def test_says_what_is_missing_first(self, monkeypatch):
-        """The module that is imported first says it."""
+        """The module that is imported first raises the error."""
         from cicd_common.store import _extra
 
         monkeypatch.setitem(sys.modules, "sqlalchemy", None)
@@ -67,14 +67,14 @@ print([name for name in sys.modules if name.startswith(("sqlalchemy", "alembic",
             importlib.reload(_extra)
 
     def test_is_tested(self):
-        """Where SQLAlchemy is missing, the other tests of the store are left out; this one says so."""
+        """Without SQLAlchemy this test is skipped with the reason, or fails in CI."""
         if find_spec("sqlalchemy") is None:
             reason = "the tests of the store need the extras store and postgres"
             (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
     @pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="SQLAlchemy is not installed")
     def test_face(self):
-        """What the package exports is what it says."""
+        """The names in `__all__` exist and are sorted."""
         import cicd_common.store as store
 
         assert sorted(store.__all__) == store.__all__

@@ -54,7 +54,7 @@ class Database:
 
 
 def run(database: Database, updates: Sequence[JobStatusUpdate]) -> list[Applied | BaseException]:
-    """Apply updates by a thread each; all but the first come while the first is under way."""
+    """Apply each update in its own thread; all but the first come during the first transaction."""
     group = GroupCommit(database.apply_all)
     with ThreadPoolExecutor(len(updates)) as pool:
         first = pool.submit(group.apply, updates[0])
@@ -66,7 +66,7 @@ def run(database: Database, updates: Sequence[JobStatusUpdate]) -> list[Applied 
 
 
 def test_updates_that_wait_go_together_into_the_next_transaction():
-    """Each thread gets the result of its own."""
+    """Each thread gets the result of its own update."""
     updates = [update() for _ in range(8)]
     database = Database()
     results = run(database, updates)
@@ -75,7 +75,7 @@ def test_updates_that_wait_go_together_into_the_next_transaction():
 
 
 def test_updates_that_come_while_a_transaction_begins_go_with_it():
-    """The transaction takes them when it has begun."""
+    """The transaction takes waiting updates once it has begun."""
     begins = Event()
     batches = []
 
@@ -96,7 +96,7 @@ def test_updates_that_come_while_a_transaction_begins_go_with_it():
 
 @pytest.mark.parametrize("error", [BusyError("busy"), UnavailableError("gone")])
 def test_a_transaction_that_cannot_begin_fails_for_all_that_wait(error):
-    """Each thread gets an error of its own, and none waits once more."""
+    """Each thread gets its own error, and none waits once more."""
     fails = Event()
     calls = []
 
@@ -117,7 +117,7 @@ def test_a_transaction_that_cannot_begin_fails_for_all_that_wait(error):
 
 
 def test_when_a_batch_fails_each_update_is_tried_alone():
-    """Only the one that is to blame fails."""
+    """Only the update that causes the failure fails."""
     updates = [update() for _ in range(4)]
     bad = updates[2].job_execution_id
     database = Database([bad], BusyError("busy"))
@@ -137,7 +137,7 @@ def test_when_the_database_does_not_answer_no_update_is_tried_alone():
 
 
 def test_an_update_that_fails_alone_raises_its_error():
-    """There is no second try."""
+    """An update that was alone in its transaction is not tried a second time."""
     bad = update()
     database = Database([bad.job_execution_id], BusyError("busy"))
     database.goes_on.set()
@@ -154,7 +154,7 @@ def test_an_unknown_job_is_raised_to_its_own_thread():
 
 
 def test_a_leader_that_is_interrupted_leaves_the_others_to_another():
-    """An interrupt is raised where it came, and no update of another thread is lost."""
+    """The interrupted thread raises, and no update of another thread is lost."""
     updates = [update() for _ in range(4)]
     database = Database([each.job_execution_id for each in updates[:1]], KeyboardInterrupt())
     results = run(database, updates)
@@ -163,7 +163,7 @@ def test_a_leader_that_is_interrupted_leaves_the_others_to_another():
 
 
 def test_a_leader_that_is_interrupted_in_a_batch_leaves_the_others_to_another():
-    """The second transaction is interrupted, once."""
+    """A leader interrupted in the second transaction loses no update of another thread."""
     updates = [update() for _ in range(4)]
 
     class InterruptedOnce(Database):
@@ -180,7 +180,7 @@ def test_a_leader_that_is_interrupted_in_a_batch_leaves_the_others_to_another():
 
 
 def test_no_batch_is_larger_than_the_bound():
-    """Those that do not fit lead the next one."""
+    """The updates that do not fit go into the next transaction."""
     updates = [update() for _ in range(130)]
     database = Database()
     run(database, updates)

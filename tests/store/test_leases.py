@@ -1,4 +1,4 @@
-"""Leases in the store: lost jobs, requests that nobody claimed, and outages of those who watch."""
+"""Leases in the store: lost jobs, unclaimed requests, and outages of the processes that call `take_over`."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def told(request, sequence, status=RUNNING, worker="one", **fields):
 
 
 class Clock:
-    """Virtual time, in which somebody asks the store for lost jobs every ten seconds."""
+    """Virtual time, in which the store is asked for lost jobs every ten seconds."""
 
     def __init__(self, store):
         self.store, self.now = store, NOW
 
     def watch(self, seconds):
-        """What is taken over in so many seconds."""
+        """Call `take_over` for a number of seconds, and return the jobs that it took over."""
         jobs, ended = [], []
         for _ in range(0, seconds, 10):
             self.now += timedelta(seconds=10)
@@ -76,14 +76,14 @@ def requests(store):
 
 class TestLost:
     def test_a_worker_that_is_heard_of_keeps_its_job(self, store, clock, requests):
-        """Also by an update that says nothing new."""
+        """A repeated update renews the lease."""
         for _ in range(10):
             for request in requests:
                 store.apply(told(request, 1), at=clock.now)
             assert clock.watch(LEASE - 10) == ([], [])
 
     def test_a_lost_job_goes_on_in_its_next_attempt(self, store, clock, requests):
-        """It is handed out once, behind what was stored; the lost Worker is told to stop."""
+        """The job is handed out once, after the stored output; the lost Worker is told to stop."""
         store.apply(told(requests[0], 1, logs="a"), at=clock.now)
         [again], ended = clock.watch(LEASE)
         assert (again.attempt, again.last_sequence, again.job_execution_id, ended) == (
@@ -98,7 +98,7 @@ class TestLost:
         assert store.apply(told(again, 2, SUCCESS, worker="two"), at=clock.now).outcome is UpdateOutcome.APPLIED
 
     def test_a_job_that_is_lost_three_times_fails(self, store, clock, requests):
-        """It halts its run."""
+        """A job that was lost too often fails and halts its run."""
         request = requests[0]
         for sequence in (1, 2):
             store.apply(told(request, sequence), at=clock.now)
@@ -109,7 +109,7 @@ class TestLost:
         assert store.job_execution(request.job_execution_id).reason is EndReason.WORKER_LOST
 
     def test_a_lost_job_that_may_fail_lets_the_next_stage_begin(self, store, clock):
-        """The jobs that become ready are among the requests."""
+        """The requests include those of the next stage."""
         may_fail = Pipeline(
             name="p",
             repo_url="r",
@@ -126,7 +126,7 @@ class TestLost:
         assert request.job_name == "b"
 
     def test_a_release_does_not_count_as_a_loss(self, store, clock, requests):
-        """However often a job is given back."""
+        """A job may be released any number of times."""
         request = requests[0]
         for sequence in range(1, 11, 2):
             store.apply(told(request, sequence), at=clock.now)
@@ -134,7 +134,7 @@ class TestLost:
         assert (request.attempt, store.job_status(request.job_execution_id).status) == (6, RUNNING)
 
     def test_of_a_canceled_run_ends_at_once(self, store, clock, requests):
-        """There is nothing to hand out again."""
+        """A lost job of a canceled run is not handed out again."""
         store.apply(told(requests[0], 1), at=clock.now)
         run = requests[0].pipeline_execution_id
         store.cancel(run, clock.now)
@@ -147,7 +147,7 @@ class TestLost:
 
 class TestUnclaimed:
     def test_a_request_is_sent_again_ever_more_rarely(self, store, clock):
-        """After 5, 15 and 35 minutes; with the same attempt."""
+        """An unclaimed request is sent again after 5, 15 and 35 minutes, with the same attempt."""
         store.start(PIPELINE, at=NOW)
         sent = []
         for minute in range(1, 40):
@@ -157,7 +157,7 @@ class TestUnclaimed:
 
     @pytest.mark.no_cover
     def test_a_queue_may_be_long(self, store, clock, requests):
-        """A job that waits for hours is not lost, and runs once somebody claims it."""
+        """A job that waits for hours is not lost, and runs once a Worker claims it."""
         clock.watch(3 * 3600)
         assert store.job_execution(requests[0].job_execution_id).attempt == 1
         assert store.apply(told(requests[0], 1), at=clock.now).outcome is UpdateOutcome.APPLIED
@@ -165,7 +165,7 @@ class TestUnclaimed:
 
 class TestOutage:
     def test_a_break_of_those_who_watch_costs_no_job_its_lease(self, store, clock, requests):
-        """A Worker that is heard of again soon after it keeps its job."""
+        """A Worker that is heard of soon after the break keeps its job."""
         store.apply(told(requests[0], 1), at=clock.now)
         clock.watch(30)
         clock.now += timedelta(minutes=10)
@@ -175,7 +175,7 @@ class TestOutage:
         assert (applied.outcome, applied.response.is_superseded) == (UpdateOutcome.APPLIED, False)
 
     def test_the_lease_of_a_worker_that_is_gone_ends_after_the_break(self, store, clock, requests):
-        """One lease after the first question, and not at once."""
+        """The job is taken over one lease after the first call, and not at once."""
         store.apply(told(requests[0], 1), at=clock.now)
         clock.watch(30)
         clock.now += timedelta(minutes=10)
@@ -193,20 +193,20 @@ AHEAD = pytest.mark.parametrize(
 class TestClocks:
     @AHEAD
     def test_that_was_ahead_hides_no_break_from_the_store(self, store, ahead):
-        """Once the clock is right, the watch starts anew."""
+        """Once the clock is right, every lease starts anew."""
         be_ahead(store, ahead)
 
     @AHEAD
     def test_that_was_ahead_hides_no_break_from_the_model(self, ahead):
-        """By the same rule."""
+        """The model has the same rule for clocks that were ahead."""
         be_ahead(FakeBackend(lease_seconds=LEASE), ahead)
 
     def test_of_those_who_ask_the_store_may_differ_by_a_lease(self, store):
-        """A time that is behind by no more does not start the watch anew."""
+        """A time that is behind by at most a lease starts no lease anew."""
         differ(store)
 
     def test_of_those_who_ask_the_model_may_differ_by_a_lease(self):
-        """By the same rule."""
+        """The model has the same rule for clocks that differ."""
         differ(FakeBackend(lease_seconds=LEASE))
 
 
@@ -237,7 +237,7 @@ def differ(store):
 
 class TestManyWhoAsk:
     def test_a_job_that_is_not_due_any_more_stays_as_it_is(self, store, requests):
-        """Its Worker was heard of, it has ended, or its request was sent again, before its run was locked."""
+        """Before its run was locked, the job was updated, had ended, or was sent again."""
         first, second = requests
         last = store.start(PIPELINE, at=NOW).jobs[0]
         store.apply(told(first, 1), at=NOW)
@@ -248,7 +248,7 @@ class TestManyWhoAsk:
         assert (taken.jobs, taken.ended) == ((), ())
 
     def test_each_job_is_taken_over_once(self, url, clock, store):
-        """Though several stores ask at once."""
+        """Several stores that ask at once take over each job once."""
         wide = Pipeline(
             name="wide",
             repo_url="r",
@@ -268,7 +268,7 @@ class TestManyWhoAsk:
 
 
 class Simulation:
-    """Workers, a broker and a Backend in virtual time, none of which can be relied on, until the faults end."""
+    """Unreliable Workers, an unreliable broker and an unreliable Backend in virtual time, until the faults end."""
 
     def __init__(self, store, seed):
         self.store, self.random = store, random.Random(seed)
@@ -331,14 +331,14 @@ class Simulation:
 
 @pytest.mark.parametrize("seed", range(5))
 class TestSimulation:
-    """Brokers lose, double and delay; Workers are killed, paused, cut off; the Backend is down; jobs are poisonous."""
+    """Brokers lose, repeat and delay; Workers are killed, paused, cut off; the Backend is down; jobs kill Workers."""
 
     def test_of_the_store(self, store, seed):
-        """Every run ends within a bound of the last fault, and each attempt is told by one Worker."""
+        """Every run ends within a bound after the last fault, and each attempt has one Worker."""
         simulate(store, seed)
 
     def test_of_the_model(self, seed):
-        """By the rules of the contract alone, without a database."""
+        """The model keeps the same bounds without a database."""
         simulate(FakeBackend(lease_seconds=LEASE), seed)
 
 

@@ -23,7 +23,7 @@ HALF = MAX_PAGE_BYTES // 2
 
 
 def pages_of(store: ExecutionStore, texts: list[str], limit: int = 1000) -> list[tuple[int, ...]]:
-    """The sequences on each page of a log of these texts, which are checked to be those that were stored."""
+    """Return the sequences on each page of a log, after a check that the pages have the stored texts."""
     (job,) = store.start(PIPELINE, at=MOMENT).jobs
     for sequence, text in enumerate(texts, 1):
         store.apply(
@@ -58,18 +58,18 @@ def pages_of(store: ExecutionStore, texts: list[str], limit: int = 1000) -> list
     ids=["none", "empty", "not full", "just full", "bytes", "alone", "behind"],
 )
 def test_bytes(store, texts, pages):
-    """A page ends with the chunk that fills it, however large that is."""
+    """A page ends with the chunk that reaches the bound, however large the chunk is."""
     assert pages_of(store, texts) == pages
 
 
 def test_limit(store):
-    """A page ends where its caller wants, too."""
+    """A page has at most as many chunks as the caller asks for."""
     assert pages_of(store, ["x"] * 5, limit=2) == [(1, 2), (3, 4), (5,)]
 
 
 class TestEnds:
     def test_the_end_of_a_log_is_read_without_the_rest(self, store):
-        """As many whole characters as fit, over the borders of chunks."""
+        """The end has as many whole characters as fit, across chunks."""
         job = start(store)
         for sequence, text in enumerate(["first", "", "\u00fcx", "yz"], 1):
             store.apply(told(job, sequence, text))
@@ -82,11 +82,11 @@ class TestEnds:
         ]
 
     def test_a_job_without_output_has_an_empty_end(self, store):
-        """It is not an error."""
+        """The end of an empty log is empty and no error."""
         assert store.log_tail(start(store)) == ""
 
     def test_a_page_of_a_report_shares_its_bound(self, store):
-        """Three runs of more than a third of the bound each: the ends come, and they say so."""
+        """Three runs with more output than their share have ends that are marked as such."""
         third = MAX_PAGE_OUTPUT // 3
         for text in ("x" * (third + 1), "y" * third, "z"):
             store.apply(told(start(store), 1, text))
@@ -99,7 +99,7 @@ class TestEnds:
 
     @pytest.mark.parametrize("limit", [1, 2, 4, 5, 6, 7, 8, 9, 100])
     def test_is_that_of_the_whole_log(self, store, limit):
-        """For logs that fit just, and do not just fit, with empty chunks at every place."""
+        """The end is right for logs around the bound, with empty chunks at every place."""
         logs = [["abc", "", "de", ""], ["", "", "abcde"], ["a", "\u20ac", "b\u20ac"], [""] * 4, ["abcdef", "g", "h"]]
         ids = [start(store) for _ in logs]
         for job, texts in zip(ids, logs, strict=True):
@@ -113,7 +113,7 @@ class TestEnds:
         ]
 
     def test_costs_the_same_however_long_the_log_is(self, tmp_path):
-        """The rest is not even looked at: SQLite takes as many steps for a log of 3,000 chunks as for one of 30."""
+        """SQLite takes as many steps for a log of 3,000 chunks as for one of 30."""
         with ExecutionStore(f"sqlite:///{tmp_path}/store.db") as store:
             steps = []
             for count in (30, 3_000):
@@ -133,7 +133,7 @@ class TestEnds:
 
 class TestExecutionLogs:
     def test_those_of_a_run_include_those_of_its_stages_and_jobs(self, store):
-        """In the order of time and sequence; each level has its own."""
+        """Logs are in the order of time and sequence, and each level has its own."""
         run = store.execution(store.start(PIPELINE, at=MOMENT).execution.execution_id)
         stage, job = run.stages[0].id, run.stages[0].jobs[0].id
         of_run = entry(0, pipeline_execution_id=run.id)
@@ -146,14 +146,14 @@ class TestExecutionLogs:
         assert store.execution_logs(job_execution_id=job).logs == (of_job,)
 
     def test_what_has_none_has_an_empty_page(self, store):
-        """A run, a stage and a job, as long as they exist."""
+        """An existing run, stage or job without logs has an empty page."""
         run = store.execution(store.start(PIPELINE, at=MOMENT).execution.execution_id)
         stage, job = run.stages[0].id, run.stages[0].jobs[0].id
         for ids in ({"pipeline_execution_id": run.id}, {"stage_execution_id": stage}, {"job_execution_id": job}):
             assert store.execution_logs(**ids).logs == ()
 
     def test_pages_follow_each_other(self, store):
-        """Each log stands on one page, also where many have one time."""
+        """Each log is on one page, also if many logs have the same time."""
         run = store.start(PIPELINE, at=MOMENT).execution.execution_id
         entries = [entry(0, pipeline_execution_id=run, sequence=at // 2) for at in range(7)]
         store.add_logs(ExecutionLogUpload(logs=tuple(entries)))

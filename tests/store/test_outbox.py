@@ -1,4 +1,4 @@
-"""Others are told of every change of a run: at least once, in order, and by one process at a time."""
+"""The outbox delivers every change of a run at least once, in order, and to one process at a time."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def store(url):
 
 @pytest.fixture
 def run(store):
-    """The run that the outbox was told of as it started, and the jobs that were handed out."""
+    """A run whose start was delivered, and its jobs that were handed out."""
     started = store.start(PIPELINE, at=AT)
     confirm_all(store)
     return started.execution.execution_id, [job.job_execution_id for job in started.jobs]
 
 
 def confirm_all(store, at=AT):
-    """Claim and confirm until nothing is left; what was told, in order."""
+    """Claim and confirm until nothing is left, and return the delivered changes in order."""
     changes = []
     while found := store.outbox.claim(at=at):
         changes += found
@@ -76,7 +76,7 @@ def confirm_all(store, at=AT):
 
 
 def finish(store, jobs):
-    """Let jobs succeed, and those that become ready."""
+    """Let jobs succeed, and the jobs that become ready."""
     jobs = list(jobs)
     for job in jobs:
         jobs += [each.job_execution_id for each in store.apply(told(job, 9, SUCCESS), at=AT).jobs]
@@ -92,7 +92,7 @@ class TestNotes:
             assert store.outbox.counts() == NOTHING
 
     def test_a_run_that_starts_is_noted(self, store):
-        """As one that was not there before; once, also when its request is repeated."""
+        """A new run is one change without a state before, also when its request is repeated."""
         request = uuid4()
         run, again = (store.start(PIPELINE, request_id=request, at=AT).execution.execution_id for _ in range(2))
         assert run == again
@@ -112,7 +112,7 @@ class TestNotes:
         assert seen[-1] == store.execution(run_id)
 
     def test_several_changes_become_one(self, store, run):
-        """What happened since a run was told of is told together."""
+        """All changes of a run since its last delivery are delivered together."""
         run_id, (one, two) = run
         store.apply_all([told(one, 1, RUNNING), told(one, 2, SUCCESS)], at=AT)
         store.apply(told(two, 1, RUNNING), at=AT)
@@ -120,7 +120,7 @@ class TestNotes:
         assert change.after == store.execution(run_id)
 
     def test_more_output_is_no_change(self, store, run):
-        """Nor is a repeat, or an update of another Worker."""
+        """More output, a repeat and an update of another Worker are no change."""
         _, (one, _) = run
         store.apply(told(one, 1, RUNNING), at=AT)
         confirm_all(store)
@@ -131,7 +131,7 @@ class TestNotes:
 
     @pytest.mark.parametrize("how", ["cancel", "take_over", "release"])
     def test_every_way_to_change_a_run_is_noted(self, store, run, how):
-        """Not updates alone."""
+        """Cancellations, releases and lost jobs are noted, as updates are."""
         run_id, (one, _) = run
         store.apply(told(one, 1, RUNNING), at=AT)
         confirm_all(store)
@@ -146,7 +146,7 @@ class TestNotes:
         assert change.before != change.after == store.execution(run_id)
 
     def test_nothing_is_kept_of_a_run_that_ended(self, store, run):
-        """Once it was confirmed; and what comes late has everything told once more."""
+        """A confirmed end deletes the row; a later change has no state before."""
         run_id, (one, two) = run
         store.apply(told(two, 1, RUNNING), at=AT)
         finish(store, [one, two])
@@ -180,7 +180,7 @@ def rows(store):
 
 class TestClaims:
     def test_a_run_is_claimed_once(self, store, run):
-        """Until the claim runs out; then it is claimed again, with its next attempt."""
+        """A run is claimed again only when the claim has expired, with its next attempt."""
         run_id, _ = run
         store.cancel(run_id, at=AT)
         [first] = store.outbox.claim(seconds=10, at=AT)
@@ -190,7 +190,7 @@ class TestClaims:
         assert evolve(second, attempt=1, claim=first.claim) == first
 
     def test_a_claim_that_another_one_has_taken_over_changes_nothing(self, store, run):
-        """Neither when it is confirmed nor when it has failed."""
+        """An expired claim changes nothing when it is confirmed or failed."""
         run_id, (one, _) = run
         store.cancel(run_id, at=AT)
         [late] = store.outbox.claim(seconds=1, at=AT)
@@ -204,7 +204,7 @@ class TestClaims:
         assert store.outbox.counts() == NOTHING
 
     def test_a_change_during_a_claim_is_claimed_afterwards(self, store, run):
-        """At once, however long the claim would have lasted; also when the run has ended meanwhile."""
+        """The change is claimed right after the confirmation, also if the run has ended."""
         run_id, jobs = run
         store.cancel(run_id, at=AT)
         [first] = store.outbox.claim(at=AT)
@@ -215,7 +215,7 @@ class TestClaims:
         assert second.after.status.is_terminal
 
     def test_an_end_is_kept_that_changes_during_its_claim(self, store, run):
-        """What is told after it follows from what was told."""
+        """The next delivery starts from the delivered state."""
         _, (one, two) = run
         store.apply(told(two, 1, RUNNING), at=AT)
         finish(store, [one, two])
@@ -227,13 +227,13 @@ class TestClaims:
         assert rows(store) == []
 
     def test_those_come_first_that_wait_for_the_longest_time(self, store):
-        """As many as are wanted."""
+        """Claims take the runs that have waited longest, up to the limit."""
         runs = [store.start(PIPELINE, at=after(seconds)).execution.execution_id for seconds in (2, 0, 1)]
         claimed = [store.outbox.claim(limit=2, at=after(2)) for _ in range(3)]
         assert [[change.after.id for change in some] for some in claimed] == [[runs[1], runs[2]], [runs[0]], []]
 
     def test_does_not_wait_for_a_run_that_is_just_changed(self, fresh):
-        """Others are claimed, unless the database has one writer at a time."""
+        """Other runs are claimed, unless the database has one writer at a time."""
         with ExecutionStore(fresh(), outbox=True, timeout=0.1) as store:
             runs = [store.start(PIPELINE, at=AT).execution.execution_id for _ in range(2)]
             with store._database.write() as connection:
@@ -247,7 +247,7 @@ class TestClaims:
             assert [change.after.id for change in store.outbox.claim(at=AT)] == runs[:1]
 
     def test_now_is_the_time_by_default(self, store):
-        """Of claims, and of what follows."""
+        """The current time is the default of all methods."""
         store.start(PIPELINE)
         [change] = store.outbox.claim()
         assert store.outbox.claim() == ()
@@ -261,19 +261,19 @@ class TestClaims:
         "arguments", [{"limit": 0}, {"limit": 1001}, {"seconds": 0}, {"at": datetime(2026, 1, 31)}, {"at": "now"}]
     )
     def test_arguments_are_checked(self, store, arguments):
-        """As those of all methods."""
+        """The methods of the outbox check their arguments as the store does."""
         with pytest.raises(ContractError):
             store.outbox.claim(**arguments)
 
     def test_flag_is_checked(self):
-        """As all arguments are."""
+        """The argument `outbox` of the store must be a boolean."""
         with pytest.raises(ContractError, match="/outbox"):
             ExecutionStore("sqlite://", outbox="yes")
 
 
 class TestFailures:
     def test_are_tried_again_after_a_growing_time(self, store, run):
-        """Of 5 minutes at most."""
+        """The wait after a failure doubles up to 5 minutes."""
         run_id, _ = run
         store.cancel(run_id, at=AT)
         at, waits = AT, []
@@ -287,7 +287,7 @@ class TestFailures:
         assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
 
     def test_changes_do_not_shorten_the_wait(self, store, run):
-        """They are told together with what failed, and the next change has its first attempt."""
+        """Later changes are delivered with the failed one, and then attempts count anew."""
         run_id, (one, two) = run
         first = store.execution(run_id)
         store.apply(told(one, 1, RUNNING), at=AT)
@@ -303,7 +303,7 @@ class TestFailures:
         assert change.attempt == 1
 
     def test_end_at_the_last_attempt(self, store, run):
-        """The run is counted. It is claimed again when it changes, with all that was not told."""
+        """A run that was given up is counted, and claimed with all its changes when it changes again."""
         run_id, (one, _) = run
         told_last = store.execution(run_id)
         store.apply(told(one, 1, RUNNING), at=AT)
@@ -320,7 +320,7 @@ class TestFailures:
         assert (change.before, change.after, change.attempt) == (told_last, store.execution(run_id), 1)
 
     def test_can_be_tried_once_more(self, store, run):
-        """Those that were given up, and no others."""
+        """Only the runs that were given up are tried again."""
         run_id, _ = run
         store.cancel(run_id, at=AT)
         [change] = store.outbox.claim(at=AT)
@@ -336,7 +336,7 @@ class TestFailures:
 
 class TestForgottenRuns:
     def test_leave_nothing(self, store, run):
-        """A claim of one that is forgotten meanwhile comes to nothing."""
+        """The claim of a run that was deleted does nothing."""
         run_id, jobs = run
         finish(store, jobs)
         [change] = store.outbox.claim(at=AT)
@@ -351,7 +351,7 @@ class TestForgottenRuns:
 
 class TestCosts:
     def test_are_one_statement_for_a_change(self, store, url):
-        """And nothing for more output. No statement looks at a whole table but the one that counts."""
+        """More output costs no statement, and only the count scans the table."""
         statements = []
 
         def cost(call):
@@ -380,7 +380,7 @@ class TestCosts:
 
 
 def apply_to_end(store, jobs):
-    """Bring every job of a run to its end, in more changes than one."""
+    """Bring every job of a run to its end in several changes."""
     for job in (jobs := list(jobs)):
         for sequence, status in enumerate((RUNNING, SUCCESS), 1):
             jobs += [each.job_execution_id for each in store.apply(told(job, sequence, status)).jobs]
@@ -388,7 +388,7 @@ def apply_to_end(store, jobs):
 
 class TestSeveral:
     def test_tell_each_change_in_order(self, fresh):
-        """Of two that drain one outbox while runs change, no two tell of one run at once, and nothing is left out."""
+        """Two processes that drain one outbox never have the same run at once, and leave nothing out."""
         url = fresh()
         changes = defaultdict(list)
         done = Event()
@@ -427,7 +427,7 @@ class TestSeveral:
 
 class TestKilled:
     def test_between_sending_and_confirming(self, store, url, tmp_path):
-        """The change is claimed again: it is told twice, and not left out."""
+        """The change of a killed process is claimed again and delivered twice."""
         run_id = store.start(PIPELINE, at=AT).execution.execution_id
         sent = tmp_path / "sent"
         process = get_context("spawn").Process(target=send_and_wait, args=(url, str(sent)))
@@ -450,7 +450,7 @@ class TestAnyHistory:
         )
     )
     def test_is_told_as_a_chain(self, steps):
-        """From no run to the run as it is: each state follows from the one that was confirmed before it."""
+        """Each delivered state follows from the one confirmed before, from none to the current one."""
         with ExecutionStore("sqlite://", outbox=True) as store:
             started = store.start(PIPELINE, at=AT)
             run_id = started.execution.execution_id

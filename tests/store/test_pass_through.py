@@ -1,4 +1,4 @@
-"""Jobs and pipelines of kinds that the store does not know come out of it with the parameters that went in."""
+"""Parameters of kinds that the store does not know come out of it unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 @st.composite
 def unknown_pipelines(draw: st.DrawFn) -> Pipeline:
-    """Pipelines of kinds that nobody knows, with ids that no other has."""
+    """Pipelines of unknown kinds, with unique ids."""
     pipeline = draw(pipelines(max_stages=2, max_jobs=2))
 
     def unknown(job):
@@ -38,7 +38,7 @@ def unknown_pipelines(draw: st.DrawFn) -> Pipeline:
 
 @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 def test_parameters_pass_through(fresh, engine):
-    """From the message of a CLI to the definition, the run and the request of each Worker, equal to the byte."""
+    """Parameters are equal to the byte in the definition, in the run and in each Worker's request."""
     with ExecutionStore(fresh()) as store:
 
         @given(unknown_pipelines())
@@ -61,7 +61,7 @@ def test_parameters_pass_through(fresh, engine):
 
 
 def requests_of(store, ready, engine):
-    """The kind and the parameters in the request of each job, as a Worker reads them; every job is run."""
+    """Run every job, and return the kind and the parameters in its request as a Worker reads them."""
     found = {}
     while ready:
         messages = [engine.dumps(request) for request in ready]

@@ -1,4 +1,4 @@
-"""Runs that ended long ago are forgotten, and nothing else."""
+"""Runs that ended long ago are deleted, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIPELINE = Pipeline(name="p", repo_url="r", stages=(Stage(name="s", jobs=(Job(na
 
 
 def run_at(store, day, status=ExecutionStatus.SUCCESS):
-    """A run that ended on a day, with all that can hang on it."""
+    """A run that ended on a day, with rows in every table of runs."""
     at = DAY + timedelta(days=day)
     started = store.start(PIPELINE, request_id=uuid4(), at=at)
     [job] = started.jobs
@@ -41,7 +41,7 @@ def run_at(store, day, status=ExecutionStatus.SUCCESS):
 
 
 def rows(store):
-    """How many rows each table has."""
+    """Return the number of rows in each table."""
     with store._database.read() as connection:
         return {
             table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
@@ -51,7 +51,7 @@ def rows(store):
 
 class TestForget:
     def test_old_runs_go_with_all_that_hangs_on_them(self, store):
-        """What is left is as if they had never been, but for the numbers of the runs."""
+        """No row of a deleted run is left, and run numbers go on."""
         kept = run_at(store, 10)
         alone = rows(store)
         old = run_at(store, 1)
@@ -65,26 +65,26 @@ class TestForget:
         assert store.start(PIPELINE).execution.run_number == 3
 
     def test_runs_that_have_not_ended_stay(self, store):
-        """However old they are."""
+        """A run that has not ended is never deleted, however old it is."""
         execution, _ = run_at(store, 1, ExecutionStatus.RUNNING)
         assert store.forget(before=DAY + timedelta(days=100)) == 0
         assert store.status(execution).status is ExecutionStatus.RUNNING
 
     def test_the_last_runs_of_a_name_stay(self, store):
-        """As many as are wanted."""
+        """The last runs of each name stay, as many as `keep_last` says."""
         runs = [run_at(store, day)[0] for day in range(5)]
         assert store.forget(before=DAY + timedelta(days=100), keep_last=2) == 3
         assert [store.status(run).run_number for run in runs[3:]] == [4, 5]
 
     def test_more_than_one_step_holds(self, store):
-        """All go, step by step."""
+        """More runs than one step deletes are all deleted, step by step."""
         for _ in range(60):
             run_at(store, 1)
         assert store.forget(before=DAY + timedelta(days=2)) == 60
 
     @pytest.mark.parametrize("what", ["logs of a run", "logs of a stage", "logs of a job", "artifacts"])
     def test_what_comes_while_a_run_is_forgotten_is_refused(self, store, what):
-        """It waits until the run is gone, and then its error is that of an id that is unknown."""
+        """A write waits until the run is deleted, and then raises the error for an unknown id."""
         run, job = run_at(store, 1)
         [stage] = store.execution(run).stages
         owners = {
@@ -112,7 +112,7 @@ class TestForget:
         assert type(error) is (UnknownJobExecutionError if of_job else UnknownExecutionError)
 
     def test_no_step_deletes_more_output_than_a_bound(self, store):
-        """A run with much output goes in several transactions, its output first."""
+        """A run with much output is deleted in several transactions, output first."""
         _, job = run_at(store, 1)
         with store._database.write() as connection:
             chunks = [{"job_execution_id": job, "sequence": 2 + at, "text": "x"} for at in range(2_500)]

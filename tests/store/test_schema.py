@@ -1,4 +1,4 @@
-"""Databases of version 0.1 are recognised, refused, and upgraded without loss, once and all or nothing."""
+"""Databases of version 0.1 are recognised, refused by default, and upgraded on request, once and all or nothing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def old_url(bare_url):
 
 
 def schema_of(url: str) -> dict[str, object]:
-    """All that a database says of its tables, in an order that does not depend on how they were made."""
+    """Return all that a database knows of its tables, in an order that does not depend on how they were made."""
     engine = create_engine(url)
     found = inspect(engine)
 
@@ -102,11 +102,11 @@ def schema_of(url: str) -> dict[str, object]:
 
 class TestScripts:
     def test_are_those_that_the_package_names(self):
-        """In their order, and without branches."""
+        """The scripts are those of `REVISIONS`, in order and without branches."""
         assert tuple(script.revision for script in script_directory().walk_revisions())[::-1] == REVISIONS
 
     def test_the_first_makes_the_tables_of_version_0_1(self, old_url, tmp_path, request):
-        """As the code of version 0.1 made them: each column, key, check and index."""
+        """The first script makes each column, key, check and index of version 0.1."""
         expected = schema_of(old_url)
         if old_url.startswith("sqlite"):
             url = f"sqlite:///{tmp_path}/first.db"
@@ -119,7 +119,7 @@ class TestScripts:
         assert found == expected
 
     def test_lead_to_the_tables_of_today(self, bare_url, tmp_path, request):
-        """A database that was upgraded is as one that was made today, and as the package says."""
+        """An upgraded database has the tables of a new one and of the package's metadata."""
         ExecutionStore(fill(bare_url), upgrade=True).close()
         url = (
             f"sqlite:///{tmp_path}/new.db"
@@ -133,7 +133,7 @@ class TestScripts:
                 assert compare_metadata(migration_context(connection), metadata) == []
 
     def test_a_difference_is_seen(self, bare_url):
-        """By both ways to compare."""
+        """Both comparisons of this class see a table that differs."""
         ExecutionStore(bare_url).close()
         before = schema_of(bare_url)
         execute(bare_url, "ALTER TABLE watch ADD COLUMN more TEXT")
@@ -154,7 +154,7 @@ def another_schema(postgres_schema):
 
 class TestOldDatabase:
     def test_is_refused(self, old_url):
-        """The error says what upgrades it; nothing is changed."""
+        """The error names the command that upgrades the database, which is not changed."""
         before = schema_of(old_url)
         with pytest.raises(SchemaError) as caught:
             ExecutionStore(old_url)
@@ -165,7 +165,7 @@ class TestOldDatabase:
         assert schema_of(old_url) == before
 
     def test_keeps_what_it_has(self, old_url):
-        """Definitions, runs, output and artifacts are read as version 0.1 has read them."""
+        """Definitions, runs, output and artifacts are read as version 0.1 read them."""
         with ExecutionStore(old_url, upgrade=True) as store:
             for expected in READ["definitions"]:
                 assert store.pipeline(UUID(expected["id"])) == structure(expected, Pipeline)
@@ -180,7 +180,7 @@ class TestOldDatabase:
                     assert unstructure(store.artifacts(UUID(job_id))) == files
 
     def test_is_numbered_by_name(self, old_url):
-        """Runs of two definitions of one name have the numbers of the order in which they were started."""
+        """Runs of two definitions of one name are numbered in the order of their starts."""
         with ExecutionStore(old_url, upgrade=True) as store:
             page = store.report(ReportRequest(pipeline_name="build"))
             assert [record.run_number for record in page.executions] == [7, 6, 5, 4, 3, 2, 1]
@@ -196,7 +196,7 @@ class TestOldDatabase:
             assert store.start(store.pipeline(deploy)).execution.run_number == 2
 
     def test_knows_its_requests(self, old_url):
-        """A request that version 0.1 has taken starts nothing again."""
+        """A request that version 0.1 has executed starts no second run."""
         with ExecutionStore(old_url, upgrade=True) as store:
             [main, *_] = [each for each in store.pipelines(name="build") if each.branch == "main"]
             request = PipelineExecutionRequest(request_id=UUID(int=2), repo=main.repo_url, pipeline_id=main.id)
@@ -205,7 +205,7 @@ class TestOldDatabase:
             assert started.execution.run_number == 7
 
     def test_its_jobs_are_sent_again_and_run_to_their_end(self, old_url):
-        """Those that ran or waited for a Worker, each once. Then every run comes to its end."""
+        """Each job that ran or waited is sent once, and every run ends."""
         with ExecutionStore(old_url, upgrade=True) as store:
             last = max(store.execution(run_id).stages[0].jobs[0].queued_at for run_id in RUNS)
             at = last + timedelta(minutes=10)
@@ -231,7 +231,7 @@ class TestOldDatabase:
             assert all(store.status(run_id).status.is_terminal for run_id in RUNS)
 
     def test_is_kept_by_its_keys(self, old_url):
-        """Keys are enforced as before, also on the connections of the store that has upgraded it."""
+        """Keys are enforced as before, also on connections of the store that did the upgrade."""
         with (
             ExecutionStore(old_url, upgrade=True) as store,
             pytest.raises(StoreError),
@@ -243,7 +243,7 @@ class TestOldDatabase:
         "statement", ["UPDATE cicd_common_schema SET version = 1", "DELETE FROM cicd_common_schema"]
     )
     def test_of_an_unknown_version(self, old_url, statement):
-        """Tables from before version 0.1 are refused, also when an upgrade is asked for."""
+        """Tables from before version 0.1 are refused, also with `upgrade`."""
         execute(old_url, statement)
         for upgrade in (False, True):
             with pytest.raises(SchemaError, match=r"found those of revision none, which .* does not know"):
@@ -251,7 +251,7 @@ class TestOldDatabase:
 
 
 def going_jobs(*, is_canceled: bool) -> set[UUID]:
-    """The jobs that were handed out by version 0.1, and have not ended."""
+    """Return the jobs that version 0.1 handed out and that have not ended."""
     return {
         UUID(job["id"])
         for run in RUNS.values()
@@ -263,7 +263,7 @@ def going_jobs(*, is_canceled: bool) -> set[UUID]:
 
 
 def without_numbers(document):
-    """A run without what version 0.2 has added or numbered anew."""
+    """Return a run without the fields that version 0.2 added or numbered anew."""
     known = {"id", "commit_hash", "is_local", "canceled_at"}
     jobs = {"id", "status", "queued_at", "start_time", "completion_time", "exit_code", "last_sequence"}
     stages = [
@@ -275,7 +275,7 @@ def without_numbers(document):
 
 class TestUpgrade:
     def test_is_all_or_nothing(self, old_url, monkeypatch):
-        """A failure in the middle leaves the database as it was; another try succeeds."""
+        """A failure in the middle leaves the database unchanged, and a second try succeeds."""
         before = schema_of(old_url)
 
         def fail(*_, **__):
@@ -292,30 +292,30 @@ class TestUpgrade:
         ExecutionStore(old_url, upgrade=True).close()
 
     def test_a_row_that_points_nowhere_stops_it(self, tmp_path):
-        """SQLite enforces no keys while tables are replaced, so all are checked in the end."""
+        """SQLite enforces no keys while tables are replaced, so the upgrade checks them at its end."""
         url = f"sqlite:///{tmp_path}/old.db"
         execute(fill(url), "INSERT INTO requests VALUES ('from', 'nowhere')")
-        with pytest.raises(SchemaError, match="expected rows that point to rows that exist"):
+        with pytest.raises(SchemaError, match="expected foreign keys that refer to rows that exist"):
             ExecutionStore(url, upgrade=True)
         with pytest.raises(SchemaError, match="found those of revision 1"):
             ExecutionStore(url)
 
     def test_runs_once_however_many_processes_ask(self, old_url):
-        """They wait for each other, and all of them work with the database then."""
+        """Processes wait for the one that upgrades, and then all use the database."""
         context = multiprocessing.get_context("spawn")
         with context.Pool(4) as pool:
             counts = pool.map(runs_after_upgrade, [old_url] * 4)
         assert counts == [7] * 4
 
     def test_of_a_database_that_is_upgraded_changes_nothing(self, bare_url):
-        """So does that of an empty one, in which the tables are made."""
+        """An upgraded database and a new one are not changed."""
         ExecutionStore(bare_url, upgrade=True).close()
         before = schema_of(bare_url)
         ExecutionStore(bare_url, upgrade=True).close()
         assert schema_of(bare_url) == before
 
     def test_does_not_go_back(self, bare_url):
-        """A database of a newer version is refused, and says so."""
+        """A database of a newer version is refused."""
         ExecutionStore(bare_url).close()
         execute(bare_url, "UPDATE cicd_common_revision SET version_num = '9'")
         for upgrade in (False, True):
@@ -323,16 +323,16 @@ class TestUpgrade:
                 ExecutionStore(bare_url, upgrade=upgrade)
 
     def test_argument_is_checked(self):
-        """As all arguments are."""
+        """The argument `upgrade` must be a boolean."""
         with pytest.raises(ContractError, match="/upgrade"):
             ExecutionStore("sqlite://", upgrade="yes")
 
 
 class TestNames:
-    """Names that version 0.1 took and version 0.2 refuses."""
+    """Names that version 0.1 allowed and version 0.2 refuses."""
 
     def test_are_changed(self, old_url):
-        """To the form NFC, without bidirectional controls; and what has such a name is found by the new one."""
+        """Names become NFC without bidirectional controls, and runs are found by the new names."""
         rename(
             old_url,
             ("pipelines", "name", "build", "bu\u0308ild\u202e"),
@@ -362,7 +362,7 @@ class TestNames:
         ids=["nothing to be seen", "too long", "not unique"],
     )
     def test_that_cannot_be_changed_stop_the_upgrade(self, old_url, table, old, new, why):
-        """The error says where the name is, and not what it is; nothing is changed."""
+        """The error has the place of the name but not the name; nothing is changed."""
         rename(old_url, ("jobs", "name", "test", "tes\u0165"), (table, "name", old, new))
         with pytest.raises(SchemaError, match=f"the name of [0-9a-f-]{{36}} in {table} {why}$"):
             ExecutionStore(old_url, upgrade=True)
@@ -387,7 +387,7 @@ def runs_after_upgrade(url: str) -> int:
 
 class TestCommand:
     def test_upgrades(self, old_url, monkeypatch):
-        """The command that the error names."""
+        """The command that the error names upgrades the database."""
         monkeypatch.setattr(sys, "argv", ["store", "upgrade", old_url])
         with pytest.raises(SystemExit) as caught:
             runpy.run_module("cicd_common.store", run_name="__main__")
@@ -395,7 +395,7 @@ class TestCommand:
         ExecutionStore(old_url).close()
 
     def test_says_what_failed(self, tmp_path, monkeypatch, capsys):
-        """In one line, without the URL."""
+        """The command prints a failure in one line, without the URL."""
         monkeypatch.setattr(sys, "argv", ["store", "upgrade", f"sqlite:///{tmp_path}/none/secret.db"])
         with pytest.raises(SystemExit) as caught:
             runpy.run_module("cicd_common.store", run_name="__main__")
@@ -405,7 +405,7 @@ class TestCommand:
         assert "secret" not in error
 
     def test_works_in_a_copy_of_the_package(self, tmp_path):
-        """Under another name, in a directory whose name has a per cent sign, where the package is not installed."""
+        """A copy under another name, in a directory with a per cent sign, works without an installation."""
         copy = tmp_path / "50%" / "theirs" / "common"
         shutil.copytree(Path(cicd_common.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
         (copy.parent / "__init__.py").touch()

@@ -1,7 +1,4 @@
-"""A server of PostgreSQL that is killed in the middle of writes: what the store acknowledged is there afterwards.
-
-The test makes a server of its own. Where its programs are not installed, it is skipped, and says so.
-"""
+"""A PostgreSQL server is killed in the middle of writes: all acknowledged writes are there afterwards."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ PIPELINE = Pipeline(
 
 
 class Server:
-    """A server of PostgreSQL on a directory, run by a user that may run one."""
+    """A PostgreSQL server on a directory, run by a user that may run one."""
 
     def __init__(self, directory: Path, user: str | None) -> None:
         self.directory, self.user = directory, user
@@ -51,7 +48,7 @@ class Server:
         return {"args": command, "user": self.user, "cwd": self.directory, "stderr": subprocess.DEVNULL}
 
     def start(self) -> None:
-        """Start it, and wait until it answers: after a kill it first does again what its log says."""
+        """Start the server and wait until it answers: after a kill it first replays its log."""
         options = ("-p", self.port, "-k", self.directory, "-c", "listen_addresses=127.0.0.1")
         self.process = subprocess.Popen(**self.command("postgres", "-D", self.directory / "data", *options))
         until(self.answers)
@@ -65,7 +62,7 @@ class Server:
         return True
 
     def kill(self) -> None:
-        """Kill it and all its processes, and wait until they are gone."""
+        """Kill the server with all its processes, and wait until they are gone."""
         pid = self.process.pid
         self.process.send_signal(signal.SIGSTOP)  # So that it starts no more of them.
         children = list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
@@ -102,7 +99,7 @@ def server():
 
 
 def write_until_it_is_gone(store: ExecutionStore, runs: list, updates: list) -> None:
-    """Start runs and report on their jobs, and note each write that was acknowledged."""
+    """Start runs and report on their jobs, and note each acknowledged write, until the server is gone."""
     try:
         while True:
             started = store.start(PIPELINE)
@@ -116,7 +113,7 @@ def write_until_it_is_gone(store: ExecutionStore, runs: list, updates: list) -> 
 
 
 def test_keeps_what_was_acknowledged(server):
-    """A server that is killed with all its processes, some times, and started again has all that was acknowledged."""
+    """A server that is killed and started several times has all acknowledged writes."""
     runs, updates = [], []
     for _ in range(KILLS):
         with ExecutionStore(server.url) as store, ThreadPoolExecutor(WRITERS) as pool:
@@ -132,7 +129,7 @@ def test_keeps_what_was_acknowledged(server):
 
 
 def check(store: ExecutionStore, runs: list, updates: list) -> None:
-    """All that was acknowledged is there, and what is there agrees with itself."""
+    """Check that acknowledged writes are stored, and that the stored rows are consistent."""
     texts = defaultdict(list)
     for update in updates:
         texts[update.job_execution_id].append(update)

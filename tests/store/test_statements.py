@@ -1,4 +1,4 @@
-"""What reads and writes cost: how many statements, and that none of them looks at a whole table."""
+"""The costs of reads and writes: the number of statements, none of which scans a table."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def told(job_execution_id: UUID, sequence: int, status: ExecutionStatus) -> JobS
 
 
 def run_through(store: ExecutionStore, end: ExecutionStatus) -> tuple[UUID, list[UUID]]:
-    """A run whose jobs all end in a status, as far as it comes, with the jobs."""
+    """Bring all jobs of a run to a status, as far as the run gets, and return the run with its jobs."""
     started = store.start(PIPELINE, at=MOMENT)
     jobs = [job.job_execution_id for job in started.jobs]
     for job in jobs:
@@ -64,7 +64,7 @@ def run_through(store: ExecutionStore, end: ExecutionStatus) -> tuple[UUID, list
 
 
 def with_own_ids(pipeline: Pipeline) -> Pipeline:
-    """A pipeline of another name that is as a pipeline is."""
+    """Return a copy of a pipeline with another name and other ids."""
     stages = [
         evolve(stage, id=uuid4(), jobs=tuple(evolve(job, id=uuid4()) for job in stage.jobs))
         for stage in pipeline.stages
@@ -83,7 +83,7 @@ class History:
 
 
 def history_of(url: str, total: int) -> History:
-    """A database with as many runs of one pipeline, of which the last is just starting, and some of other pipelines."""
+    """Make a database with a number of runs of one pipeline, the last just started, and some runs of others."""
     store = ExecutionStore(url)
     ends = (ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED)
     runs = [run_through(store, end) for end in ends]
@@ -102,7 +102,7 @@ def history_of(url: str, total: int) -> History:
 
 @contextmanager
 def counted():
-    """The statements that are executed meanwhile, with their parameters, but for ends of transactions."""
+    """Record the statements of a block with their parameters, without the ends of transactions."""
     statements = []
 
     def note(_connection, _cursor, statement, parameters, _context, _many):
@@ -130,7 +130,7 @@ FILTERS = [
 
 
 def every_report(store: ExecutionStore):
-    """Every kind of report: the first page, one behind it, an empty one, and one of what does not exist."""
+    """Every kind of report: the first page, a later page, an empty page, and one of an unknown name."""
     for names in NAMES:
         for some in FILTERS:
             request = ReportRequest(pipeline_name="build", limit=3, **names, **some)
@@ -141,7 +141,7 @@ def every_report(store: ExecutionStore):
 
 
 def every_read(history: History):
-    """Every read but reports, with the number of statements that it may take."""
+    """Every read but reports, with the largest number of its statements."""
     store, job, run = history.store, history.job, history.runs[-1]
     (first,) = store.pipelines(name="build")
     return {
@@ -170,7 +170,7 @@ def log_of(job: UUID) -> ExecutionLogUpload:
 
 
 def every_write(history: History):
-    """The longest way of each write through the store, and the most statements that it may take."""
+    """The most expensive case of each write, with the largest number of its statements."""
     store = history.store
     run = history.runs[-1]
     jobs = [job.id for stage in store.execution(run).stages for job in stage.jobs]
@@ -207,13 +207,13 @@ def history(request, url):
 class TestStatements:
     @pytest.mark.parametrize("history", [FEW], indirect=True)
     def test_are_bounded(self, history):
-        """Each read and write takes the same few statements, in a short history."""
+        """Each read and write has a small bound of statements, in a short history."""
         check_bounds(history)
 
     @pytest.mark.no_cover
     @pytest.mark.parametrize("history", [MANY], indirect=True)
     def test_are_bounded_and_scan_no_table(self, history):
-        """So they do in a long one. None looks at every row of a table, or at every entry of an index."""
+        """The same bounds hold in a long history, and no statement scans a table or an index."""
         statements = check_bounds(history)
         engine = create_engine(history.url)
         found = {statement: plan for statement, plan in plans(engine, statements) if scans(plan)}
@@ -222,7 +222,7 @@ class TestStatements:
 
 
 def check_bounds(history):
-    """Count the statements of each read and write; those of all, but for pages that hold a good part of a table."""
+    """Check the bounds of each read and write, and return the statements but for pages of much of a table."""
     all_statements = []
     for request in every_report(history.store):
         with counted() as statements:
@@ -243,7 +243,7 @@ def check_bounds(history):
 
 
 def plans(engine, statements):
-    """The plan of each statement."""
+    """Return the query plan of each statement."""
     distinct = {statement: parameters for statement, parameters in statements if not statement.startswith("INSERT")}
     prefix = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
     with engine.connect() as connection:
@@ -263,7 +263,7 @@ IN_ORDER = ("pipelines_by_name", "job_executions_unclaimed", "job_executions_cla
 
 
 def scans(plan: str) -> list[str]:
-    """The lines of a plan that say that all of a table or of an index is read."""
+    """Return the lines of a plan that scan a whole table or index."""
     lines = [line.strip().removeprefix("->").strip() for line in plan.splitlines()]
     found = [line for line in lines if line.startswith(("Seq Scan", "SCAN"))]
     for line, after in pairwise([*lines, ""]):
@@ -284,5 +284,5 @@ class TestScans:
         ],
     )
     def test_are_seen(self, plan):
-        """The test of plans does see what it is there for."""
+        """The check of plans finds a scan."""
         assert scans(plan)

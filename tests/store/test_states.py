@@ -1,4 +1,4 @@
-"""On PostgreSQL an update that waits for others is joined with what they have left, and not with what it saw before."""
+"""On PostgreSQL an update that waits for a lock is joined with the rows as they are after the wait."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(store):
 
 @pytest.fixture
 def job(store, run):
-    """The job of its first stage, which has begun."""
+    """A job of the first stage, which has begun."""
     job = store.execution(run).stages[0].jobs[0].id
     store.apply(told(job, 1, RUNNING))
     return job
@@ -46,7 +46,7 @@ def told(job, sequence, status):
 
 
 def applied_after(store, update, change):
-    """Apply an update that comes while someone else is changing what it stands on."""
+    """Apply an update while another transaction changes its run."""
     with ThreadPoolExecutor(1) as pool:
         with store._database.write() as connection:
             connection.execute(select(pipeline_executions.c.id).with_for_update())  # As all that move a run do.
@@ -59,27 +59,27 @@ def applied_after(store, update, change):
 @pytest.mark.parametrize("fresh", ["postgresql"], indirect=True)
 class TestMeanwhile:
     def test_later_update(self, store, job):
-        """A later update has come: this one is late, and its output is stored all the same."""
+        """After a later update this one is late, and its output is stored."""
         applied = applied_after(store, told(job, 2, RUNNING), job_executions.update().values(last_sequence=7))
         assert applied.outcome is UpdateOutcome.LATE
         assert store.job_execution(job).last_sequence == 7
         assert store.logs(job).chunks == ((1, "x\n"), (2, "x\n"))
 
     def test_other_end(self, store, job):
-        """The job has ended otherwise: the first end stands, and nothing is handed out."""
+        """If the job has ended otherwise, the first end stands, and nothing is handed out."""
         ended = job_executions.update().where(job_executions.c.id == job).values(status=FAILED)
         applied = applied_after(store, told(job, 2, SUCCESS), ended)
         assert (applied.outcome, applied.jobs) == (UpdateOutcome.CONFLICT, ())
         assert store.job_status(job).status is FAILED
 
     def test_canceled(self, store, run, job):
-        """The run was canceled: what follows from the job's end leaves it so."""
+        """A run that was canceled meanwhile stays canceled after the job's end."""
         applied = applied_after(store, told(job, 2, FAILED), pipeline_executions.update().values(canceled_at=MOMENT))
         assert applied.outcome is UpdateOutcome.APPLIED
         assert store.execution(run).canceled_at == MOMENT
 
     def test_stage_moved(self, store, run, job):
-        """Another job of the stage has failed: it still counts, and the next stage does not begin."""
+        """If another job of the stage has failed, it counts, and the next stage does not begin."""
         first = stage_executions.c.id == store.execution(run).stages[0].id
         applied = applied_after(store, told(job, 2, SUCCESS), stage_executions.update().where(first).values(failed=1))
         assert (applied.outcome, applied.jobs) == (UpdateOutcome.APPLIED, ())

@@ -1,4 +1,4 @@
-"""The store against the model: whatever is done to both, they say the same."""
+"""The store and the model give the same results for any calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEASE = 60
 
 @st.composite
 def updates(draw: st.DrawFn, job: JobExecution | None) -> JobStatusUpdate:
-    """Updates of a job, or of one that nobody knows: any sequence and status, told by any of two Workers."""
+    """Updates of a known job or an unknown one: any sequence and status, of one of two Workers."""
     status = draw(own_strategies.statuses())
     return JobStatusUpdate(
         job_execution_id=UUID(int=7) if job is None else job.id,
@@ -47,7 +47,7 @@ def updates(draw: st.DrawFn, job: JobExecution | None) -> JobStatusUpdate:
 
 @st.composite
 def small_pipelines(draw: st.DrawFn) -> Pipeline:
-    """Pipelines of few names, so that several have the same ones, in the same stages and in others."""
+    """Pipelines of few names, so that several have the same names of pipelines, stages and jobs."""
     sizes = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
     names = draw(st.permutations([f"job {at}" for at in range(sum(sizes))]))
     stages, earlier = [], []
@@ -72,7 +72,7 @@ def jobs_of(run: PipelineExecution) -> list[JobExecution]:
 
 
 class StoreAndModel(RuleBasedStateMachine):
-    """Does the same to a store and to a Backend made of the models, and compares all that can be read."""
+    """Calls a store and a Backend made of the models in the same way, and compares all that can be read."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class StoreAndModel(RuleBasedStateMachine):
     @precondition(lambda self: self.model.executions)
     @rule(data=st.data(), count=st.integers(1, 4))
     def update(self, data, count) -> None:
-        """Any updates of any jobs, be they handed out or not, some of them together."""
+        """Apply any updates of any jobs, handed out or not, some of them together."""
         told = []
         for _ in range(count):
             job = data.draw(st.sampled_from(self.jobs()))
@@ -150,7 +150,7 @@ class StoreAndModel(RuleBasedStateMachine):
         is_released=st.booleans(),
     )
     def proceed(self, data, statuses, is_released) -> None:
-        """What true Workers report next, some of it together."""
+        """Apply the next updates of true Workers, some of them together."""
         jobs = data.draw(st.lists(st.sampled_from(self.open_jobs()), min_size=1, max_size=4, unique_by=lambda x: x.id))
         self.send(
             *(
@@ -221,7 +221,7 @@ class StoreAndModel(RuleBasedStateMachine):
             self.compare_all_pages(ReportRequest(**names, limit=2))
 
     def names(self):
-        """What can be reported on, each once."""
+        """Return the names of each possible report, each once."""
         found = {}
         for pipeline in self.known:
             found[pipeline.name,] = None
@@ -259,12 +259,12 @@ class StoreAndModel(RuleBasedStateMachine):
 
 
 def as_plain(result):
-    """A result of either, without its class; of an error its problems."""
+    """Return a result without its class, and of an error its problems."""
     return result.problems if isinstance(result, ContractError) else asdict(result, recurse=False)
 
 
 def answer(ask, request):
-    """What is answered: a report, or what is wrong with the name."""
+    """Return a report, or the problems with its name."""
     try:
         return ask(request)
     except UnknownNameError as error:
@@ -273,11 +273,11 @@ def answer(ask, request):
 
 class TestStore:
     def test_equals_the_model(self, fresh):
-        """Whatever is started, reported, repeated, reordered and canceled: store and model say the same."""
+        """Store and model agree after any starts, updates, repeats and cancellations in any order."""
         run_state_machine_as_test(lambda: StoreAndModel(fresh()), settings=settings(stateful_step_count=20))
 
     def test_keeps_definitions(self, fresh):
-        """What was stored is read as it was, edge values included."""
+        """A stored definition is read back equal, edge values included."""
         with ExecutionStore(fresh()) as store:
 
             @given(strategies.pipelines(), strategies.texts())
@@ -290,7 +290,7 @@ class TestStore:
             check()
 
     def test_keeps_logs_and_times(self, fresh):
-        """Any text and any time comes back as it was."""
+        """Any text and any time is read back equal."""
         pipeline = Pipeline(name="p", repo_url="r", stages=(Stage(name="s", jobs=(Job(name="j", script=("true",)),)),))
         with ExecutionStore(fresh()) as store:
 
@@ -315,7 +315,7 @@ class TestStore:
             check()
 
     def test_of_two_texts_for_one_sequence_the_first_one_stands(self, store):
-        """A Worker that sends another text for a sequence changes nothing."""
+        """A second text for a sequence changes nothing."""
         pipeline = Pipeline(name="p", repo_url="r", stages=(Stage(name="s", jobs=(Job(name="j", script=("true",)),)),))
         (job,) = store.start(pipeline).jobs
         told = [
@@ -334,7 +334,7 @@ class TestStore:
 
 
 def with_own_ids(pipeline: Pipeline) -> Pipeline:
-    """The pipeline with ids that no other has."""
+    """Return a copy of a pipeline with unique ids."""
     stages = tuple(
         evolve(stage, id=uuid4(), jobs=tuple(evolve(job, id=uuid4()) for job in stage.jobs))
         for stage in pipeline.stages

@@ -1,4 +1,4 @@
-"""What Alembic runs to migrate a database: the revisions, on the connection that the store has opened."""
+"""The script with which Alembic runs the revisions, on the connection that the store has opened."""
 
 from alembic import context
 

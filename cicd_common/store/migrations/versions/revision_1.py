@@ -1,4 +1,4 @@
-"""The tables of version 0.1, which has made them without Alembic."""
+"""The tables of version 0.1, which made them without Alembic."""
 
 from typing import Any
 

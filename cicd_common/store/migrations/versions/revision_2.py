@@ -1,8 +1,7 @@
 """The tables of version 0.2: kinds, environments, leases, run numbers by name, and logs of executions.
 
-What version 0.1 did not know gets the defaults of the contract. A job that is under way is unclaimed: since Workers of
-version 0.1 do not speak of leases, its request is sent again. Names that version 0.2 refuses are changed to names that
-it takes.
+New columns get the defaults of the contract. A job that is under way is unclaimed, and its request is sent again, since
+Workers of version 0.1 know no leases. Names that version 0.2 refuses are changed to names that it accepts.
 """
 
 import re
@@ -57,7 +56,7 @@ _PARTIAL_INDEXES = {
     "job_executions_claimed": (("id",), f"{_GOING} AND worker IS NOT NULL"),
     "job_executions_unclaimed": (("send_at", "id"), f"{_GOING} AND queued_at IS NOT NULL AND worker IS NULL"),
 }
-# Columns by table, with what the rows get that are there.
+# New columns by table, with the values for existing rows.
 _NEW_COLUMNS: dict[str, tuple[tuple[str, Any, str], ...]] = {
     "pipelines": (("kind", Text(), "pipeline"), ("parameters", Text(), "{}"), ("environment", Text(), "{}")),
     "jobs": (
@@ -109,13 +108,13 @@ UPDATE job_executions SET sendings = 1, send_at = queued_at + 300000000 WHERE {_
 """
 
 _BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-# A character that is not drawn as nothing.
+# A visible character.
 _SEEN = re.compile(
     r"[^ \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     r"\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# Name-based UUIDs of the names of a pipeline, a stage and a job find executions.
+# The namespace of the keys by which executions are found: UUIDs of the names of a pipeline, a stage and a job.
 _KEYS = UUID("7d9f3f0e-5c1b-4c0e-9d51-0f6b7f1c3a52")
 
 _PIPELINES = part_of("pipelines", column("id", Uuid), column("name", Text), column("branch", Text))
@@ -131,7 +130,7 @@ WHERE {part}s.id = {part}_executions.{part}_id AND {part}s.name_key <> {part}_ex
 
 
 def upgrade() -> None:
-    """Make of the tables of version 0.1 those of version 0.2."""
+    """Change the tables of version 0.1 to those of version 0.2."""
     _change_names(op.get_bind())
     op.drop_table("cicd_common_schema")
     _make_tables()
@@ -152,7 +151,7 @@ def upgrade() -> None:
 def _change_names(connection: Connection) -> None:
     """Change names that version 0.2 refuses, and the keys that are made of them.
 
-    Names that differ must do so afterwards: those of pipelines, of the stages of a pipeline, and of its jobs.
+    Names that differ now must differ afterwards: those of pipelines, of the stages of a pipeline, and of its jobs.
     """
     stages_of = _JOBS.join(_STAGES, _JOBS.c.stage_id == _STAGES.c.id)
     changed = [
@@ -179,7 +178,7 @@ def _change_names(connection: Connection) -> None:
 
 
 def _change(connection: Connection, owner: Any, field: str, statement: Any) -> bool:
-    """Change the names in a column. A query gives their ids, the names, and the group in which each is unique."""
+    """Change the names in a column. The statement reads ids, names, and the scopes in which the names are unique."""
     changes = []
     before: dict[tuple[Any, str], str] = {}
     for id_, name, scope in map(tuple, connection.execute(statement)):
@@ -250,7 +249,7 @@ def _change_columns() -> None:
 
 
 def _finish_columns() -> None:
-    """Take away the defaults, which were for the rows that are there, and have the numbers of runs be unique."""
+    """Drop the defaults, which were for existing rows, and make the numbers of runs unique."""
     for table, columns in _NEW_COLUMNS.items():
         with op.batch_alter_table(table, naming_convention=_NAMING) as batch:
             for name, type_, _ in columns:

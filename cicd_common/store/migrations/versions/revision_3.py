@@ -1,4 +1,4 @@
-"""The outbox of version 0.2: the runs that changed and that others were not told of."""
+"""The outbox of version 0.2: the changed runs to deliver to other systems."""
 
 from alembic import op
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, Uuid
@@ -8,7 +8,7 @@ down_revision = "2"
 
 
 def upgrade() -> None:
-    """Make the outbox, which is empty: nobody is told of what happened before."""
+    """Make an empty outbox: changes before the upgrade are not delivered."""
     op.create_table(
         "outbox",
         Column("pipeline_execution_id", Uuid, ForeignKey("pipeline_executions.id"), primary_key=True),
