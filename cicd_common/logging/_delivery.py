@@ -1,4 +1,4 @@
-"""A bounded queue whose items a thread of its own hands on in batches."""
+"""A bounded queue, and the thread that delivers its items in batches."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ __all__ = ["Delivery"]
 
 T = TypeVar("T")
 
-# In seconds: a Backend that is there again is not to be left waiting.
+# In seconds. Logs arrive soon after the Backend is up again.
 _LONGEST_PAUSE = 5.0
 
 
 class Delivery(Generic[T]):
-    """Hands items on in batches, in order, from one thread. It starts with the first item.
+    """Delivers items in batches, in order, from one thread, which starts with the first item.
 
     Args:
-        prepare: Called once with each batch. It returns what hands the batch on: if that raises, it is called again.
-        report: Called with how many items were lost, once a batch was delivered again.
+        prepare: Called once with each batch. It returns a function that delivers the batch, which is called again if it
+            raises.
+        report: Called with the number of lost items, once a batch was delivered again.
         capacity: How many items can wait.
         batch_size: How many items a batch has at most.
         linger: How long a batch waits to become full, in seconds.
@@ -31,7 +32,7 @@ class Delivery(Generic[T]):
         pause: How long to wait before the second attempt, in seconds; doubled before each further one, up to 5.
 
     Attributes:
-        lost: How many items were given up, or refused since the queue was full or closed.
+        lost: How many items were given up, or were refused because the queue was full or closed.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Delivery(Generic[T]):
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Begin anew, in a child process: what waits is delivered by the parent, which has the thread."""
+        """Start empty in a child process: the parent has the thread, and delivers the items that wait."""
         self._changed = threading.Condition()
         self._waiting: deque[T] = deque()
         self._thread: threading.Thread | None = None
@@ -66,7 +67,7 @@ class Delivery(Generic[T]):
         self._reported = self.lost = 0
 
     def put(self, item: T) -> None:
-        """Take an item; or count it as lost, if too many wait already.
+        """Put an item into the queue, or count it as lost if the queue is full or closed.
 
         Args:
             item: The item.
@@ -85,7 +86,7 @@ class Delivery(Generic[T]):
         """Count items as lost.
 
         Args:
-            count: How many.
+            count: The number of items.
         """
         with self._changed:
             self.lost += count
@@ -97,7 +98,7 @@ class Delivery(Generic[T]):
             timeout: How long to wait at most, in seconds.
 
         Returns:
-            Whether nothing is left.
+            Whether no item is left.
         """
         with self._changed:
             if threading.current_thread() is self._thread:
@@ -109,7 +110,7 @@ class Delivery(Generic[T]):
             return done
 
     def close(self, timeout: float) -> None:
-        """Deliver what is left, and take no more items. What still waits after that time is lost.
+        """Deliver the items that wait, and take no more. Items that still wait after the timeout are lost.
 
         Args:
             timeout: How long to wait at most, in seconds.
@@ -127,8 +128,8 @@ class Delivery(Generic[T]):
             self._waiting.clear()
 
     def _start(self) -> None:
-        # In a context of its own, since what is logged while delivering belongs to no execution: there are versions of
-        # Python whose threads begin with the context of their creator.
+        # With an empty context, since logs of the delivery belong to no execution: in some versions of Python a thread
+        # begins with the context of its creator.
         thread = threading.Thread(target=Context().run, args=(self._run,), name="cicd-log-delivery", daemon=True)
         try:
             thread.start()
@@ -147,7 +148,7 @@ class Delivery(Generic[T]):
                 self._report(unreported)
 
     def _next(self) -> list[T]:
-        """The next batch, once there is one; an empty one at the end."""
+        """Wait for the next batch; an empty one means that the queue is closed."""
         with self._changed:
             self._under_way = False
             self._changed.notify_all()
@@ -172,6 +173,6 @@ class Delivery(Generic[T]):
             threading.Event().wait(min(self._pause * 2 ** (number - 1), _LONGEST_PAUSE))
         try:
             send()
-        except BaseException:  # Of a canceled task, too: this thread has nobody to tell, and must go on.
+        except BaseException:  # Also the cancellation of a task: this thread must go on.
             return False
         return True

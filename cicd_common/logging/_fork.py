@@ -1,4 +1,4 @@
-"""What a child process does about the locks that other threads of its parent held when it was forked."""
+"""Renew locks and threads in a forked process, where the other threads of its parent do not exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _renewed: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def renew_lock_in_child(owner: Any) -> None:
-    """Free ``owner.lock``, an ``RLock``, in every child process: its holder does not exist there."""
+    """Release ``owner.lock``, an ``RLock``, in every child process: the thread that held it does not exist there."""
     _locked.add(owner)
 
 
@@ -24,11 +24,11 @@ def renew_in_child(owner: Any) -> None:
 
 def _in_child() -> None:
     for owner in list(_locked):
-        # In place, as logging does it for its handlers: a lock may be shared with one of them.
+        # In place, as `logging` does it for its handlers, which may share the lock.
         owner.lock._at_fork_reinit()
     for owner in list(_renewed):
         owner.renew()
 
 
-# Where there is no fork there is nothing to do.
+# A platform without fork needs no hook.
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_in_child)

@@ -1,4 +1,4 @@
-"""The forms of a secret, in plain, and the pieces of them by which an index finds them."""
+"""The forms in which a secret may be written, and the pieces of each form by which an index finds it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["SHORTEST", "Form", "forms_of", "octets_of", "squeeze"]
 # Shorter values occur in text by chance so often that masking them would spoil the log and hide nothing.
 SHORTEST = 8
 
-# A part that is longer serves no better than one that comes sooner.
+# Pieces longer than this are equally good, so the first one is chosen.
 LONG = 16
 
-# Behind a backslash they are taken for an escaped line end, which is left out of what is squeezed.
+# After a backslash these letters are an escaped line end, which squeezed text leaves out.
 _ESCAPED = b"nr"
 
 _NOT_FIXED = re.compile("[^" + re.escape(bytes(sorted(FIXED)).decode()) + "]")
@@ -26,7 +26,9 @@ _NOT_SQUEEZED = bytes(number for number in range(128) if not chr(number).isalnum
 
 
 def squeeze(data: bytes) -> bytes:
-    """The letters and digits of a text, in lower case, and what is not ASCII. Most separators and escapes vanish.
+    """Reduce a text to its letters and digits, in lower case, and its bytes beyond ASCII.
+
+    This removes most separators and escapes.
 
     Args:
         data: Any text.
@@ -35,13 +37,13 @@ def squeeze(data: bytes) -> bytes:
 
 
 class Form(NamedTuple):
-    """What to look for.
+    """A form of a secret to look for.
 
     Attributes:
-        family: How text may write it.
-        plain: What it stands for.
-        before: How many bytes of it may come before the pieces.
-        pieces: Parts of squeezed text. Wherever the form is written, one of them is.
+        family: The spellings that text may have for it.
+        plain: Its plain bytes.
+        before: How many bytes of it may come before a piece.
+        pieces: Parts of squeezed text. A text with the form holds one of them.
     """
 
     family: Family
@@ -51,7 +53,7 @@ class Form(NamedTuple):
 
 
 def octets_of(text: str) -> bytes:
-    """A secret as bytes. Bytes of the environment that are not UTF-8 come as lone surrogates, and are restored.
+    """Encode a secret. Lone surrogates, which stand for bytes of the environment beyond UTF-8, become these bytes.
 
     Args:
         text: Any text.
@@ -61,7 +63,7 @@ def octets_of(text: str) -> bytes:
 
 
 def forms_of(secret: str) -> list[Form]:
-    """Every form of a secret: the whole of it and each of its long lines, as text, hex and base64.
+    """Return every form of a secret: the whole secret and each of its long lines, as text, hex and base64.
 
     Args:
         secret: The secret, of at least `SHORTEST` characters.
@@ -77,16 +79,16 @@ def _forms(text: str) -> Iterator[Form]:
         plain = written.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         yield Form(TEXT, plain, *_text_pieces(plain))
     digits = octets.hex().encode()
-    # A dump begins a new line after eight bytes or more, so within one of these at most.
+    # A dump begins a new line after eight bytes or more, so within one of these pieces at most.
     yield Form(HEX, digits, 0, (digits[:7], digits[8:15]))
     for core in _base64_cores(octets):
         yield Form(BASE64, core, 0, (squeeze(core.lstrip(_ESCAPED)),))
 
 
 def _base64_cores(octets: bytes) -> Iterator[bytes]:
-    """The digits that a secret determines by itself, wherever it begins in the encoded data.
+    """Yield the base64 digits of a secret for each place where it may begin in the encoded data.
 
-    A digit stands for 6 bits. Those at either end that share bits with the neighbours vary with them.
+    A digit stands for 6 bits. The digits at the ends that share bits with neighbouring bytes are left out.
     """
     from base64 import b64encode
 
@@ -96,25 +98,29 @@ def _base64_cores(octets: bytes) -> Iterator[bytes]:
 
 
 def _text_pieces(plain: bytes) -> tuple[int, tuple[bytes, ...]]:
-    """All ways to write the part of a secret that serves best, of those that no tool writes in a mixture of ways."""
-    parts = _even_parts(plain)
-    ways = [tuple(_ways(part)) for part in parts]
-    best = max(range(len(parts)), key=lambda number: min(LONG, *map(len, ways[number])))
-    return sum(len(part.encode()) + 1 for part in parts[:best]), ways[best]
+    """Return the spellings of the best part of a secret, and the number of bytes before the part.
+
+    No tool mixes spellings within a part.
+    """
+    parts = _uniform_parts(plain)
+    spellings = [tuple(_spellings(part)) for part in parts]
+    best = max(range(len(parts)), key=lambda number: min(LONG, *map(len, spellings[number])))
+    return sum(len(part.encode()) + 1 for part in parts[:best]), spellings[best]
 
 
-def _even_parts(plain: bytes) -> list[str]:
+def _uniform_parts(plain: bytes) -> list[str]:
+    """Split a secret at the characters that tools escape one by one."""
     if plain.isascii():
         return _NOT_FIXED.split(plain.decode())
     text = plain.decode("utf-8", "surrogateescape")
-    return "".join(char if _is_even(char) else " " for char in text).split(" ")
+    return "".join(char if _is_uniform(char) else " " for char in text).split(" ")
 
 
-def _is_even(char: str) -> bool:
+def _is_uniform(char: str) -> bool:
     return ord(char) in FIXED if char.isascii() else char.isprintable()
 
 
-def _ways(part: str) -> Iterator[bytes]:
+def _spellings(part: str) -> Iterator[bytes]:
     part = part.lstrip(_ESCAPED.decode())
     yield squeeze(part.encode())
     if not part.isascii():

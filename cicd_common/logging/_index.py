@@ -1,8 +1,8 @@
 """Finds secrets in text, at a cost that grows with the text and not with the number of secrets.
 
-A fast test comes first: the text is squeezed to its letters and digits and cut into pieces of four bytes, and all of
-these are looked up at once. Of any seven bytes in a row one such piece is a part. Only a text in which some are known
-is read byte by byte, in every way in which it can be read.
+A fast test comes first: the text is squeezed to its letters and digits and cut into pieces of four bytes, which are
+looked up all at once. Any seven bytes in a row contain one such piece. Only a text with a known piece is read byte by
+byte, in each of its possible readings.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ Key = TypeVar("Key")
 
 _FAMILIES = (TEXT, BASE64, HEX)
 
-# How many bytes are cut off at a time, and how many in a row contain one cut, wherever the cuts are.
+# The size of a piece, and the number of bytes in a row that always contain a whole piece.
 _GRAM = 4
 _COARSE = 7
 
-# So much of a piece is considered when a part of it is chosen.
+# How much of a form's piece is considered when a window of it is chosen.
 _LONGEST_PIECE = 32
 
-# With so many ways for a candidate to begin, every place of a text is tried instead.
+# If candidates have more first bytes than this, every place of a text is tried instead.
 _MANY = 32
 
-# How far before its end a form may begin in a text that ends before the piece by which it is found.
+# How far before the end of a text an incomplete form may begin, whose piece the text does not hold yet.
 _REACH, _REACH_OF_BYTE = 160, 24
 
 
 class _Entry:
-    """A form in an index, with what is known by it."""
+    """A form in an index, with the keys by which it is found."""
 
     __slots__ = ("form", "grams", "head", "uses", "windows")
 
@@ -61,12 +61,12 @@ class _Entry:
 
 
 class Index:
-    """Some forms of secrets.
+    """An index of the forms of secrets.
 
-    Any thread can search while another adds or discards. What is in the index all the time is found.
+    A thread can search while another one adds or discards. Forms that are in the index all the time are found.
 
     Attributes:
-        version: Another one after each change.
+        version: A number that changes with each change of the index.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Index:
         self._entries: dict[tuple[Family, bytes], _Entry] = {}
         self._by_window: dict[bytes, tuple[Form, ...]] = {}
         self._without_window: dict[Form, int] = {}
-        # How many forms have each of them, and how many beginnings each of the heads.
+        # The number of forms for each key.
         self._head_users: dict[tuple[Family, bytes], int] = {}
         self._coarse: dict[int, int] = {}
         self._fine: dict[int, int] = {}
@@ -87,7 +87,7 @@ class Index:
         return bool(self._entries)
 
     def add(self, form: Form) -> None:
-        """Look for a form, too. What is added several times must be discarded as often.
+        """Add a form. A form that is added several times must be discarded as often.
 
         Args:
             form: The form.
@@ -105,10 +105,10 @@ class Index:
         self.version += 1
 
     def discard(self, form: Form) -> None:
-        """Look for a form no more, unless it was added more often.
+        """Remove a form, unless it was added more often than discarded.
 
         Args:
-            form: One that was added.
+            form: A form that was added.
         """
         entry = self._entries[form.family, form.plain]
         entry.uses -= 1
@@ -122,11 +122,11 @@ class Index:
             self.version += 1
 
     def _windows(self, form: Form) -> list[tuple[bytes, int]]:
-        """A part of each piece, and where it ends: of those that fewest other forms have, the first one."""
+        """Return a window of each piece and its end: the first of the windows that fewest other forms have."""
         shortest = min(map(len, form.pieces))
         size = _COARSE if shortest >= _COARSE else _GRAM
         places = (self._rarest(piece, size) for piece in form.pieces if shortest >= _GRAM)
-        # A form that repeats itself may have one of them twice.
+        # A form that repeats itself may have a window twice.
         return list(dict(places).items())
 
     def _rarest(self, piece: bytes, size: int) -> tuple[bytes, int]:
@@ -149,7 +149,7 @@ class Index:
         self._special_heads += change * entry.is_special
 
     def find(self, data: bytes) -> list[tuple[int, int]]:
-        """Where forms are in a text, in order. What overlaps or touches is one span.
+        """Find the spans of forms in a text, in order. Spans that overlap or touch are joined.
 
         Args:
             data: The text.
@@ -159,13 +159,13 @@ class Index:
         return _merged((start, end) for start, end, _ in self._read_all(data) if end >= 0)
 
     def search(self, data: bytes) -> tuple[list[tuple[int, int]], int]:
-        """Where forms are in the first part of a text, and where one may begin that the rest could complete.
+        """Find the spans of forms in the first part of a text, and the place where an incomplete form may begin.
 
         Args:
-            data: What is there of the text.
+            data: The first part of the text.
 
         Returns:
-            The spans; and the first place that must be looked at again once more of the text is there.
+            The spans; and the first place that must be read again with more of the text.
         """
         found, first = [], len(data)
         for start, end, begun in () if self._holds_none(data) else self._read_all(data):
@@ -177,14 +177,14 @@ class Index:
         for start in (0, *range(max(1, len(data) - self._reach), len(data))):
             if start >= first:
                 break
-            # The first test is for speed: there are few such places.
+            # The first test is for speed: few places pass it.
             may_begin = data[start : start + 2] in self._heads or (self._special_heads and data[start] in TEXT.leads)
             if may_begin and any(reader.read(start)[1] for reader in readers if self._may_begin(reader, start)):
                 first = start
         return _merged(found), first
 
     def _holds_none(self, data: bytes) -> bool:
-        """Whether a text is a simple one without a known piece, as nearly all lines are: the rest is left to others."""
+        """Tell whether a text holds no form by a fast test, which nearly all texts without a form pass."""
         if self._without_window or self._fine or b"\\" in data or b"\x1b" in data:
             return False
         view = squeeze(data)
@@ -202,7 +202,7 @@ class Index:
         return bool(is_special) or (family, data[at : at + 2]) in self._heads
 
     def _read_all(self, data: bytes) -> Iterator[tuple[int, int, bool]]:
-        """What begins where a candidate may begin: its start, its end or -1, and whether it may go on."""
+        """Read from each place where a candidate may begin: the start, the end or -1, and whether more may follow."""
         candidates = self._candidates(data)
         heads = {(form.family, form.plain[:2]) for form in candidates}
         for reader in self._readers(data) if heads else ():
@@ -224,7 +224,7 @@ class Index:
     def _by_pieces(self, view: bytes) -> Iterator[Form]:
         grams = _cut(view, 0)
         known = self._coarse.keys() & grams
-        # Nearly all texts have none.
+        # Nearly all texts have no known piece.
         if known:
             for window in _windows_at(view, grams, known):
                 yield from self._by_window.get(window, ())
@@ -236,7 +236,7 @@ class Index:
     def _forms(self, family: Family) -> list[bytes]:
         version, known = self._sorted
         if version != self.version:
-            # The version first: what is added in between is then sorted in once more.
+            # The version is read first: if a form is added in between, the next call sorts again.
             version = self.version
             known = {kind: sorted(plain for other, plain in list(self._entries) if other is kind) for kind in _FAMILIES}
             self._sorted = version, known
@@ -254,7 +254,7 @@ def _change(counts: dict[Key, int], keys: Iterable[Key], change: int) -> None:
 
 @lru_cache(maxsize=8192)
 def _heads(family: Family, head: bytes) -> tuple[bytes | tuple[Family, bytes], ...]:
-    """What a form may begin with in a text, if not with an escape: one byte or two, with the family and without."""
+    """Return the first one or two bytes that a form may have in a text, with the family and without."""
     firsts, seconds = (family.written[octet] for octet in head)
     if family.width == 1:
         seconds += bytes(family.leads)
@@ -283,7 +283,7 @@ def _cut(view: bytes, offset: int) -> list[int]:
 
 
 def _windows_at(view: bytes, grams: list[int], known: set[int]) -> Iterator[bytes]:
-    """The parts of a squeezed text that may be known, since they contain a piece that is."""
+    """Yield the windows of a squeezed text that contain a known piece."""
     for number in compress(count(), map(known.__contains__, grams)):
         for at in range(max(0, _GRAM * (number - 1) + 1), _GRAM * number + 1):
             yield view[at : at + _COARSE]
@@ -291,7 +291,7 @@ def _windows_at(view: bytes, grams: list[int], known: set[int]) -> Iterator[byte
 
 @lru_cache(maxsize=1024)
 def _beginnings(family: Family, head: bytes) -> Callable[[bytes], Iterator[re.Match[bytes]]]:
-    """Finds the places where a form with some first two bytes may begin."""
+    """Make a function that finds the places where a form with the given first two bytes may begin."""
     first, second = (family.written[octet] for octet in head)
     if family is TEXT and head[0] not in FIXED:
         return re.compile(_one_of(first + bytes(TEXT.leads))).finditer

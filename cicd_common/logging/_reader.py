@@ -1,4 +1,4 @@
-"""Reads a text in every way in which it can be read, for as long as there are forms of secrets that begin like it."""
+"""Reads a text in each of its possible readings, for as long as a form of a secret begins like it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ._spellings import HEX, TEXT, Family
 
 __all__ = ["Reader"]
 
-# So many pieces that are passed over may follow each other: colours that end and begin, and line ends.
+# How many skipped pieces may follow each other, such as colour codes and line ends.
 _MOST_SKIPPED = 6
 
-# The rest of a line of a hex dump: more digits, and the text beside them.
+# The rest of a line of a hex dump: more digits, and the text next to them.
 _REST_OF_DUMP = re.compile(rb"(?:[0-9a-fA-F]{2})?(?: {1,2}[0-9a-fA-F]{2,4}){0,32} {2,60}[^\r\n]{1,40}(?=[\r\n])")
 _MAY_BE_IN_DUMP = re.compile(rb"[0-9a-fA-F]{0,2}(?: {1,2}[0-9a-fA-F]{1,4}){0,32} {0,60}[^\r\n]{0,40}\Z")
 
@@ -21,23 +21,23 @@ _LETTERS_AND_DIGITS = re.compile(rb"[0-9A-Za-z]+")
 
 
 class Reader:
-    """Reads one text from one place after the other.
+    """Reads one text from one start after the other.
 
-    A place in the text and what was read before it decide what can follow. Each such state is left to the first start
-    that reaches it: what a later one found from there would be a part of what the first one found. So there are at
-    most as many states as the text has bytes, times what the forms begin with, even if all of it is escapes.
+    A place in the text and the bytes read before it decide what can follow. Each such state belongs to the first start
+    that reaches it: a span that a later start finds from there is a part of one that the first start has found. So
+    the number of states is bounded by the length of the text times that of the forms, even if the text is all escapes.
 
     Args:
-        family: How the text may write the forms.
+        family: The spellings that the text may have for the forms.
         data: The text.
-        forms: The forms in plain, sorted.
-        may_begin_special: Whether one may begin with an escape.
+        forms: The plain bytes of the forms, sorted.
+        may_begin_special: Whether a form may begin with an escape.
 
     Attributes:
         family: As given.
         data: As given.
-        states: The states that were reached (the place, the first form that begins like what was read, and the length
-            of what was read), and how many pieces were passed over just before, at least.
+        states: The states that were reached (the place, the first form that begins with the bytes read, and the number
+            of these bytes), and the least number of pieces that were skipped just before.
     """
 
     __slots__ = ("_forms", "_may_begin_special", "_steps", "data", "family", "states")
@@ -51,14 +51,14 @@ class Reader:
         self._steps: dict[int, tuple[list[tuple[bytes, int]], bool]] = {}
 
     def read(self, start: int) -> tuple[int, bool]:
-        """Read on from a place.
+        """Read from a start.
 
         Args:
-            start: The place; no earlier one than before.
+            start: The place to start at, never before that of an earlier call.
 
         Returns:
-            Where the last form that begins there ends, or -1; and whether more text could change that. What an
-            earlier start has found, too, may be left out.
+            The end of the longest form that begins there, or -1; and whether more text could change that. A form that
+            an earlier start has found may be left out.
         """
         family, data, forms, states = self.family, self.data, self._forms, self.states
         last, begun, size = -1, False, len(data)
@@ -105,7 +105,7 @@ class Reader:
 
 
 def _run(family: Family, data: bytes, at: int, rest: bytes) -> list[tuple[bytes, int]]:
-    """What stands at a place, if only one form is left: more than a byte of it, if they are letters and digits."""
+    """Read several letters and digits at once, if only one form is left."""
     match = _LETTERS_AND_DIGITS.match(data, at, at + len(rest))
     if match is None:
         return [(family.plain[data[at]], at + 1)]
@@ -114,7 +114,7 @@ def _run(family: Family, data: bytes, at: int, rest: bytes) -> list[tuple[bytes,
 
 
 def _end(family: Family, data: bytes, start: int, end: int) -> tuple[int, bool]:
-    """Where to end what was read. A line of a hex dump shows what it dumps beside the digits, so all of it is taken."""
+    """Return the end of a span. A line of a hex dump also has the dumped text, so the span takes the whole line."""
     if family is not HEX or b" " not in data[start:end]:
         return end, False
     rest = _REST_OF_DUMP.match(data, end)
@@ -122,6 +122,6 @@ def _end(family: Family, data: bytes, start: int, end: int) -> tuple[int, bool]:
 
 
 def _after(prefix: bytes) -> bytes:
-    """The first of all bytes strings that come after those with a prefix."""
+    """Return the first byte string that sorts after those with a prefix."""
     kept = prefix.rstrip(b"\xff")
     return kept[:-1] + bytes([kept[-1] + 1]) if kept else b"\xff" * (len(prefix) + 1)

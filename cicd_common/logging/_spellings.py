@@ -1,6 +1,6 @@
 """How text may write a character of a secret: the escapes of many tools, as tables of rules.
 
-Rules look forward only. So what is found does not depend on how the text is cut into chunks.
+Rules look forward only, so the result does not depend on how the text is cut into chunks.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 
 __all__ = ["BASE64", "FIXED", "HEX", "TEXT", "Family", "Rule", "strip_colors"]
 
-# Every tool writes them as they are. So no rule stands for one of them, and an index can look for them directly.
+# Every tool writes these characters as they are. No rule stands for one of them, so an index can look for them.
 FIXED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
-# What a match may stand for: one alternative or more; b"" is passed over.
+# Returns the alternatives that a match may stand for; b"" is skipped.
 Decode = Callable[["re.Match[bytes]"], tuple[bytes, ...]]
 
 # JSON in JSON in JSON has seven backslashes before a quote.
@@ -25,11 +25,11 @@ _NAMES = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
 
 
 class Rule:
-    """One way to write something.
+    """One way to write a character, or a piece to skip.
 
     Args:
-        lead: The bytes that it may begin with.
-        decode: What a match stands for.
+        lead: The first bytes that a piece may have.
+        decode: Returns what a match stands for.
         tokens: Regular expressions that follow each other; ``(`` and ``)`` enclose a group.
 
     Attributes:
@@ -43,7 +43,7 @@ class Rule:
         self.lead = lead
         self.decode = decode
         self._tokens = tokens
-        # Compiled when they are needed first, since few programs write a secret, and all import this.
+        # Compiled on first use: all programs import this module, and few write a secret.
         self._compiled: re.Pattern[bytes] | None = None
         self._begun: re.Pattern[bytes] | None = None
 
@@ -54,7 +54,7 @@ class Rule:
         return self._compiled.match(data, at)
 
     def may_begin(self, data: bytes, at: int) -> bool:
-        """Whether the text ends within a piece that begins at a place."""
+        """Tell whether the text ends within a piece that begins at a place."""
         if self._begun is None:
             begun = b""
             for token in reversed([token for token in self._tokens if token not in (b"(", b")")][:-1]):
@@ -85,7 +85,7 @@ def _of_byte(found: re.Match[bytes]) -> tuple[bytes, ...]:
 
 
 def _of_byte_or_character(found: re.Match[bytes]) -> tuple[bytes, ...]:
-    # The repr of bytes writes bytes, that of text characters.
+    # The repr of bytes writes bytes in this way, and that of text writes characters.
     number = int(found[1], 16)
     return (bytes([number]), *_character(number)) if number >= 0x80 else (bytes([number]),)
 
@@ -142,7 +142,7 @@ HEX_RULES: dict[str, Rule] = {
     "break": BASE64_RULES["break"],
     "escaped break": BASE64_RULES["escaped break"],
     "separator": Rule(b" \t:,.%-", _SKIP, rb"[ \t:,.%-]{1,3}"),
-    # The text beside the digits, and the address of the next line.
+    # The text next to the digits, and the address of the next line.
     "line of a dump": Rule(
         b" \t\r\n",
         _SKIP,
@@ -152,19 +152,19 @@ HEX_RULES: dict[str, Rule] = {
 
 
 class Family:
-    """The spellings of one kind of needle.
+    """The spellings of text, base64 or hex.
 
     Args:
-        rules: By name.
-        alias: What a single byte stands for, if not for itself.
-        width: Rules apply only after so many plain bytes, or a multiple of it.
+        rules: The rules by name.
+        alias: The bytes that stand for another byte, with that byte.
+        width: Rules apply only after a multiple of this number of plain bytes.
     """
 
     def __init__(self, rules: Mapping[str, Rule], alias: Mapping[bytes, bytes], width: int = 1) -> None:
         self.rules = rules
         self.width = width
         self.plain = [alias.get(bytes([number]), bytes([number])) for number in range(256)]
-        # The bytes that stand for one, itself included.
+        # For each byte the bytes that stand for it, with the byte itself.
         self.written = [b""] * 256
         for number, plain in enumerate(self.plain):
             self.written[plain[0]] += bytes([number])
@@ -175,11 +175,11 @@ class Family:
         self.leads = frozenset(self._by_lead)
 
     def steps(self, data: bytes, at: int) -> tuple[list[tuple[bytes, int]], bool]:
-        """What may stand at a place.
+        """Return the possible readings of the piece at a place.
 
         Args:
-            data: Some text.
-            at: A place in it where a rule may begin.
+            data: A text.
+            at: The place, where a rule may begin.
 
         Returns:
             Plain bytes and where the next piece begins, for each way to read it; whether more text could change that.
@@ -189,7 +189,7 @@ class Family:
         for rule in self._by_lead.get(data[at], ()):
             match = rule.match(data, at)
             if match is not None:
-                # A rule must not stand for what is always written as it is: an index would not find it.
+                # No rule may stand for a character of `FIXED`, which the index looks for as it is.
                 found += [(plain, match.end()) for plain in rule.decode(match) if not FIXED.issuperset(plain or b" ")]
                 found += [(plain, match.end()) for plain in rule.decode(match) if not plain]
             begun = begun or rule.may_begin(data, at)
@@ -225,5 +225,5 @@ _find_colors = re.compile(rb"(?:\x1b|\\{1,7}(?:u001[bB]|x1[bB]|033|[eE]))\[" + _
 
 
 def strip_colors(data: bytes) -> bytes:
-    """The text without colour codes."""
+    """Remove the colour codes of a text."""
     return _find_colors.sub(b"", data)

@@ -36,13 +36,13 @@ class _Capture(logging.Handler):
 def capture_logs(
     level: int | str = logging.DEBUG, *, masker: SecretMasker | None = None
 ) -> Iterator[list[dict[str, Any]]]:
-    """Collect what is logged in a block, by any logger of the process, as plain data.
+    """Collect the records of a block, of any logger of the process, as plain data.
 
-    Each entry is what the line in JSON would be, without the time. Other handlers work as before.
+    Each entry has the content of the JSON line, without the time. Other handlers work as before.
 
     Args:
         level: The lowest level that is collected.
-        masker: Knows the secrets; by default the one of the process.
+        masker: The masker; that of the process by default.
 
     Yields:
         The entries, in a list that grows with each record.

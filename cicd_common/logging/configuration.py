@@ -1,4 +1,4 @@
-"""Set-up of the logging of a program, in one call."""
+"""Set up the logging of a program in one call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Format", "configure"]
 
 Format = Literal["auto", "json", "console"]
 
-# Marks our handlers on the root logger, those of an earlier call and of another copy of this package, too.
+# The name of this package's handlers on the root logger, also of those of other copies of the package.
 _NAME = "cicd_common.logging.handler"
 
 # The attribute of the root logger that lists the maskers of all copies.
@@ -40,8 +40,8 @@ def configure(
 ) -> SecretMasker:
     """Set up logging for the whole process: all loggers, those of other libraries too, and warnings.
 
-    It can be called again: the set-up is then replaced, and no handler but its own is touched. Secrets stay known.
-    Another copy of this package in the process replaces it in the same way; all copies mask the secrets of each other.
+    A later call replaces the handlers of an earlier one, also of another copy of this package, and touches no other
+    handlers. Secrets stay known, and all copies of the package mask each other's secrets.
 
     Args:
         service: The name of the program, on every line of JSON; none by default.
@@ -49,11 +49,11 @@ def configure(
         format: ``json``, ``console``, or ``auto``: console on a terminal, JSON elsewhere.
         stream: Where to write; by default the standard error stream, or nowhere but the file if there is one.
         file: A file to append to, as well.
-        secrets: What is never to be written. One that is too short to be masked is refused, which a warning tells.
-        mask_all_handlers: Mask the records themselves, for handlers of others too. It stays so when called again.
+        secrets: The secrets to mask. One that is too short to be masked is refused with a warning.
+        mask_all_handlers: Mask the records themselves, also for handlers of others. A later call does not undo this.
 
     Returns:
-        The masker of the process, to add more secrets to.
+        The masker of the process, which takes more secrets.
 
     Raises:
         ValueError: The format or the level is unknown.
@@ -61,21 +61,21 @@ def configure(
     """
     if format not in ("auto", "json", "console"):
         raise ValueError("expected one of the formats auto, json and console")
-    logging.Handler(level)  # It refuses what is not a level, before anything is changed.
-    _meet()
-    told = _add(secrets)
+    logging.Handler(level)  # Raises for an unknown level, before anything is changed.
+    _share_secrets()
+    warnings = _add(secrets)
     handlers = [_handler(None, file, service, format)] if file is not None else []
     if file is None or stream is not None:
         handlers.append(_handler(stream, None, service, format))
     _install(handlers, level)
     if mask_all_handlers:
         mask_all_records()
-    for text in told:
+    for text in warnings:
         logging.getLogger().handle(notice(text))
     return process_masker
 
 
-def _meet() -> None:
+def _share_secrets() -> None:
     """Share secrets with the other copies of this package in the process."""
     maskers: list[Any] = vars(logging.getLogger()).setdefault(_MASKERS, [])
     if process_masker not in maskers:
@@ -85,16 +85,16 @@ def _meet() -> None:
 
 
 def _add(secrets: Iterable[str]) -> list[str]:
-    """Know secrets. What is to be told of them is told later, when there are handlers."""
-    told = []
+    """Add secrets to the masker. Return the warnings about them, to be logged when there are handlers."""
+    warnings = []
     for secret in [secrets] if isinstance(secrets, str) else secrets:
         try:
             process_masker.learn(secret)
         except ValueError as error:
-            told.append(f"a secret was refused: {error}")
+            warnings.append(f"a secret was refused: {error}")
         else:
-            told += [DIGITS_ALONE] if is_of_digits(secret) else []
-    return told
+            warnings += [DIGITS_ALONE] if is_of_digits(secret) else []
+    return warnings
 
 
 def _handler(stream: TextIO | None, file: Any, service: str | None, format: Format) -> LineHandler:
@@ -112,7 +112,7 @@ def _formatter(service: str | None, format: Format, terminal: bool) -> LineForma
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a stream is a terminal. One that cannot say is none.
+    """Tell whether a stream is a terminal. A stream without ``isatty`` is none.
 
     Args:
         stream: Any object.

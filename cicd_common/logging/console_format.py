@@ -18,25 +18,25 @@ __all__ = ["ConsoleFormatter"]
 _DIM, _RED, _YELLOW, _GREEN, _BOLD_RED = "2", "31", "33", "32", "1;31"
 _COLORS = {"DEBUG": _DIM, "INFO": _GREEN, "WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _BOLD_RED}
 _STACKS = ("exception.stacktrace", "code.stacktrace")
-# A stack trace says these at its end.
-_TOLD_BY_STACK = ("exception.type", "exception.message")
+# A stack trace ends with these fields.
+_IN_STACK = ("exception.type", "exception.message")
 
 _is_word = re.compile(r"[^\s\"'=\\{}\[\]\x00-\x1f\x7f-\x9f]+").fullmatch
-# A terminal obeys them. A line end and a tab do no harm, and make tracebacks readable.
+# Characters that control a terminal, except the line end and the tab, which make tracebacks readable.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class ConsoleFormatter(LineFormatter):
     """Time, level, logger, message and fields on a line; the further lines of a message and stack traces indented.
 
-    Control characters are shown as escapes, so that what is logged cannot move the cursor or forge a line.
+    Control characters are shown as escapes, so that logged text cannot move the cursor or forge a line.
 
     Args:
-        _: What `logging.config` gives to every formatter: not used.
-        color: Whether the level is written in colour, and what is less important dimmed.
+        _: The arguments that `logging.config` gives to every formatter: not used.
+        color: Whether the level is coloured, and the time and the field names dimmed.
         time: Whether the line begins with the local time.
-        omit: Fields to leave out, by the names under which they are written.
-        masker: Knows the secrets; by default the one of the process.
+        omit: The fields to leave out, by their written names.
+        masker: The masker; that of the process by default.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ConsoleFormatter(LineFormatter):
         super().__init__(*_, masker=masker)
         self._color = color
         self._time = time
-        self._omit = frozenset(omit) | {*_STACKS, *_TOLD_BY_STACK}
+        self._omit = frozenset(omit) | {*_STACKS, *_IN_STACK}
 
     def _line(self, record: logging.LogRecord) -> str | None:
         details = details_of(record).values

@@ -1,4 +1,4 @@
-"""The execution that a thread or a task works for: every line that it logs says so."""
+"""The execution that a thread or a task works for, whose ids are on every line that it logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 class _Scope:
-    """The fields in force, and the scope around this one. Never changed: leaving needs no memory of entering."""
+    """The current fields, and the scope around this one. It is never changed, so leaving it needs no other state."""
 
     __slots__ = ("fields", "outer")
 
@@ -30,21 +30,21 @@ _scope: ContextVar[_Scope] = ContextVar("cicd_common.logging.scope", default=_OU
 
 
 def current_fields() -> Fields:
-    """The fields of the execution context in force."""
+    """Return the fields of the current execution context."""
     return _scope.get().fields
 
 
 class execution_context:  # noqa: N801 - used like a function, as those of contextlib are
     """Put fields on every line that is logged in a block or by a function, by any logger of the process.
 
-    As a context manager or as a decorator, of coroutine functions too. Contexts nest: an inner one adds its fields,
-    and wins where both have a name. Tasks of asyncio start with the context of their creator; threads do not, see
-    `propagate_context`. One object can be used any number of times, at once too.
+    It is a context manager and a decorator, also of coroutine functions. Contexts nest: an inner one adds its fields,
+    and replaces those of the same name. Tasks of asyncio start with the context of their creator; threads do not, see
+    `propagate_context`. One object can be used any number of times, also at once.
 
     Args:
-        pipeline_execution_id: The pipeline execution worked for; none by default.
-        stage_execution_id: The stage execution worked for; none by default.
-        job_execution_id: The job execution worked for; none by default.
+        pipeline_execution_id: The pipeline execution; none by default.
+        stage_execution_id: The stage execution; none by default.
+        job_execution_id: The job execution; none by default.
         fields: Any other fields.
     """
 
@@ -79,22 +79,22 @@ class execution_context:  # noqa: N801 - used like a function, as those of conte
         """Decorate a function, or a coroutine function.
 
         Args:
-            function: Runs in this context whenever it is called.
+            function: The function, which then always runs in this context.
 
         Raises:
-            TypeError: It is a generator function: what it yields to would run in the context too.
+            TypeError: It is a generator function: its caller would run in the context, too.
         """
         return _around(lambda: self, function)
 
 
 def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
-    """Carry the context in force now to wherever a function is called: to a thread or an executor.
+    """Carry the current context into a function that another thread or an executor calls.
 
     Args:
         function: A function or coroutine function.
 
     Returns:
-        A function that does the same, in the context of this call, and leaves that of its caller as it is.
+        A function that does the same in the context of this call.
 
     Raises:
         TypeError: It is a generator function.
@@ -104,7 +104,7 @@ def propagate_context(function: Callable[P, R]) -> Callable[P, R]:
 
 
 class _Entered:
-    """A scope as a context manager: in force within the block, in place of the one around it."""
+    """A context manager that makes a scope the current one within the block."""
 
     __slots__ = ("_scope",)
 
@@ -118,7 +118,7 @@ class _Entered:
         _scope.set(_scope.get().outer or _OUTERMOST)
 
 
-# Bits of co_flags. The inspect module knows them by name, and takes as long to import as all of logging.
+# Bits of co_flags. The module inspect has names for them, but its import takes as long as that of all of logging.
 _COROUTINE, _GENERATOR, _ASYNC_GENERATOR = 0x80, 0x20, 0x200
 
 

@@ -1,4 +1,4 @@
-"""What is logged for an execution, handed on as `ExecutionLog` values."""
+"""A handler that sends the logs of executions as `ExecutionLog` values."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
 
 __all__ = ["ExecutionLogHandler"]
 
-# From the widest to the narrowest. The log that a record belongs to is that of the narrowest one it names.
+# From the widest to the narrowest. A record belongs to the narrowest execution that it names.
 _WRITTEN_IDS = tuple(map(written_name, ("pipeline_execution_id", "stage_execution_id", "job_execution_id")))
 
-# Executions whose sequences are remembered. One that was silent while so many others spoke is at its end.
+# How many executions have their sequence remembered. An execution counts as ended once so many others have logged
+# since its last record.
 MOST_EXECUTIONS = 10_000
 
-# Text, since the type is not imported before a record needs it.
+# A string, since the type is not imported before a record needs it.
 _Ids: TypeAlias = "tuple[UUID | None, UUID | None, UUID | None]"
-# What becomes a value: the ids, the sequence, the time and the text.
+# The parts of a value: the ids, the sequence, the time and the text.
 _Entry: TypeAlias = "tuple[_Ids, int, float, str]"
 
 
 class ExecutionLogHandler(logging.Handler):
-    """Hands on, in batches, what is logged in an execution context; other records it leaves alone.
+    """Sends the records of an execution context in batches, and ignores other records.
 
-    A record becomes an `ExecutionLog` with masked text: level, logger, message, fields and stack trace, or what a
-    formatter that is set makes of it. Its sequence rises by one for each record of the execution that it is of: of
-    the job execution if one is named, else of the stage execution, else of the pipeline execution. A gap shows that
-    something was lost.
+    A record becomes an `ExecutionLog` with masked text: level, logger, message, fields and stack trace, or the output
+    of the handler's formatter. Its sequence rises by one for each record of its execution: the job execution if the
+    record names one, else the stage execution, else the pipeline execution. A gap shows that a record was lost.
 
-    ``send`` runs in a thread of its own. A call that logs waits for nothing: what does not fit into the queue is lost,
-    and counted. Once sending works again a warning tells how much was lost.
+    ``send`` runs in a thread of the handler. A call that logs never waits: a record that does not fit into the queue is
+    lost and counted. Once sending works again, a warning tells how many records were lost.
 
     Args:
-        send: Called with one batch after the other, of at least one value. If it raises it is called again with the
+        send: Called with one batch after the other, of at least one value. If it raises, it is called again with the
             same values.
-        masker: Knows the secrets; by default the one of the process.
+        masker: The masker; that of the process by default.
         capacity: How many records can wait to be sent.
         batch_size: How many values a batch has at most.
         linger: How long a batch waits to become full, in seconds.
@@ -96,12 +96,12 @@ class ExecutionLogHandler(logging.Handler):
         return self._delivery.lost
 
     def renew(self) -> None:
-        """Begin anew, in a child process."""
+        """Renew the lock in a child process."""
         # Reentrant, since a signal handler may log while a record is put in the queue.
         self._order = threading.RLock()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Take a record, if no filter is against it.
+        """Emit a record that passes the filters.
 
         The lock of the handler is not taken: `logging.shutdown` holds it while it waits for `close`, and ``send``
         may log.
@@ -110,7 +110,7 @@ class ExecutionLogHandler(logging.Handler):
             record: Any record.
 
         Returns:
-            Whether it passed the filters.
+            Whether the record passed the filters.
         """
         passed = self.filter(record)
         if passed:
@@ -118,7 +118,7 @@ class ExecutionLogHandler(logging.Handler):
         return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Put a record in the queue, if it is of an execution.
+        """Put a record into the queue if it belongs to an execution.
 
         Args:
             record: Any record.
@@ -132,11 +132,11 @@ class ExecutionLogHandler(logging.Handler):
             self._delivery.lose(1)
 
     def flush(self) -> None:
-        """Wait until all that was logged was sent or given up."""
+        """Wait until all records were sent or given up."""
         self._delivery.flush(self._timeout)
 
     def close(self) -> None:
-        """Send what is left, and take no more."""
+        """Send the records that wait, and take no more."""
         self._delivery.close(self._timeout)
         super().close()
 
@@ -149,7 +149,7 @@ class ExecutionLogHandler(logging.Handler):
             self._delivery.put((ids, sequence, created, text))
 
     def _prepare(self, batch: list[_Entry]) -> Callable[[], object]:
-        # Imported here, since only a program that sends logs needs them.
+        # Imported here, since only a program that sends logs needs these modules.
         from datetime import UTC, datetime, timedelta
 
         from ..model.log import ExecutionLog
@@ -162,7 +162,7 @@ class ExecutionLogHandler(logging.Handler):
                 sequence=sequence,
                 # Not fromtimestamp, which on some systems refuses times before 1970.
                 timestamp=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=created),
-                # Once more: secrets may have been added while it waited.
+                # Masked once more: secrets may have been added while the text waited.
                 log_text=scrub(self._masker.mask(text)),
             )
             for ids, sequence, created, text in batch

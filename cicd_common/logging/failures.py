@@ -1,4 +1,4 @@
-"""What is said when logging itself fails: the text of the standard library, without secrets."""
+"""Report failures of logging itself as the standard library does, without secrets."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["mask_logging_errors", "report"]
 
 
 def report(record: logging.LogRecord | None, masker: SecretMasker = process_masker) -> None:
-    """Say on the standard error stream, masked, that the exception being handled kept a record from being written.
+    """Report the exception being handled, which kept a record from being written, on the standard error stream.
 
-    Says nothing where `logging.raiseExceptions` is off, and never raises.
+    The report is masked. If `logging.raiseExceptions` is off, nothing is written. This never raises.
 
     Args:
-        record: The record; none if there is not even one.
-        masker: Knows the secrets.
+        record: The record; None if it could not be made.
+        masker: The masker.
     """
     with suppress(Exception):
         if logging.raiseExceptions and sys.stderr is not None:
@@ -33,11 +33,11 @@ def _text(record: logging.LogRecord | None) -> str:
 
 
 def mask_logging_errors() -> None:
-    """Mask what `logging` prints when any handler of the process fails, which repeats messages and arguments.
+    """Mask the report that `logging` prints when a handler fails, which repeats the message and the arguments.
 
-    Handlers that have their own way to deal with errors keep it.
+    This holds for all handlers of the process that have no ``handleError`` of their own.
     """
-    # There is no other way to reach what handlers print that are not ours.
+    # There is no other way to change the reports of other handlers.
     logging.Handler.handleError = _handle_error  # type: ignore[method-assign, assignment]
 
 

@@ -14,7 +14,7 @@ __all__ = ["NO_FIELDS", "RECORD_ATTRIBUTES", "STAMP", "Fields", "written_name"]
 # The attribute of a record of another class that holds the context in which it was made.
 STAMP = "_cicd_context"
 
-# What every record has by itself, with what formatters of the standard library add to it.
+# The attributes that every record has, and those that formatters of the standard library add.
 RECORD_ATTRIBUTES = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", STAMP})
 
 _LINE_KEYS = (
@@ -31,7 +31,7 @@ _LINE_KEYS = (
     "code.stacktrace",
 )
 
-# The OpenTelemetry semantic conventions for CI/CD. They have no name for the run of a stage.
+# The names of the OpenTelemetry semantic conventions for CI/CD, which have none for the run of a stage.
 _OPENTELEMETRY = {
     "pipeline_execution_id": "cicd.pipeline.run.id",
     "job_execution_id": "cicd.pipeline.task.run.id",
@@ -44,23 +44,23 @@ _WRITTEN_NAMES = {name: f"field.{name}" for name in (*RECORD_ATTRIBUTES, *_LINE_
 
 
 def written_name(name: str) -> str:
-    """The name under which a field is written, and stands on the record.
+    """Return the name of a field on the line and on the record.
 
-    It is the OpenTelemetry name where there is one. A name that the record or the line needs itself is written with
-    ``field.`` before it, and any other as it is.
+    It is the OpenTelemetry name where there is one. A name that is reserved on the record or the line gets the prefix
+    ``field.``, and any other name stays.
 
     Args:
-        name: The name as given by the caller.
+        name: The name that the caller gave.
     """
     return _WRITTEN_NAMES.get(name, name)
 
 
 class Fields:
-    """Fields by the names under which they are written. Never changed; rendered at most once.
+    """Fields by their written names. They are never changed, and rendered at most once.
 
     Args:
-        values: The fields, by their written names.
-        halves: Two other `Fields` that have the same fields between them, in the same order, if there are any.
+        values: The fields by their written names.
+        halves: Two `Fields` whose renderings make up that of these fields, if there are any.
 
     Attributes:
         values: As given.
@@ -75,19 +75,19 @@ class Fields:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Fields:
-        """The fields that a caller gives, by any names.
+        """Make fields from those that a caller gives.
 
         Args:
-            given: The fields by the names as given.
+            given: The fields by the names that the caller gave.
         """
         names = _WRITTEN_NAMES
         return cls({names.get(name, name): value for name, value in given.items()})
 
     def join(self, other: Fields) -> Fields:
-        """These fields and then the others, which win where both have a name.
+        """Return these fields and then the others, which replace those of the same name.
 
         Args:
-            other: The fields to join.
+            other: The other fields.
         """
         if not other.values:
             return self
@@ -98,17 +98,17 @@ class Fields:
         return Fields(values, (self, other) if apart else None)
 
     def without(self, names: tuple[str, ...]) -> Fields:
-        """These fields without some.
+        """Return these fields without some of them.
 
         Args:
-            names: The names as given by the caller; unknown ones are ignored.
+            names: The names that the caller gave; unknown ones are ignored.
         """
         gone = {written_name(name) for name in names}
         return Fields({name: value for name, value in self.values.items() if name not in gone})
 
     @property
     def json(self) -> str:
-        """The fields as they stand in a JSON object: each with a comma before it."""
+        """The fields as text of a JSON object, each with a comma before it."""
         if self._json is None:
             self._json = self._rendered()
         return self._json

@@ -1,4 +1,4 @@
-"""What the formatters have in common: they never raise, and never let a secret through."""
+"""The base of the formatters, which never raise and never let a secret through."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ WITHHELD = "a line was withheld, since it still held a secret after masking"
 
 
 def notice(message: str, /, *args: object, **fields: object) -> logging.LogRecord:
-    """A record of the logging system's own, which belongs to no execution.
+    """Make a record of the logging system itself, which belongs to no execution.
 
     Args:
-        message: What it says, with places for the arguments.
-        args: The arguments.
-        fields: Its fields.
+        message: The message, with ``%``-style places for the arguments.
+        args: The arguments of the message.
+        fields: The fields of the record.
     """
     record = CicdRecord(str(__package__), logging.WARNING, __file__, 0, message, args, None)
     record.fields = Fields.of(fields)
@@ -29,27 +29,27 @@ def notice(message: str, /, *args: object, **fields: object) -> logging.LogRecor
 
 
 class LineFormatter(logging.Formatter):
-    """A formatter whose lines hold no secret, and that makes the best of any record.
+    """A formatter whose lines hold no secret, and that formats any record without raising.
 
     Args:
-        _: What `logging.config` gives to every formatter (a format, a date format, a style): not used.
-        masker: Knows the secrets; by default the one of the process.
+        _: The arguments that `logging.config` gives to every formatter (a format, a date format, a style): not used.
+        masker: The masker; that of the process by default.
 
     Attributes:
-        masker: The one in use.
+        masker: The masker in use.
     """
 
-    # What is written if not even a notice can be.
+    # Written if a notice cannot be formatted either.
     empty = ""
 
     def __init__(self, *_: object, masker: SecretMasker | None = None) -> None:
         super().__init__()
-        # A line may be written in another thread than the one that logs, and must be of the context of that one.
+        # A line may be written in another thread than the one that logs, whose context it must have.
         stamp_records()
         self.masker = masker if masker is not None else process_masker
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record, masked, without a line end. Never raises.
+        """Format a record as a masked line without a line end. This never raises.
 
         Args:
             record: Any record.
@@ -67,5 +67,5 @@ class LineFormatter(logging.Formatter):
             return self.empty
 
     def _line(self, record: logging.LogRecord) -> str | None:
-        """The masked line of a record; none if it still holds a secret."""
+        """Return the masked line of a record; None if it still holds a secret."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The handler that writes lines, and goes on whatever becomes of them."""
+"""The handler that writes lines, and goes on if a line cannot be written."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["LineHandler"]
 
 
 class LineHandler(logging.Handler):
-    """Writes each record as one line in one piece, to a stream or a file. Never raises.
+    """Writes each record as one line in one piece, to a stream or a file. It never raises.
 
-    Lines that could not be written are counted, and reported by a line before the next one that can be.
+    Lines that could not be written are counted. A line before the next one that is written reports their number.
 
     Args:
-        stream: Where to write; by default what ``sys.stderr`` is at the time of each line.
+        stream: The stream to write to; by default ``sys.stderr``, looked up for each line.
         file: A file to append to, in place of a stream.
-        masker: Knows the secrets; by default the one of the process.
+        masker: The masker; that of the process by default.
 
     Attributes:
         lost: How many lines could not be written and were not reported yet.
@@ -51,26 +51,26 @@ class LineHandler(logging.Handler):
         self.setFormatter(ConsoleFormatter(masker=self._masker))
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - the name in the standard library
-        """Write lines with a formatter. What one makes that does not mask by the same masker is masked as any text.
+        """Set the formatter. The lines of one that does not use the handler's masker are masked as text.
 
         Args:
-            fmt: The formatter; none for the one of the standard library.
+            fmt: The formatter; None means that of the standard library.
         """
         super().setFormatter(fmt)
         self._line = fmt.format if isinstance(fmt, LineFormatter) and fmt.masker is self._masker else self._masked
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write the line of a record, if no filter is against it.
+        """Write the line of a record that passes the filters.
 
         Args:
             record: Any record.
 
         Returns:
-            Whether it passed the filters.
+            Whether the record passed the filters.
         """
         passed = self.filter(record) if self.filters else True
         if passed:
-            # In place of the handler's own lock: while a line is masked and written, no secret can be added.
+            # The masker's lock instead of the handler's: no secret can be added while a line is masked and written.
             with self._masker.lock:
                 self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return bool(passed)
@@ -89,12 +89,12 @@ class LineHandler(logging.Handler):
             self.lost += 1
             self._reason = type(error).__name__
         if isinstance(record, CicdRecord):
-            # Others may keep the record for long. The secrets of a scope need be known no longer.
+            # Other code may keep the record for long, but its scope's secrets are needed no longer.
             record.secrets = None
 
     def close(self) -> None:
-        """Report what was lost, if that is possible now, and close a file."""
-        # Under the lock, since a thread that is writing must not find that its file is another one.
+        """Report lost lines if that is possible now, and close the file."""
+        # Under the lock, since another thread may be writing to the file.
         with self._masker.lock:
             with suppress(Exception):
                 if self.lost:

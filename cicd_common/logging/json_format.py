@@ -17,7 +17,7 @@ from .values import one_line, plain
 __all__ = ["JsonFormatter"]
 
 
-# No second of a time.
+# A second that no record has.
 _NEVER = -(1 << 62)
 
 
@@ -29,9 +29,9 @@ class JsonFormatter(LineFormatter):
     ``exception.stacktrace`` if there is an exception. The text is UTF-8 without lone surrogates.
 
     Args:
-        _: What `logging.config` gives to every formatter: not used.
+        _: The arguments that `logging.config` gives to every formatter: not used.
         service: The name of the program; none by default.
-        masker: Knows the secrets; by default the one of the process.
+        masker: The masker; that of the process by default.
     """
 
     empty = "{}"
@@ -40,7 +40,7 @@ class JsonFormatter(LineFormatter):
         super().__init__(*_, masker=masker)
         self._service = Fields({"service.name": service}) if service is not None else NO_FIELDS
         self._service_json = self._service.json
-        # The last second that was written, since most lines come in the same one as the line before.
+        # The last second and its text, since most lines have the same second as the line before.
         self._second = (_NEVER, "")
 
     def _line(self, record: logging.LogRecord) -> str | None:
@@ -54,13 +54,13 @@ class JsonFormatter(LineFormatter):
         start = _start(record.levelname, record.levelno, record.name)
         message = encode_basestring(message_of(record))
         details = details_of(record)
-        told = details.json if details is not NO_FIELDS else ""
+        suffix = details.json if details is not NO_FIELDS else ""
         fields = fields_of(record).json
-        line = f'{{"timestamp":"{self._timestamp(record.created)}{start}{message}{self._service_json}{fields}{told}}}'
+        line = f'{{"timestamp":"{self._timestamp(record.created)}{start}{message}{self._service_json}{fields}{suffix}}}'
         return line if line.isascii() else one_line(line)
 
     def _render_masked(self, record: logging.LogRecord) -> str:
-        """The same line with every key and value masked; written the slow way, since few lines hold a secret."""
+        """Render the line with every key and value masked. This is slower, but few lines hold a secret."""
         mask = self.masker.mask
         parts: dict[str, Any] = {
             "timestamp": self._timestamp(record.created),
@@ -75,8 +75,8 @@ class JsonFormatter(LineFormatter):
         return one_line("{" + Fields({mask(name): plain(value, mask) for name, value in parts.items()}).json[1:] + "}")
 
     def _timestamp(self, created: float) -> str:
-        """RFC 3339 in UTC with microseconds."""
-        second = int(created // 1)  # Down, also before 1970.
+        """Render a time as RFC 3339 in UTC with microseconds."""
+        second = int(created // 1)  # Rounded down, also before 1970.
         known, text = self._second
         if second != known:
             text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
@@ -86,7 +86,7 @@ class JsonFormatter(LineFormatter):
 
 @lru_cache(maxsize=512)
 def _start(level: str, number: int, name: str) -> str:
-    """What comes between the time and the message: the same for all lines of a level and a logger."""
+    """Return the part between the time and the message, which is the same for all lines of a level and a logger."""
     return (
         f'","level":{encode_basestring(level)},"severity_number":{severity_number(number)}'
         f',"logger":{encode_basestring(name)},"message":'

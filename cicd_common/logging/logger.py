@@ -23,10 +23,10 @@ DEBUG, INFO, WARNING, ERROR, CRITICAL = 10, 20, 30, 40, 50
 
 
 def get_logger(name: str | None = None) -> CicdLogger:
-    """The logger of a name. Getting it configures nothing.
+    """Return the logger of a name. This configures nothing.
 
     Args:
-        name: As for `logging.getLogger`: usually ``__name__``; by default that of the root logger.
+        name: The name, as for `logging.getLogger`: usually ``__name__``; by default that of the root logger.
     """
     return CicdLogger(logging.getLogger(name))
 
@@ -35,11 +35,11 @@ class CicdLogger:
     """A logger of the standard library, with fields.
 
     It has the methods and arguments of `logging.Logger`. Any other keyword argument of a call is a field of its line.
-    What is not defined here is that of the standard logger: ``setLevel``, ``addHandler``, ``handlers``, ...
-    A call never raises into the program.
+    Attributes that are not defined here, such as ``setLevel`` and ``handlers``, are those of the standard logger.
+    A call that logs never raises.
 
     Args:
-        logger: The logger of the standard library that it stands for.
+        logger: The logger of the standard library that writes the lines.
         fields: The fields of all its lines.
 
     Attributes:
@@ -52,7 +52,7 @@ class CicdLogger:
         self.logger = logger
         self._is_enabled_for = logger.isEnabledFor
         self._bound = fields
-        # The fields of the last context seen joined with the bound ones, since one context has many lines.
+        # The last context, and its fields joined with the bound ones: most lines have the context of the line before.
         self._in_force = (NO_FIELDS, fields)
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class CicdLogger:
         return type(self), (self.logger, self._bound)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "logger":  # It is not there yet while a copy is being made.
+        if name == "logger":  # Not set yet while a copy is being made.
             raise AttributeError(name)
         return getattr(self.logger, name)
 
@@ -73,19 +73,19 @@ class CicdLogger:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields bound to this logger, by the names under which they are written."""
+        """The fields bound to this logger, by their written names."""
         return dict(self._bound.values)
 
     def bind(self, /, **fields: Any) -> CicdLogger:
-        """A logger that puts fields on all its lines, in addition to those that this one puts on them.
+        """Return a logger that puts more fields on all its lines.
 
         Args:
-            fields: The fields; they are rendered once, so later changes within a value do not show.
+            fields: The fields. They are rendered once, so later changes within a value do not show.
         """
         return CicdLogger(self.logger, self._bound.join(Fields.of(fields)))
 
     def unbind(self, /, *names: str) -> CicdLogger:
-        """A logger without some of the bound fields.
+        """Return a logger without some of the bound fields.
 
         Args:
             names: The names of the fields; unknown ones are ignored.
@@ -93,7 +93,7 @@ class CicdLogger:
         return CicdLogger(self.logger, self._bound.without(names))
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name in the standard library
-        """Whether a line of a level would be written.
+        """Tell whether a line of a level would be written.
 
         Args:
             level: A level of the standard library.
@@ -101,15 +101,15 @@ class CicdLogger:
         return self._is_enabled_for(level)
 
     def getChild(self, suffix: str) -> CicdLogger:  # noqa: N802 - the name in the standard library
-        """The logger below this one, with the same bound fields.
+        """Return a logger below this one, with the same bound fields.
 
         Args:
-            suffix: Its name below the name of this one.
+            suffix: The last part of its name.
         """
         return CicdLogger(self.logger.getChild(suffix), self._bound)
 
     def debug(self, msg: object = "", /, *args: object, **rest: Any) -> None:
-        """Log what helps to find an error.
+        """Log at the level DEBUG: a detail that helps to find an error.
 
         Args:
             msg: The message, with ``%``-style places for the arguments.
@@ -120,35 +120,35 @@ class CicdLogger:
             self._log(DEBUG, msg, args, **rest)
 
     def info(self, msg: object = "", /, *args: object, **rest: Any) -> None:
-        """Log what goes as it should. Arguments as for `debug`."""
+        """Log at the level INFO: an expected event. Arguments as for `debug`."""
         if self._is_enabled_for(INFO):
             self._log(INFO, msg, args, **rest)
 
     def warning(self, msg: object = "", /, *args: object, **rest: Any) -> None:
-        """Log what may become a problem. Arguments as for `debug`."""
+        """Log at the level WARNING: a possible problem. Arguments as for `debug`."""
         if self._is_enabled_for(WARNING):
             self._log(WARNING, msg, args, **rest)
 
     def error(self, msg: object = "", /, *args: object, **rest: Any) -> None:
-        """Log what went wrong. Arguments as for `debug`."""
+        """Log at the level ERROR: a failure. Arguments as for `debug`."""
         if self._is_enabled_for(ERROR):
             self._log(ERROR, msg, args, **rest)
 
     def exception(self, msg: object = "", /, *args: object, exc_info: ExcInfo = True, **rest: Any) -> None:
-        """Log what went wrong, with the exception being handled. Arguments as for `debug`."""
+        """Log at the level ERROR with the exception being handled. Arguments as for `debug`."""
         if self._is_enabled_for(ERROR):
             self._log(ERROR, msg, args, exc_info=exc_info, **rest)
 
     def critical(self, msg: object = "", /, *args: object, **rest: Any) -> None:
-        """Log what the program cannot go on from. Arguments as for `debug`."""
+        """Log at the level CRITICAL: a failure that ends the program. Arguments as for `debug`."""
         if self._is_enabled_for(CRITICAL):
             self._log(CRITICAL, msg, args, **rest)
 
     def log(self, level: int, msg: object = "", /, *args: object, **rest: Any) -> None:
-        """Log with any level.
+        """Log at any level.
 
         Args:
-            level: A level of the standard library; what is none counts as INFO.
+            level: A level of the standard library; a value that is not an integer counts as INFO.
             msg: As for `debug`.
             args: As for `debug`.
             rest: As for `debug`.
@@ -198,8 +198,8 @@ class CicdLogger:
 
 
 def _caller(stacklevel: int) -> FrameType:
-    """The frame of the code that called a method of the logger, or of a caller of it."""
-    # Below it are this function, _log and the method.
+    """Return the frame of the code that called a method of the logger, or of one of its callers."""
+    # The frames below are those of this function, of _log and of the method.
     frame = sys._getframe(3)
     while stacklevel > 1 and frame.f_back is not None:
         frame = frame.f_back

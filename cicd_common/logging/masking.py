@@ -1,4 +1,4 @@
-"""Secrets, kept out of everything that is written."""
+"""Mask secrets in text."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ __all__ = [
 
 DIGITS_ALONE = "a secret is of digits alone: a number that is equal to it is written as text"
 
-# The first that serves is used; the others are for secrets that end like it. ASCII, so that any stream can write it.
+# The first usable mask is used; the others are for secrets that begin or end like it. ASCII works on every stream.
 _MASKS = (b"***", b"[masked]", b"<masked>", b"(masked)", b"{masked}", b"#masked#")
 
 
 class Watched(Protocol):
-    """A stream that masks with what was known when a piece of it began."""
+    """A stream that masks a chunk with the secrets known when the chunk came."""
 
     def wait_for_writes(self) -> None:
-        """Return once the pieces that are under way are written."""
+        """Return once the chunks that are being written are written."""
 
     def keep(self, secrets: ScopedSecrets) -> None:
-        """Refer to some secrets for as long as the end of a piece is kept back."""
+        """Keep secrets known while the end of a chunk is kept back."""
 
 
 class ScopedSecrets:
-    """Secrets that are known for as long as something refers to this: a context, a record or a stream.
+    """Secrets that are known for as long as a context, a record or a stream refers to this object.
 
     Args:
-        masker: Who knows them.
+        masker: The masker that knows the secrets.
         secrets: The secrets.
-        outer: Those of the scope around this one.
+        outer: The secrets of the scope around this one.
     """
 
     __slots__ = ("_masker", "_secrets", "outer")
@@ -61,7 +61,7 @@ class ScopedSecrets:
         self._masker.expire(self._secrets)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # In another process nothing refers to this masker.
+        # The masker does not exist in another process.
         return _nothing, ()
 
 
@@ -73,7 +73,7 @@ _scoped: ContextVar[ScopedSecrets | None] = ContextVar("cicd_common.logging.secr
 
 
 def current_secrets() -> ScopedSecrets | None:
-    """The secrets of the scopes in force. To refer to them keeps them known."""
+    """Return the secrets of the current scopes. They stay known while the result is referred to."""
     return _scoped.get()
 
 
@@ -100,12 +100,12 @@ class _Scope:
 
 
 class SecretMasker:
-    """Knows secrets, and masks them in text in all the forms in which they usually turn up.
+    """Knows secrets, and masks them in text in all the forms in which tools usually write them.
 
-    It can be used from any number of threads, while secrets are added too.
+    Any number of threads can use it, also while secrets are added.
 
     Attributes:
-        lock: Held by the handlers while they mask a line and write it, so that `add` waits for lines under way.
+        lock: Held by the handlers while they mask and write a line, so that `add` waits for lines being written.
     """
 
     __slots__ = ("__weakref__", "_expired", "_index", "_known", "_mask", "_peers", "_streams", "lock")
@@ -125,45 +125,44 @@ class SecretMasker:
 
     @property
     def index(self) -> Index:
-        """Where it looks for the secrets."""
+        """The index of the secrets."""
         return self._index
 
     @property
     def mask_octets(self) -> bytes:
-        """What stands in the place of a secret: nothing put beside it is a secret again."""
+        """The mask that replaces a secret. No text next to it completes it to a secret."""
         return self._mask
 
     def add(self, secret: str) -> None:
-        """Mask a secret from now on. Once this returns, no thread writes it any more.
+        """Mask a secret from now on. Once this returns, no thread writes the secret any more.
 
-        A secret of several lines is masked as a whole, and so is each line of it that is long enough by itself. A
-        secret of digits alone is masked where it stands as a number, too; a warning is logged, without the secret.
+        Of a secret of several lines each line that is long enough is masked, too. A secret of digits alone is masked
+        in numbers, too; a warning says so, without the secret.
 
         Args:
-            secret: The secret, of at least 8 characters, blanks at its ends not counted.
+            secret: The secret, of at least 8 characters without the blanks at its ends.
 
         Raises:
-            ValueError: It is too short to be masked usefully. The message does not repeat it.
+            ValueError: The secret is too short to be masked usefully. The message does not repeat it.
         """
         self.learn(secret)
         if is_of_digits(secret):
             logging.getLogger(__package__).warning(DIGITS_ALONE)
 
     def scope(self, secrets: Iterable[str]) -> _Scope:
-        """Mask secrets in a block, for a process that lives longer than they matter.
+        """Mask secrets in a block, for a process that outlives them.
 
-        All threads mask them, until the block is left and all that was begun in it is written: records that wait in
-        a queue, streams that were made in it, and tasks that were started in it. Scopes nest, and a secret of several
-        scopes is masked until the last one is left.
+        All threads mask the secrets until the block is left, and until the records, the streams and the tasks that
+        began in it have ended. Scopes nest, and a secret of several scopes is masked until the last one is left.
 
         Args:
             secrets: The secrets, each as for `add`.
 
         Returns:
-            A context manager. It can be used again, at the same time too.
+            A context manager. It can be used again, also at the same time.
 
         Raises:
-            ValueError: One is too short to be masked usefully.
+            ValueError: A secret is too short to be masked usefully.
         """
         given = (secrets,) if isinstance(secrets, str) else tuple(secrets)
         for secret in given:
@@ -177,7 +176,7 @@ class SecretMasker:
             text: Any text.
 
         Returns:
-            The text with a mask in place of each secret; the same object, if it holds none.
+            The text with a mask in place of each secret; the same object if it holds no secret.
         """
         if not self._known:
             return text
@@ -192,7 +191,7 @@ class SecretMasker:
         return text_of_octets(self._mask.join([*kept, data[at:]]))
 
     def holds(self, text: str) -> bool:
-        """Whether a text holds a secret in any form, also in that of a string of JSON within it.
+        """Tell whether a text holds a secret in any form, also within a JSON string.
 
         Args:
             text: Any text.
@@ -200,18 +199,18 @@ class SecretMasker:
         return bool(self._known) and bool(self._index.find(text.encode("utf-8", "surrogatepass")))
 
     def watch(self, stream: Watched) -> None:
-        """Make `add` wait for what a stream has under way."""
+        """Make `add` wait for the chunks that a stream is writing."""
         with self.lock:
             self._streams.add(stream)
 
     def learn(self, *secrets: str) -> None:
-        """Know secrets, once more, in all copies of this package that are set up in the process.
+        """Count each secret once more, in all copies of this package that are set up in the process.
 
         Args:
-            secrets: Each as for `add`.
+            secrets: The secrets, each as for `add`.
 
         Raises:
-            ValueError: One is too short; then none is known.
+            ValueError: A secret is too short; then none is added.
         """
         for secret in secrets:
             _check(secret)
@@ -219,7 +218,7 @@ class SecretMasker:
             masker.take(secrets)
 
     def take(self, secrets: Iterable[str]) -> None:
-        """Know secrets in this copy, once more. To be called by other copies."""
+        """Count each secret once more in this copy. Other copies call this."""
         with self.lock:
             for secret in secrets:
                 self._known[secret] = self._known.get(secret, 0) + 1
@@ -230,7 +229,7 @@ class SecretMasker:
             stream.wait_for_writes()
 
     def drop(self, secrets: Iterable[str]) -> None:
-        """Take back what `take` did once."""
+        """Count each secret once less in this copy, and forget those with no count left."""
         with self.lock:
             for secret in secrets:
                 count = self._known.pop(secret, 0) - 1
@@ -241,21 +240,21 @@ class SecretMasker:
                         self._index.discard(form)
 
     def leave(self, secrets: ScopedSecrets) -> None:
-        """Keep secrets known for what streams have kept back."""
+        """Let streams keep the secrets of a scope known for the chunks that they have kept back."""
         with self.lock:
             streams = list(self._streams)
         for stream in streams:
             stream.keep(secrets)
 
     def expire(self, secrets: tuple[str, ...]) -> None:
-        """Take back what `learn` did once, now or soon. It waits for no other thread, unless there are no secrets.
+        """Undo one call of `learn`, now or soon. With secrets this never waits for another thread.
 
         Args:
-            secrets: What nothing refers to any more. None to forget now what was left for later.
+            secrets: The secrets that nothing refers to any more; empty to process the calls that were put off.
         """
         if secrets:
             self._expired.append(secrets)
-        # Secrets may be forgotten anywhere, where the garbage collector runs: there it must not wait.
+        # The garbage collector may call this in any place, where it must not wait for the lock.
         if self.lock.acquire(blocking=not secrets):
             try:
                 while self._expired:
@@ -269,7 +268,7 @@ class SecretMasker:
         """Share secrets with the masker of another copy of this package, from now on.
 
         Args:
-            peer: The other one.
+            peer: The other masker.
         """
         ours, theirs = self.multiset(), peer.multiset()
         self._peers.append(peer)
@@ -278,11 +277,11 @@ class SecretMasker:
         peer.take(ours)
 
     def befriend(self, peer: SecretMasker) -> None:
-        """Tell another masker, too, what this one is told."""
+        """Pass the secrets that this masker learns on to another one."""
         self._peers.append(peer)
 
     def multiset(self) -> list[str]:
-        """All secrets, each as often as it was learnt."""
+        """Return all secrets, each as often as it was learnt."""
         with self.lock:
             return [secret for secret, count in self._known.items() for _ in range(count)]
 
@@ -295,7 +294,7 @@ class SecretMasker:
 
 
 def is_of_digits(secret: str) -> bool:
-    """Whether a secret is of digits alone, as numbers are."""
+    """Tell whether a secret consists of digits alone."""
     return secret.strip().isdecimal()
 
 
@@ -306,7 +305,7 @@ def _check(secret: str) -> None:
 
 
 def _joins(mask: bytes, forms: Iterable[Form]) -> bool:
-    """Whether a mask holds a part of a secret which text beside it could complete."""
+    """Tell whether text next to a mask could complete it to a secret."""
     heads = tuple(mask[:at] for at in range(1, len(mask)))
     tails = tuple(mask[at:] for at in range(1, len(mask)))
     plains = [form.plain for form in forms if form.family is TEXT]
@@ -314,9 +313,9 @@ def _joins(mask: bytes, forms: Iterable[Form]) -> bool:
 
 
 def text_of_octets(data: bytes) -> str:
-    """What was encoded with its lone surrogates, as text again."""
+    """Decode bytes that were encoded with lone surrogates."""
     return data.decode("utf-8", "surrogatepass")
 
 
-# Secrets are known to a whole process: one added anywhere is masked everywhere, unless another masker is asked for.
+# The default of every handler, formatter and stream: a secret that is added anywhere is masked in the whole process.
 process_masker = SecretMasker()

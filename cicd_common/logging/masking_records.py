@@ -1,4 +1,4 @@
-"""Records without secrets, for handlers of others."""
+"""Mask secrets in records, for handlers of other libraries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GIVEN = ("name", "levelname", "threadName", "processName", "taskName", "exc_tex
 
 
 def mask_all_records() -> None:
-    """Mask every record of the process before any handler or filter sees it. Again does nothing."""
+    """Mask every record of the process before any handler or filter sees it. A second call does nothing."""
     handle = logging.Logger.handle
     if getattr(handle, "masks_in", None) == __name__:
         return
@@ -29,18 +29,18 @@ def mask_all_records() -> None:
         handle(self, record)
 
     masked.masks_in = __name__  # type: ignore[attr-defined]
-    # There is no other way to reach what handlers get that are not ours.
+    # There is no other way to change the records that handlers of other libraries get.
     logging.Logger.handle = masked  # type: ignore[method-assign]
 
 
 def mask_record(record: logging.LogRecord, masker: SecretMasker = process_masker) -> None:
-    """Replace what holds a secret in a record: the message with its arguments, fields, the exception and the rest.
+    """Mask the secrets in a record: in the message, the arguments, the fields, the exception and other attributes.
 
-    Of an exception that holds a secret the text is left, masked: the object could show it in many places.
+    An exception that holds a secret is replaced by its masked text, since it may hold the secret in many places.
 
     Args:
         record: Any record.
-        masker: Knows the secrets.
+        masker: The masker.
     """
     message = message_of(record)
     if masker.holds(message) or any(_holds(value, masker) for value in _arguments(record)):
@@ -65,7 +65,7 @@ def _arguments(record: logging.LogRecord) -> tuple[Any, ...]:
 
 
 def _holds(value: object, masker: SecretMasker) -> bool:
-    """Whether a value holds a secret: in its own text, or in that of any part of it."""
+    """Tell whether a value holds a secret in its text or in that of any part."""
     found = []
 
     def look(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Secrets, kept out of output that comes in pieces."""
+"""Mask secrets in output that comes in chunks."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ __all__ = ["MaskingStream"]
 
 Chunk = TypeVar("Chunk", str, bytes)
 
-# A large chunk is masked in pieces: few of them hold a secret, and only these are looked at closely.
+# A large chunk is masked in blocks: few of them hold a secret, and only these are read closely.
 _BLOCK = 1 << 16
 
 
 class MaskingStream(Generic[Chunk]):
-    """Masks the output of a job, in chunks of any size, cut anywhere, and hands it on.
+    """Masks the output of a job in chunks of any size, and writes it on.
 
-    What it hands on is the same for every way to cut the output, and the same as `SecretMasker.mask` makes of the
-    whole. It keeps back no more than the end of a chunk that could be the beginning of a secret. As a context manager
+    The result does not depend on where the output is cut, and equals that of `SecretMasker.mask` for the whole output.
+    The stream keeps back no more than the end of a chunk that could be the beginning of a secret. As a context manager,
     it is closed at the end of the block.
 
     Args:
-        write: Called with what may be seen, of the type of the chunks: all text or all bytes (UTF-8).
-        masker: Knows the secrets; by default the one of the process.
+        write: Called with the masked output, of the type of the chunks: all text or all bytes (UTF-8).
+        masker: The masker; that of the process by default.
 
     Attributes:
-        lock: Held while a chunk is masked and handed on.
+        lock: Held while a chunk is masked and written on.
     """
 
     __slots__ = ("__weakref__", "_covered", "_held", "_kept", "_kind", "_masker", "_secrets", "_write", "lock")
@@ -40,9 +40,9 @@ class MaskingStream(Generic[Chunk]):
         self._masker = masker if masker is not None else process_masker
         self._kind: type[Chunk] | None = None
         self._held = b""
-        # How much of what is held belongs to a secret that a mask was handed on for already; -1: no mask was the last.
+        # How many of the held bytes belong to a secret whose mask is written already; -1 if the output ends otherwise.
         self._covered = -1
-        # To refer to them keeps them known: those of the scope it is made in, and those that what is held may hold.
+        # References that keep secrets known: of the scope the stream is made in, and for the held bytes.
         self._secrets = current_secrets()
         self._kept: list[ScopedSecrets] = []
         renew_lock_in_child(self)
@@ -55,46 +55,46 @@ class MaskingStream(Generic[Chunk]):
         self.close()
 
     def write(self, chunk: Chunk) -> int:
-        """Take a chunk, and hand on all that is certain to be no part of a secret.
+        """Mask a chunk, and write on all that cannot be a part of a secret.
 
         Args:
-            chunk: The next piece of output.
+            chunk: The next chunk of output.
 
         Returns:
-            The length of the chunk: all of it was taken.
+            The length of the chunk.
 
         Raises:
-            Exception: Whatever ``write`` raises; what it was given then counts as handed on.
+            Exception: ``write`` raised it; the output that it was given counts as written.
         """
         with self.lock:
             self._kind = type(chunk)
             data = chunk.encode("utf-8", "surrogatepass") if isinstance(chunk, str) else chunk
             pieces = [self._masked(data[at : at + _BLOCK]) for at in range(0, len(data), _BLOCK)]
-            self._hand_on(pieces)
+            self._write_on(pieces)
         return len(chunk)
 
     def close(self) -> None:
-        """Hand on what was kept back. To be called at the end of the output; again does nothing."""
+        """Write on the output that was kept back, at its end. A second call does nothing."""
         with self.lock:
-            self._hand_on([self._masked(b"", last=True)])
+            self._write_on([self._masked(b"", last=True)])
             self._secrets = None
 
     def wait_for_writes(self) -> None:
-        """Return once no other thread is handing on what was masked before this call."""
+        """Return once all output that was masked before this call is written on."""
         self.lock.acquire()
         self.lock.release()
 
     def keep(self, secrets: ScopedSecrets) -> None:
-        """Refer to some secrets for as long as the end of a chunk is kept back, once what is under way is written."""
+        """Keep secrets known while the end of a chunk is kept back."""
         with self.lock:
             if self._held:
                 self._kept.append(secrets)
 
-    def _hand_on(self, pieces: list[bytes]) -> None:
+    def _write_on(self, pieces: list[bytes]) -> None:
         if not self._held:
             self._kept.clear()
-        if seen := b"".join(pieces):
-            self._write(cast(Any, text_of_octets(seen) if self._kind is str else seen))
+        if masked := b"".join(pieces):
+            self._write(cast(Any, text_of_octets(masked) if self._kind is str else masked))
 
     def _masked(self, data: bytes, *, last: bool = False) -> bytes:
         """Return the masked text that no later input can change; the rest is held."""

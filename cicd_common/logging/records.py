@@ -1,4 +1,4 @@
-"""What a log record tells, whichever library made it. Nothing here raises."""
+"""Read the message, the fields and the exception of a log record of any library. Nothing here raises."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ _OWN_ATTRIBUTES = len(vars(logging.makeLogRecord({})))
 
 
 class CicdRecord(logging.LogRecord):
-    """A standard record, whose message never raises, with the context in which it was made.
+    """A standard record with the context in which it was made. Its message never raises.
 
-    The fields of one made by a `CicdLogger` are attributes of it too, so that every handler and filter sees them.
+    The fields of a record of a `CicdLogger` are also its attributes, so that every handler and filter sees them.
 
     Attributes:
-        fields: The fields in force when it was made: of the context, of the logger, and of the call.
-        secrets: The secrets of the scopes in force when it was made, which this keeps known; none once it is written.
+        fields: The fields of the context, of the logger and of the call that made the record.
+        secrets: The secrets of the scopes in which the record was made, which it keeps known; None once it is written.
     """
 
-    # A slot is not in vars(record), where telemetry agents look for what to send.
+    # A slot is not in vars(record), which telemetry agents send.
     __slots__ = ("fields", "secrets")
 
     fields: Fields
     secrets: ScopedSecrets | None
 
     def __copy__(self) -> CicdRecord:
-        # As queue handlers make them: the original may be written before the copy is.
+        # Queue handlers make copies, and the original may be written first and lose its secrets.
         copied = type(self).__new__(type(self))
         vars(copied).update(vars(self))
         copied.fields, copied.secrets = self.fields, current_secrets() or self.secrets
         return copied
 
     def getMessage(self) -> str:  # noqa: N802 - the name in the standard library
-        """The message with its arguments, put together as well as can be."""
+        """Return the message with its arguments, or both one after the other if they do not fit together."""
         if self.args or type(self.msg) is not str:
             return _safe_message(self)
         return self.msg
@@ -64,7 +64,7 @@ class _StandardRecord(CicdRecord):
 
 
 def stamp_records() -> None:
-    """Make all records of the process with the context in force then, wherever they are written later."""
+    """Make all records of the process keep the context in which they are made, wherever they are written."""
     before = logging.getLogRecordFactory()
     if getattr(before, "is_stamp", False) and before.__module__ == __name__:
         return
@@ -84,7 +84,7 @@ def stamp_records() -> None:
 
 
 def record_class() -> Any:
-    """What makes the records of a `CicdLogger`: `CicdRecord`, unless the program has a factory of its own."""
+    """Return the factory for the records of a `CicdLogger`: `CicdRecord`, unless the program has set its own."""
     factory: Any = logging.getLogRecordFactory()
     if factory is logging.LogRecord or getattr(factory, "makes", None) is logging.LogRecord:
         return CicdRecord
@@ -100,7 +100,7 @@ def _safe_message(record: logging.LogRecord) -> str:
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """The message of a record with its arguments, put together as well as can be.
+    """Return the message of a record with its arguments, or both one after the other if they do not fit together.
 
     Args:
         record: Any record.
@@ -112,9 +112,9 @@ def message_of(record: logging.LogRecord) -> str:
 
 
 def fields_of(record: logging.LogRecord) -> Fields:
-    """The fields of a record: those it was made with, and the extra attributes that it has or was given by filters.
+    """Return the fields of a record: those it was made with, and the attributes that filters or ``extra`` added.
 
-    A record that was made without its context has that in force now.
+    A record that was made without its context gets the current one.
 
     Args:
         record: Any record.
@@ -132,22 +132,22 @@ def fields_of(record: logging.LogRecord) -> Fields:
 
 
 def details_of(record: logging.LogRecord) -> Fields:
-    """What a record tells of the thread it comes from, if not the main one, and of an exception or a stack.
+    """Return the thread of a record, if it is not the main one, and its exception or stack as fields.
 
     Args:
         record: Any record.
     """
-    if record.threadName not in _UNTOLD or record.exc_info or record.exc_text or record.stack_info:
+    if record.threadName not in _UNNAMED or record.exc_info or record.exc_text or record.stack_info:
         return Fields(dict(_details(record)))
     return NO_FIELDS
 
 
-# Threads that no line needs to name: the main one, and one that is not known.
-_UNTOLD = (threading.main_thread().name, None)
+# Threads that no line names: the main thread, and an unknown one.
+_UNNAMED = (threading.main_thread().name, None)
 
 
 def _details(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    if record.threadName not in _UNTOLD:
+    if record.threadName not in _UNNAMED:
         yield "thread.name", record.threadName
     yield from trouble_of(record).items()
     if record.stack_info:
@@ -155,14 +155,14 @@ def _details(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
 
 
 def trouble_of(record: logging.LogRecord) -> dict[str, str]:
-    """The exception of a record, under the OpenTelemetry names; empty if it has none.
+    """Return the exception of a record under the OpenTelemetry names; empty if it has none.
 
     Args:
         record: Any record.
     """
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) and len(record.exc_info) == 3 else None
     if not isinstance(error, BaseException):
-        # A queue handler of the standard library leaves the text alone.
+        # A queue handler of the standard library keeps only the text of the exception.
         return {"exception.stacktrace": text_of(record.exc_text)} if record.exc_text else {}
     kind = type(error)
     return {
@@ -182,10 +182,11 @@ def _stacktrace(error: BaseException) -> str:
 
 
 def severity_number(level: int) -> int:
-    """The OpenTelemetry severity number of a level: 5, 9, 13, 17, 21 for the standard ones.
+    """Return the OpenTelemetry severity number of a level: 5, 9, 13, 17 and 21 for the standard levels.
 
     Args:
-        level: A level of the standard library; between two levels counts as the lower one, below DEBUG as a trace.
+        level: A level of the standard library. A number between two levels counts as the lower one, and one below
+            DEBUG as a trace.
 
     Returns:
         A number from 1 to 21.

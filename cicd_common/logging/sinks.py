@@ -1,4 +1,4 @@
-"""Where lines go: to a file or a stream, each line in one piece. A sink raises what the system raises."""
+"""Write lines to a file or a stream, each line in one piece. Sinks raise the errors of the system."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Protocol, TextIO
 
 __all__ = ["FileSink", "Sink", "StreamSink"]
 
-# To ask where a file is takes as long as to write to it. Of many lines that follow each other within such a time, in
-# seconds, not each one asks.
+# A check whether the file was moved takes as long as a write. After so many lines that follow each other within the
+# interval, in seconds, the check is made once in each interval.
 _INTERVAL, _MANY = 0.001, 32
 
 # How long to wait, in milliseconds, for room in a pipe that its owner made non-blocking.
@@ -22,20 +22,20 @@ _PATIENCE = 1000
 
 
 class Sink(Protocol):
-    """Takes lines."""
+    """A file or a stream that lines are written to."""
 
     def write(self, line: str) -> None:
         """Write a line, with its line end, in one piece."""
 
     def close(self) -> None:
-        """Let go of what the sink opened itself."""
+        """Close the file if the sink has opened it."""
 
 
 class FileSink:
-    """A file that is only appended to, by any number of processes. Opened anew once it was moved away or removed.
+    """A file to which any number of processes append. It is opened anew if it was moved or removed.
 
     Args:
-        path: The file; it is created if there is none.
+        path: The path of the file, which is created if it does not exist.
 
     Raises:
         OSError: The file cannot be opened.
@@ -88,10 +88,10 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 class StreamSink:
-    """A text stream. What is behind a plain one is written to directly, so that a line is one write of the system.
+    """A text stream. If it has a file descriptor, lines are written to that, so that a line is one system call.
 
     Args:
-        stream: Any object with ``write``; none for what ``sys.stderr`` is at the time of each line.
+        stream: Any object with ``write``; None means ``sys.stderr``, looked up for each line.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -100,7 +100,7 @@ class StreamSink:
         self._descriptor: _Descriptor | None = None
 
     def write(self, line: str) -> None:
-        """Write a line, after what the program itself wrote to the stream."""
+        """Write a line after the program's own output."""
         stream = self._given if self._given is not None else sys.stderr
         if stream is not self._seen:
             self._descriptor = _descriptor_of(stream)
@@ -108,15 +108,15 @@ class StreamSink:
         if self._descriptor is None:
             _write_text(stream, line)
         else:
-            stream.flush()  # It says, too, whether the stream is closed, and its descriptor that of something else.
+            stream.flush()  # Raises if the stream is closed, whose descriptor may belong to another file.
             self._descriptor.write(line.encode())
 
     def close(self) -> None:
-        """Do nothing: the stream is not ours to close."""
+        """Do nothing: the sink has not opened the stream."""
 
 
 def _descriptor_of(stream: TextIO) -> _Descriptor | None:
-    """What is behind a stream, unless it may change what is written to it: a wrapper, or a console that encodes."""
+    """Return the descriptor of a stream; None if it may change its input, as a wrapper or console may."""
     if type(stream) is not io.TextIOWrapper:
         return None
     try:
@@ -141,7 +141,7 @@ class _Descriptor:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        # Whether the last line got only partly out: the next one must not continue it.
+        # Whether only a part of the last line was written: the next line must not continue it.
         self._torn = False
         self._is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
 
@@ -169,11 +169,11 @@ class _Descriptor:
 
 @contextmanager
 def _alone(fd: int) -> Iterator[None]:
-    """Keep other processes from a pipe, which takes only 4 KiB in one piece by itself.
+    """Lock a pipe against other processes: without a lock, writes of more than 4 KiB may mix.
 
-    A lock of this kind belongs to a process. So it does not outlive it, and a forked child does not hold it.
+    The lock belongs to the process: it ends with the process, and a forked child does not hold it.
     """
-    import fcntl  # Here, since only systems that have pipes of this kind have it.
+    import fcntl  # Imported here, since only systems with such pipes have the module.
 
     with suppress(OSError):
         fcntl.lockf(fd, fcntl.LOCK_EX)
@@ -185,7 +185,7 @@ def _alone(fd: int) -> Iterator[None]:
 
 
 def _has_room_in_time(fd: int) -> bool:
-    """Whether a pipe whose owner made it non-blocking takes more, now or soon."""
+    """Wait until a non-blocking pipe has room, and tell whether it has."""
     import select
 
     poll = select.poll()

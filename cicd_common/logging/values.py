@@ -1,4 +1,4 @@
-"""Any value at all as plain JSON data and as JSON text. Nothing here raises."""
+"""Convert any value to plain JSON data and to JSON text. Nothing here raises."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Mask", "dump", "one_line", "plain", "scrub", "text_of"]
 
 Mask = Callable[[str], str]
 
-# A value of more parts than this is cut: a shared or endless structure must not stop the program to be logged.
+# A value of more parts is cut: a very large or endless structure must not stop the program.
 MOST_PARTS = 10_000
 DEEPEST = 32
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-# What some readers take for line ends, though JSON allows it in strings.
+# Characters that JSON allows in strings and some readers take for line ends.
 _LINE_END = re.compile("[\x85\u2028\u2029]")
 _encode_json = JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
 def scrub(text: str) -> str:
-    """The text with U+FFFD for each lone surrogate, which UTF-8 cannot write.
+    """Replace each lone surrogate, which UTF-8 cannot write, by U+FFFD.
 
     Args:
         text: Any text.
@@ -36,16 +36,16 @@ def scrub(text: str) -> str:
 
 
 def one_line(json: str) -> str:
-    """JSON text in which nothing but a line feed could be taken for a line end, and without lone surrogates.
+    """Escape characters of JSON text that readers may take for line ends, and replace lone surrogates.
 
     Args:
-        json: JSON text, or what stands between the quotes of a JSON string.
+        json: JSON text, or the content of a JSON string.
     """
     return json if json.isascii() else _LINE_END.sub(lambda found: f"\\u{ord(found[0]):04x}", scrub(json))
 
 
 def text_of(value: object) -> str:
-    """The text of a value, or a remark if it has none.
+    """Return the text of a value, or a remark if it has none.
 
     Args:
         value: Anything.
@@ -57,20 +57,20 @@ def text_of(value: object) -> str:
 
 
 def plain(value: object, mask: Mask = text_of) -> Any:
-    """A value as plain JSON data: ``None``, booleans, numbers, strings, and lists and dicts of them.
+    """Convert a value to plain JSON data: ``None``, booleans, numbers, strings, and lists and dicts of them.
 
-    UUID, time, enum and attrs instances become what the converter writes; paths, exceptions and what else there is
-    become text. A cycle, or what is nested too deep or has too many parts, is cut, with a remark in its place.
+    UUID, time, enum and attrs instances become what the converter writes; paths, exceptions and all other values become
+    text. A cycle, a part that is nested too deep, and more than the largest number of parts are replaced by a remark.
 
     Args:
-        value: Anything.
+        value: Any value.
         mask: Applied to every string, to every key, and to every number that it would change.
     """
     return _Plain(mask).convert(value)
 
 
 def dump(value: object) -> str:
-    """A value as JSON text, with no blanks and in UTF-8 characters.
+    """Convert a value to JSON text, without blanks and without escapes for characters beyond ASCII.
 
     Args:
         value: Anything.
@@ -109,7 +109,7 @@ class _Plain:
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
         self._left = MOST_PARTS
-        # The ids of the objects that the value in hand is part of.
+        # The ids of the objects that contain the current value.
         self._above: list[int] = []
 
     def convert(self, value: Any) -> Any:
@@ -153,13 +153,13 @@ class _Plain:
         return self._mask(f"{type(value).__name__}: {text_of(value)}")
 
     def contract(self, value: Any) -> Any:
-        # Imported here: most programs log no such value before they have the converter anyway.
+        # Imported here: a program that logs such a value has mostly imported the converter already.
         from ..converter import converter
 
         try:
             written = converter.unstructure(value)
         except Exception:
-            # One of a class of others, with fields that no reader would read back.
+            # A class that is not of the contract, with fields that the converter refuses.
             fields = getattr(value, "__attrs_attrs__", None)
             if fields is None:
                 return self.text(value)
@@ -198,7 +198,7 @@ def _digits(number: float) -> str:
 
 
 _Conversion = Callable[[_Plain, Any], Any]
-# The first that fits is taken: members of an IntEnum are enums before they are integers.
+# The first match is taken: members of an IntEnum are enums before they are integers.
 _BY_TYPE: tuple[tuple[Any, _Conversion], ...] = (
     (Enum, _Plain.enum),
     (str, _Plain.text),
@@ -211,7 +211,7 @@ _BY_TYPE: tuple[tuple[Any, _Conversion], ...] = (
     (BaseException, _Plain.error),
     (os.PathLike, _Plain.path),
 )
-# What the converter writes. By name: their modules need not be imported for a program that logs none of them.
+# Types that the converter writes, by name, so that their modules need not be imported.
 _CONVERTED = {("uuid", "UUID"), ("datetime", "datetime")}
 
 

@@ -1,4 +1,4 @@
-"""Each test of the logging package begins and ends with the logging of the process as it was."""
+"""Each test begins and ends with the original logging set-up of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Set-up in one call."""
+"""`configure` sets up logging in one call."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def own_handlers() -> list[LineHandler]:
 
 
 class TestConfigure:
-    """What is set up."""
+    """The set-up that `configure` makes."""
 
     def test_again(self) -> None:
-        """It replaces its own handlers and no others; secrets stay known."""
+        """A second call replaces its own handlers and no others; secrets stay known."""
         other = logging.NullHandler()
         logging.getLogger().addHandler(other)
         first, second = io.StringIO(), io.StringIO()
@@ -49,7 +49,7 @@ class TestConfigure:
         assert len(own_handlers()) == 1
 
     def test_other_loggers_and_warnings(self) -> None:
-        """Those of libraries, and what they warn of."""
+        """Records of libraries and warnings are written, too."""
         stream = io.StringIO()
         configure(service="worker", stream=stream)
         logging.getLogger("urllib3.pool").warning("retry %d", 2)
@@ -73,13 +73,13 @@ class TestConfigure:
         ],
     )
     def test_format(self, format: Any, stream: Any, formatter: type) -> None:
-        """Console on a terminal, JSON elsewhere, unless told otherwise."""
+        """The default is console on a terminal and JSON elsewhere."""
         configure(format=format, stream=stream)
         assert type(own_handlers()[0].formatter) is formatter
 
     @pytest.mark.parametrize(("no_color", "colored"), [(None, True), ("", True), ("1", False)])
     def test_color(self, monkeypatch: pytest.MonkeyPatch, no_color: str | None, colored: bool) -> None:
-        """On a terminal, unless NO_COLOR is set to anything."""
+        """Lines on a terminal are coloured, unless NO_COLOR is set to anything."""
         monkeypatch.delenv("NO_COLOR", raising=False)
         if no_color is not None:
             monkeypatch.setenv("NO_COLOR", no_color)
@@ -89,7 +89,7 @@ class TestConfigure:
         assert ("\x1b[" in stream.getvalue()) == colored
 
     def test_closed_stream(self) -> None:
-        """A stream that is closed already is none to complain of here."""
+        """A closed stream is no error of `configure`."""
         stream = io.StringIO()
         stream.close()
         configure(stream=stream)
@@ -97,7 +97,7 @@ class TestConfigure:
         assert own_handlers()[0].lost == 1
 
     def test_file(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """A file alone, or beside a stream; JSON in it even so."""
+        """A file alone or next to a stream has JSON lines."""
         configure(file=tmp_path / "out")
         get_logger("x").info("one")
         stream = Terminal()
@@ -108,7 +108,7 @@ class TestConfigure:
         assert capsys.readouterr().err == ""
 
     def test_old_file_is_closed(self, tmp_path: Path) -> None:
-        """A handler that is replaced lets go of its file."""
+        """A handler that is replaced closes its file."""
         configure(file=tmp_path / "out")
         (old,) = own_handlers()
         configure(stream=io.StringIO())
@@ -117,13 +117,13 @@ class TestConfigure:
         assert (tmp_path / "out").read_text() == ""
 
     def test_standard_error(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """By default."""
+        """Lines go to the standard error stream by default."""
         configure()
         get_logger("x").info("hello")
         assert entries(capsys.readouterr().err)[0]["message"] == "hello"
 
     def test_refused_secrets(self) -> None:
-        """Those that are too short are told of, not told."""
+        """A warning reports a secret that is too short, without the secret."""
         stream = io.StringIO()
         assert configure(stream=stream, secrets=["qqq", "hunter2hunter2"]) is process_masker
         (entry,) = entries(stream.getvalue())
@@ -132,13 +132,13 @@ class TestConfigure:
         assert process_masker.mask("hunter2hunter2") == "***"
 
     def test_one_secret(self) -> None:
-        """A text alone is one secret, not one of each character."""
+        """A single text is one secret, not one for each character."""
         configure(stream=io.StringIO(), secrets="hunter2hunter2")
         assert process_masker.mask("hunter2hunter2") == "***"
 
     @pytest.mark.parametrize("wrong", [{"format": "xml"}, {"level": "LOUD"}, {"file": "/nowhere/out"}])
     def test_wrong_arguments(self, wrong: dict[str, Any]) -> None:
-        """They are refused before anything is changed."""
+        """Wrong arguments are refused before anything is changed."""
         before = list(logging.getLogger().handlers)
         with pytest.raises((ValueError, OSError)):
             configure(**wrong)
@@ -146,10 +146,10 @@ class TestConfigure:
 
 
 class TestImport:
-    """What importing does, and needs."""
+    """The effects and the needs of an import."""
 
     def test_sets_up_nothing(self) -> None:
-        """No handlers, no levels, no warnings captured."""
+        """An import adds no handlers, sets no levels and captures no warnings."""
         program = (
             "import logging, warnings; before = (dict(vars(logging.root)), warnings.showwarning, "
             "logging.Handler.handleError, logging.getLogRecordFactory(), logging.getLoggerClass());"
@@ -160,7 +160,7 @@ class TestImport:
         subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=True)
 
     def test_by_itself(self, tmp_path: Path) -> None:
-        """Under another name, beside nothing, it needs only what the standard library's logging needs already."""
+        """A copy under another name works, and imports little that the standard library's logging does not."""
         here = Path(str(cicd_common.logging.__file__)).parent
         there = tmp_path / "vendored" / "logs"
         there.mkdir(parents=True)
@@ -180,7 +180,7 @@ class TestImport:
         assert json.loads(done.stderr)["message"] == "hello"
 
     def test_face(self) -> None:
-        """The names of the package are sorted, and there."""
+        """The names in `__all__` exist and are sorted."""
         import cicd_common.logging as face
 
         assert face.__all__ == sorted(face.__all__)
@@ -188,10 +188,10 @@ class TestImport:
 
 
 class TestCapture:
-    """Records as plain data."""
+    """Records are captured as plain data."""
 
     def test_entries(self) -> None:
-        """All levels, of any logger, and as it was afterwards."""
+        """Records of all levels and loggers are captured, and the set-up is restored."""
         root = logging.getLogger()
         before = root.level, list(root.handlers)
         with capture_logs() as entries:
@@ -210,7 +210,7 @@ class TestCapture:
         assert (root.level, list(root.handlers)) == before
 
     def test_level(self) -> None:
-        """Only from a level on."""
+        """Only records from the given level on are captured."""
         with capture_logs("ERROR") as entries:
             get_logger("a").warning("x")
             get_logger("a").error("y", exc_info=ValueError("z"))

@@ -21,10 +21,10 @@ def shown(message: object = "hello", /, **fields: Any) -> str:
 
 
 class TestConsoleFormatter:
-    """What a line looks like."""
+    """The format of a console line."""
 
     def test_line(self) -> None:
-        """Time, level, logger, message and fields."""
+        """A line has time, level, logger, message and fields."""
         written = Written(ConsoleFormatter)
         written.log.info("job finished", exit_code=0, image="python 3.13", job_name="build")
         assert re.fullmatch(
@@ -49,11 +49,11 @@ class TestConsoleFormatter:
         ],
     )
     def test_fields(self, value: Any, expected: str) -> None:
-        """Words are as they are, other texts in quotes, the rest is JSON."""
+        """Words are written as they are, other texts in quotes, and other values as JSON."""
         assert shown(field=value) == f"INFO     worker.jobs: hello field={expected}\n"
 
     def test_traceback(self) -> None:
-        """Indented below the line; type and message are not repeated."""
+        """The traceback is indented below the line, and its type and message are not repeated."""
         written = Written(ConsoleFormatter, time=False)
         try:
             fail(ValueError("two\nlines"))
@@ -66,12 +66,12 @@ class TestConsoleFormatter:
         assert "    Stack (most recent call last):" in lines
 
     def test_no_forged_lines(self) -> None:
-        """A line end in a message or a name does not begin a line, and nothing moves the cursor."""
+        """A line end in a message or a name begins no line, and no character moves the cursor."""
         text = shown("one\nERROR    two\r\x1b[2J", **{"a\nb": "c\nd"})
         assert text == 'INFO     worker.jobs: one\n    ERROR    two\\x0d\\x1b[2J a\n    b="c\\nd"\n'
 
     def test_colors(self) -> None:
-        """On demand."""
+        """Levels are coloured if asked for."""
         written = Written(ConsoleFormatter, time=False, color=True)
         written.log.info("hello", a=1)
         written.log.log(25, "hello")
@@ -87,7 +87,7 @@ class TestConsoleFormatter:
 
     @given(st.text(st.characters()), st.text(st.characters(), max_size=5), anything)
     def test_anything(self, message: str, name: str, value: Any) -> None:
-        """Whatever is logged: no control characters, and each further line is indented."""
+        """No record has control characters on its lines, and all further lines are indented."""
         text = shown(message, **{f"x{name}": value})
         assert text.encode()
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)

@@ -1,4 +1,4 @@
-"""The execution that a line is of."""
+"""Lines carry the execution that they belong to."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def in_force() -> dict[str, Any]:
 
 
 class TestExecutionContext:
-    """Fields of a block, a function, a task."""
+    """A context puts fields on the lines of a block, a function or a task."""
 
     def test_every_logger(self) -> None:
-        """Every line of every logger carries it, under the OpenTelemetry names."""
+        """Every line of every logger has the fields, under the OpenTelemetry names."""
         pipeline, stage, job = uuid4(), uuid4(), uuid4()
         ids = {"pipeline_execution_id": pipeline, "stage_execution_id": stage, "job_execution_id": job}
         with capture_logs() as entries, execution_context(**ids, worker_id="w1"):
@@ -38,7 +38,7 @@ class TestExecutionContext:
         assert len(entries) == 2
 
     def test_nesting(self) -> None:
-        """The inner one adds, and wins; leaving it brings back the outer one."""
+        """An inner context adds and replaces fields; leaving it restores the outer one."""
         with execution_context(a=1, b=1):
             with execution_context(b=2, c=2):
                 assert in_force() == {"a": 1, "b": 2, "c": 2}
@@ -46,13 +46,13 @@ class TestExecutionContext:
         assert in_force() == {}
 
     def test_error(self) -> None:
-        """An exception leaves the block as it would anyway."""
+        """An exception passes through the block."""
         with pytest.raises(KeyError), execution_context(a=1):
             raise KeyError
         assert in_force() == {}
 
     def test_decorator(self) -> None:
-        """Of functions, that call themselves too; and it keeps their names."""
+        """Decorated functions keep their names and may call themselves."""
 
         @execution_context(a=1)
         def count(number: int) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ class TestExecutionContext:
         assert in_force() == {}
 
     def test_coroutine_function(self) -> None:
-        """In force while it runs, not only while it is called."""
+        """The context holds while a coroutine runs, not only while it is called."""
 
         @execution_context(a=1)
         async def work() -> dict[str, Any]:
@@ -76,7 +76,7 @@ class TestExecutionContext:
         assert asyncio.run(main()) == ({"a": 1}, {})
 
     def test_tasks(self) -> None:
-        """Tasks that take turns keep theirs, and begin with that of their creator."""
+        """Interleaved tasks keep their contexts, and begin with that of their creator."""
 
         async def work(number: int) -> list[dict[str, Any]]:
             seen = []
@@ -93,7 +93,7 @@ class TestExecutionContext:
         assert asyncio.run(main()) == [[{"a": 1, "number": number}] * 3 for number in range(5)]
 
     def test_one_object_many_times(self) -> None:
-        """It keeps nothing of its uses, so that they can overlap."""
+        """One object may be used several times, also at once."""
         context, barrier = execution_context(a=1), threading.Barrier(3)
 
         def work(number: int) -> dict[str, Any]:
@@ -105,12 +105,12 @@ class TestExecutionContext:
             assert list(pool.map(work, range(3))) == [{"number": number, "a": 1} for number in range(3)]
 
     def test_left_elsewhere(self) -> None:
-        """Left where it was not entered, there is nothing to leave, and nothing is raised."""
+        """Leaving a context in a thread that has not entered it raises nothing."""
         execution_context(a=1).__exit__(None, None, None)
         assert in_force() == {}
 
     def test_generators(self) -> None:
-        """They would carry it to those whom they yield to."""
+        """A generator is refused, since its caller would run in the context, too."""
 
         def numbers() -> Iterator[int]:
             yield 1
@@ -125,22 +125,22 @@ class TestExecutionContext:
                 propagate_context(function)
 
     def test_callable_objects(self) -> None:
-        """What is called need not be a function."""
+        """Callable objects that are no functions can be decorated."""
         assert execution_context(a=1)(int)("5") == 5
 
 
 class TestPropagateContext:
-    """From one thread to another."""
+    """A context is carried from one thread to another."""
 
     def test_lost_without(self) -> None:
-        """Threads and executors begin with none."""
+        """Threads and executors begin without a context."""
         with execution_context(a=1), ThreadPoolExecutor(1) as pool:
             assert pool.submit(in_force).result() == {}
             assert pool.submit(propagate_context(in_force)).result() == {"a": 1}
             assert pool.submit(in_force).result() == {}
 
     def test_that_of_its_making(self) -> None:
-        """What counts is where it was wrapped, not where it is called."""
+        """The function has the context in which it was wrapped, not that of its caller."""
         with execution_context(a=1):
             carried = propagate_context(in_force)
         with execution_context(b=2):
@@ -148,7 +148,7 @@ class TestPropagateContext:
             assert in_force() == {"b": 2}
 
     def test_at_once(self) -> None:
-        """One function can run in many threads at once."""
+        """A wrapped function can run in many threads at once."""
         barrier = threading.Barrier(3)
 
         def work() -> dict[str, Any]:
@@ -160,7 +160,7 @@ class TestPropagateContext:
             assert [done.result() for done in [pool.submit(carried) for _ in range(3)]] == [{"a": 1}] * 3
 
     def test_coroutine_function(self) -> None:
-        """Of coroutine functions, to a loop in another thread."""
+        """A coroutine function carries the context to a loop in another thread."""
 
         async def work() -> dict[str, Any]:
             await asyncio.sleep(0)

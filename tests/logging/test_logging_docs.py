@@ -1,4 +1,4 @@
-"""The examples of the documentation do what it says."""
+"""The examples of the documentation print what the page shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z|^\d\d:\d\d:\d\d\.\d{
 
 
 def examples(document: str) -> Iterator[tuple[str, str]]:
-    """Each example, and what stands below it as its output."""
+    """Return each example with the output below it."""
     code = None
     for kind, text in _BLOCK.findall((DOCS / document).read_text(encoding="utf-8")):
         if kind == "python":
@@ -34,7 +34,7 @@ def examples(document: str) -> Iterator[tuple[str, str]]:
 
 
 def test_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    """They run one after the other, and print what stands below each, but for the time."""
+    """The examples run one after the other, and print the output below them, except for the time."""
     names: dict[str, Any] = {"__name__": "__main__"}
     for code, output in examples("logging.md"):
         linecache.cache["example.py"] = (len(code), None, code.splitlines(keepends=True), "example.py")

@@ -1,4 +1,4 @@
-"""What is logged for an execution arrives as ExecutionLog values."""
+"""The logs of an execution are sent as ExecutionLog values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JOB, STAGE, PIPELINE = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
 class Receiver:
-    """Takes batches; fails, or waits, as told."""
+    """A receiver of batches that fails or waits as told."""
 
     def __init__(self) -> None:
         self.batches: queue.Queue[Sequence[ExecutionLog]] = queue.Queue()
@@ -86,10 +86,10 @@ Make = Callable[..., Sending]
 
 
 class TestValues:
-    """What a record becomes."""
+    """Records become ExecutionLog values."""
 
     def test_record(self, sending: Make) -> None:
-        """Ids, sequence, time and masked text."""
+        """A value has the ids, the sequence, the time and the masked text."""
         one = sending()
         one.masker.add("hunter2hunter2")
         before = datetime.now(UTC)
@@ -103,7 +103,7 @@ class TestValues:
         assert log.sequence == 0
 
     def test_own_formatter(self, sending: Make) -> None:
-        """The text is what a formatter that is set makes of it; masked and writable even so."""
+        """The text of another formatter is masked and made writable, too."""
         one = sending()
         one.masker.add("hunter2hunter2")
         one.handler.setFormatter(logging.Formatter("%(message)s"))
@@ -112,14 +112,14 @@ class TestValues:
         assert one.receiver.next()[0].log_text == "*** \ufffd"
 
     def test_standard_logger(self, sending: Make) -> None:
-        """Lines of any logger, whose ids may be text."""
+        """Lines of any logger are sent, also with ids as text."""
         one = sending()
         with execution_context(job_execution_id=str(JOB)):
             one.log.logger.info("hello")
         assert one.receiver.next()[0].job_execution_id == JOB
 
     def test_without_execution(self, sending: Make) -> None:
-        """What is of no execution, or of one whose id is none, is left alone."""
+        """Records without a valid id of an execution are ignored."""
         one = sending()
         one.log.info("hello")
         with execution_context(job_execution_id="no id", a=1):
@@ -128,7 +128,7 @@ class TestValues:
         assert (one.receiver.tries, one.handler.lost) == ([], 0)
 
     def test_filtered(self, sending: Make) -> None:
-        """Filters are asked."""
+        """Records that a filter refuses are not sent."""
         one = sending()
         one.handler.addFilter(lambda record: record.levelno > logging.INFO)
         with execution_context(job_execution_id=JOB):
@@ -137,7 +137,7 @@ class TestValues:
         assert one.receiver.next()[0].log_text == "ERROR    worker: yes"
 
     def test_cannot_be_formatted(self, sending: Make) -> None:
-        """A formatter that fails is a loss, and nothing else."""
+        """A record whose formatter fails is counted as lost."""
         one = sending()
         one.handler.setFormatter(logging.Formatter("%(nothing)s"))
         with execution_context(job_execution_id=JOB):
@@ -146,11 +146,11 @@ class TestValues:
 
 
 class TestSequence:
-    """Rising by one, per execution."""
+    """Sequences rise by one for each execution."""
 
     @given(st.lists(st.sampled_from("abc"), max_size=30), st.integers(1, 7))
     def test_rises(self, jobs: list[str], batch_size: int) -> None:
-        """However executions take turns, and however they are cut into batches."""
+        """Sequences rise for interleaved executions, and across batches."""
         one = Sending(batch_size=batch_size)
         ids = {job: uuid4() for job in "abc"}
         for number, job in enumerate(jobs):
@@ -164,7 +164,7 @@ class TestSequence:
             assert sequences == list(range(jobs.count(job)))
 
     def test_of_the_narrowest(self, sending: Make) -> None:
-        """A job's log is another than that of its stage."""
+        """The log of a job and that of its stage have separate sequences."""
         one = sending()
         with execution_context(pipeline_execution_id=PIPELINE):
             one.log.info("x")
@@ -177,7 +177,7 @@ class TestSequence:
         assert [log.sequence for batch in one.receiver.tries for log in batch] == [0, 0, 0, 1]
 
     def test_threads(self, sending: Make) -> None:
-        """Many threads of one execution."""
+        """Records of many threads of one execution have all sequences."""
         one = sending()
 
         def work() -> None:
@@ -195,7 +195,7 @@ class TestSequence:
         assert [log.sequence for log in logs] == list(range(400))
 
     def test_bounded(self, sending: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The executions that were silent longest are forgotten."""
+        """The sequences of executions that were silent longest are forgotten."""
         monkeypatch.setattr(execution_log, "MOST_EXECUTIONS", 2)
         one = sending()
         for number in (1, 2, 1, 3, 1, 2):
@@ -206,10 +206,10 @@ class TestSequence:
 
 
 class TestDelivery:
-    """How values are handed on."""
+    """Values are delivered in batches."""
 
     def test_batches(self, sending: Make) -> None:
-        """Of a size, as long as there is more."""
+        """Batches are full as long as there are more values."""
         one = sending(batch_size=4, linger=30)
         with execution_context(job_execution_id=JOB):
             for _ in range(10):
@@ -219,14 +219,14 @@ class TestDelivery:
         assert len(one.receiver.next()) == 2
 
     def test_linger(self, sending: Make) -> None:
-        """A batch that does not become full is sent all the same."""
+        """A batch that does not become full is sent, too."""
         one = sending(batch_size=4, linger=0.001)
         with execution_context(job_execution_id=JOB):
             one.log.info("x")
         assert len(one.receiver.next()) == 1
 
     def test_close(self, sending: Make) -> None:
-        """It hands on all that is left, and what comes later is lost."""
+        """`close` sends all waiting values, and later ones are lost."""
         one = sending(batch_size=3, linger=30)
         with execution_context(job_execution_id=JOB):
             for _ in range(8):
@@ -238,7 +238,7 @@ class TestDelivery:
         assert (one.handler.lost, len(one.receiver.texts())) == (1, 8)
 
     def test_full_queue(self, sending: Make) -> None:
-        """The caller does not wait; what does not fit is lost, and a gap in the sequence shows it."""
+        """The caller does not wait; a record that does not fit is lost, and leaves a gap."""
         one = sending(capacity=3, batch_size=1)
         one.receiver.gate.clear()
         with execution_context(job_execution_id=JOB), capture_logs() as entries:
@@ -266,7 +266,7 @@ class TestDelivery:
         assert one.handler.lost == 0
 
     def test_given_up(self, sending: Make) -> None:
-        """After so many attempts; once sending works again, a warning tells."""
+        """A batch is given up after its attempts, and a warning reports it once sending works."""
         one = sending(attempts=2, batch_size=2, linger=30)
         one.receiver.failures = 2
         with capture_logs() as entries, execution_context(job_execution_id=JOB):
@@ -283,7 +283,7 @@ class TestDelivery:
 
     @pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
     def test_any_failure(self, sending: Make, error: type[BaseException]) -> None:
-        """Whatever ``send`` raises, and whatever a handler raises that is told of the loss, delivery goes on."""
+        """Delivery goes on after any exception of ``send`` or of a handler of the warning."""
 
         class Broken(logging.Handler):
             def emit(self, _: logging.LogRecord) -> None:
@@ -306,7 +306,7 @@ class TestDelivery:
         assert one.handler.lost == 1
 
     def test_no_value(self, sending: Make) -> None:
-        """What makes no value is a loss."""
+        """A record that cannot become a value is lost."""
         one = sending()
         with execution_context(job_execution_id=JOB):
             one.log.logger.handle(logging.makeLogRecord({"levelno": 20, "created": 1e300}))
@@ -314,7 +314,7 @@ class TestDelivery:
         assert one.handler.lost == 1
 
     def test_secret_added_while_waiting(self, sending: Make) -> None:
-        """What waits is masked again."""
+        """Values that wait are masked again before they are sent."""
         one = sending(linger=30)
         with execution_context(job_execution_id=JOB):
             one.log.info("hunter2hunter2")
@@ -323,7 +323,7 @@ class TestDelivery:
         assert one.receiver.texts() == ["INFO     worker: ***"]
 
     def test_close_in_time(self, sending: Make) -> None:
-        """A receiver that does not answer cannot keep the program from its end."""
+        """A receiver that does not answer cannot keep the program from ending."""
         one = sending(timeout=0.01, batch_size=1)
         one.receiver.gate.clear()
         with execution_context(job_execution_id=JOB):
@@ -336,7 +336,7 @@ class TestDelivery:
         assert one.handler.lost == 2
 
     def test_receiver_that_logs(self, sending: Make) -> None:
-        """What ``send`` logs is of no execution, and flushing or closing in it waits for nothing."""
+        """Logs of ``send`` belong to no execution, and flushing or closing in it does not wait."""
         one = sending()
         done = threading.Event()
 
@@ -354,7 +354,7 @@ class TestDelivery:
         assert one.receiver.tries == []
 
     def test_shutdown(self, sending: Make) -> None:
-        """At the end of a program `logging.shutdown` holds the lock while it closes; ``send`` may log even so."""
+        """`logging.shutdown` holds the lock of the handler while ``send`` logs."""
         one = sending(linger=30)
         one.handler._send = lambda batch: (one.log.info("sending"), one.receiver.send(batch))
         with execution_context(job_execution_id=JOB):
@@ -366,7 +366,7 @@ class TestDelivery:
         assert one.receiver.texts() == ["INFO     worker: x"]
 
     def test_no_thread(self, sending: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where no thread can be started any more, ``close`` delivers by itself."""
+        """If no thread can be started any more, ``close`` delivers in its own thread."""
 
         def fail(_: Any) -> None:
             raise RuntimeError("can't create new thread at interpreter shutdown")
@@ -381,7 +381,7 @@ class TestDelivery:
 
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
     def test_fork(self, sending: Make) -> None:
-        """A child delivers what it logs itself, and nothing of its parent's; neither is stuck."""
+        """A child process delivers only its own records, and neither process is stuck."""
         one = sending(batch_size=1)
         one.receiver.gate.clear()
         reader, writer = os.pipe()
@@ -402,7 +402,7 @@ class TestDelivery:
         assert one.receiver.texts() == ["INFO     worker: parent"] * 2
 
     def test_renewed(self, sending: Make) -> None:
-        """What a child begins with; made here, where it is seen."""
+        """The state of a child process is empty; the test makes it in this process."""
         one = sending()
         one.handler._order.acquire()
         one.handler.renew()
@@ -413,7 +413,7 @@ class TestDelivery:
 
 
 def _in_child(one: Sending, writer: int) -> None:
-    """What a child does: it ends itself, by a signal if it is stuck."""
+    """The code of a child process, which ends itself, by a signal if it is stuck."""
     signal.alarm(20)
     try:
         one.handler._send = lambda batch: os.write(writer, "".join(f"{log.log_text}\n" for log in batch).encode())

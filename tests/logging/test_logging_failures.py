@@ -1,4 +1,4 @@
-"""What logging says when it fails itself."""
+"""The reports of logging about its own failures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.support.logging_strategies import Unprintable
 
 
 class TestMaskLoggingErrors:
-    """Handlers of others."""
+    """Reports of handlers of other libraries are masked."""
 
     def test_message_and_arguments(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """The standard library's handler fails on a bad format, and prints all it has."""
+        """The standard library's report about a bad format has message and arguments, masked."""
         process_masker.add("hunter2hunter2")
         mask_logging_errors()
         logger = logging.Logger("x")
@@ -30,7 +30,7 @@ class TestMaskLoggingErrors:
         assert "hunter2" not in printed
 
     def test_set_up(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """It is part of the set-up."""
+        """`configure` masks these reports."""
         configure(stream=io.StringIO(), secrets=["hunter2hunter2"])
         stream = io.StringIO()
         stream.close()
@@ -41,10 +41,10 @@ class TestMaskLoggingErrors:
 
 
 class TestReport:
-    """What cannot even be told."""
+    """Reports that cannot be written."""
 
     def test_silent(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nothing is said where it is not wanted, or there is nowhere to say it."""
+        """Nothing is written if reports are off or there is no stream."""
         monkeypatch.setattr(logging, "raiseExceptions", False)
         report(None)
         assert capsys.readouterr().err == ""

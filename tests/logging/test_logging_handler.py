@@ -1,4 +1,4 @@
-"""Lines that are written whole, or counted."""
+"""Lines are written whole, or counted as lost."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def messages(text: str) -> list[str]:
 
 
 class Flaky(io.StringIO):
-    """A stream that fails as long as it is told to."""
+    """A stream that fails until it is told not to."""
 
     error: Exception | None = None
 
@@ -62,10 +62,10 @@ class Flaky(io.StringIO):
 
 
 class TestStreams:
-    """What can be behind a stream."""
+    """The handler writes to streams of every kind."""
 
     def test_text(self, log: logging.Logger) -> None:
-        """Any object with ``write``, even if it has no ``flush``."""
+        """Any object with ``write`` is a stream, also without ``flush``."""
 
         class Words:
             def __init__(self) -> None:
@@ -80,13 +80,13 @@ class TestStreams:
         assert messages("".join(words.texts)) == ["hello"]
 
     def test_standard_error(self, log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
-        """By default the error stream of the moment."""
+        """The default is the current ``sys.stderr``."""
         handler_on(log)
         log.info("hello")
         assert messages(capsys.readouterr().err) == ["hello"]
 
     def test_keeps_order(self, log: logging.Logger, tmp_path: Path) -> None:
-        """What the program itself wrote before comes before, though it was only buffered."""
+        """Buffered output of the program is written before a later line."""
         with open(tmp_path / "out", "w") as stream:
             handler_on(log, stream)
             stream.write('{"message":"mine"}\n')
@@ -95,7 +95,7 @@ class TestStreams:
         assert messages((tmp_path / "out").read_text()) == ["mine", "hello", "mine"]
 
     def test_wrapper(self, log: logging.Logger, tmp_path: Path) -> None:
-        """A stream that changes what is written is not passed by."""
+        """A stream that changes its input is not bypassed."""
 
         class Upper(io.TextIOWrapper):
             def write(self, text: str) -> int:
@@ -107,14 +107,14 @@ class TestStreams:
             assert '"MESSAGE":"HELLO"' in (tmp_path / "out").read_text()
 
     def test_encoding(self, log: logging.Logger) -> None:
-        """What an encoding has no character for is replaced, and the line is JSON still."""
+        """Characters that an encoding does not have are replaced, and the line stays JSON."""
         octets = io.BytesIO()
         handler_on(log, io.TextIOWrapper(octets, encoding="latin-1"))
         log.info("é€")
         assert messages(octets.getvalue().decode("latin-1")) == ["é?"]
 
     def test_encoding_unknown(self, log: logging.Logger) -> None:
-        """A stream that does not tell its encoding gets ASCII if it must."""
+        """A stream without a known encoding gets ASCII if necessary."""
 
         class Ascii(io.StringIO):
             encoding = None  # type: ignore[assignment]
@@ -138,7 +138,7 @@ class TestStreams:
         os.close(main)
 
     def test_foreign_formatter(self, log: logging.Logger) -> None:
-        """What another formatter makes is masked, too."""
+        """The lines of another formatter are masked, too."""
         stream = io.StringIO()
         handler = handler_on(log, stream)
         handler._masker.add("hunter2hunter2")
@@ -147,7 +147,7 @@ class TestStreams:
         assert stream.getvalue() == "*** \ufffd MainThread\n"
 
     def test_filter(self, log: logging.Logger) -> None:
-        """Filters of the handler are asked."""
+        """Records that a filter of the handler refuses are not written."""
         stream = io.StringIO()
         handler = handler_on(log, stream)
         handler.addFilter(lambda record: "no" not in record.msg)
@@ -159,7 +159,7 @@ class TestStreams:
 
     @pytest.mark.skipif(sys.version_info < (3, 12), reason="filters could not replace records before")
     def test_filter_that_replaces(self, log: logging.Logger) -> None:
-        """What a filter returns in place of a record is written."""
+        """The record that a filter returns is written."""
         stream = io.StringIO()
         handler = handler_on(log, stream)
         handler.addFilter(lambda record: logging.makeLogRecord({**vars(record), "msg": "other"}))
@@ -167,7 +167,7 @@ class TestStreams:
         assert messages(stream.getvalue()) == ["other"]
 
     def test_other_masker(self, log: logging.Logger) -> None:
-        """A formatter of ours that masks by another masker does not keep the handler from masking by its own."""
+        """The handler masks by its own masker, also if its formatter has another one."""
         stream = io.StringIO()
         handler = handler_on(log, stream)
         handler.setFormatter(JsonFormatter())
@@ -176,19 +176,19 @@ class TestStreams:
         assert messages(stream.getvalue()) == ["***"]
 
     def test_console_by_default(self) -> None:
-        """Without a formatter it is the one for the console."""
+        """The default formatter is that for the console."""
         assert isinstance(LineHandler(io.StringIO()).formatter, ConsoleFormatter)
 
 
 class TestLoss:
-    """What could not be written."""
+    """Lines that could not be written."""
 
     @pytest.mark.parametrize(
         "error",
         [ValueError("closed"), OSError(errno.ENOSPC, "full"), BrokenPipeError(), RecursionError()],
     )
     def test_counted_and_reported(self, log: logging.Logger, error: Exception) -> None:
-        """The program goes on, and once writing works again a line tells how much is missing."""
+        """The program goes on, and a line reports the number of lost lines once writing works."""
         stream = Flaky()
         handler = handler_on(log, stream)
         log.info("one")
@@ -205,7 +205,7 @@ class TestLoss:
         assert handler.lost == 0
 
     def test_reported_at_the_end(self, log: logging.Logger) -> None:
-        """Or when it is closed, if it works by then."""
+        """Closing the handler reports lost lines if writing works."""
         stream = Flaky()
         handler = handler_on(log, stream)
         stream.error = OSError()
@@ -217,7 +217,7 @@ class TestLoss:
         assert messages(stream.getvalue()) == ["1 log lines were lost: OSError"]
 
     def test_closed_stream(self, log: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """Nothing is written to what has the descriptor now, and nothing printed."""
+        """Nothing is written to another file with the same descriptor, and nothing is printed."""
         stream = open(tmp_path / "one", "w")  # noqa: SIM115 - it is closed on the way
         handler = handler_on(log, stream)
         log.info("hello")
@@ -232,7 +232,7 @@ class TestLoss:
         assert capsys.readouterr().err == ""
 
     def test_no_stream(self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A program without an error stream."""
+        """A program may have no error stream."""
         monkeypatch.setattr(sys, "stderr", None)
         handler = handler_on(log)
         log.info("hello")
@@ -240,7 +240,7 @@ class TestLoss:
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
     def test_full_device(self, log: logging.Logger, tmp_path: Path) -> None:
-        """A full device, as a stream and as a file, and then one that is not."""
+        """Lines to a full device are lost, as a stream and as a file, until it has room."""
         with open("/dev/full", "w") as stream:
             by_stream, by_file = handler_on(log, stream), handler_on(log, file="/dev/full")
             for _ in range(3):
@@ -252,7 +252,7 @@ class TestLoss:
         assert messages((tmp_path / "out").read_text()) == ["3 log lines were lost: OSError", "hello"]
 
     def test_broken_pipe(self, log: logging.Logger) -> None:
-        """Nobody reads any more."""
+        """Lines to a pipe without a reader are lost."""
         reader, writer = os.pipe()
         with open(writer, "w") as stream:
             handler = handler_on(log, stream)
@@ -262,7 +262,7 @@ class TestLoss:
             assert handler._reason == "BrokenPipeError"
 
     def test_torn_line(self, log: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A line that got out in part is ended before the next one."""
+        """A line that was written in part is ended before the next one."""
         write, calls = os.write, iter([10, None])
 
         def write_part(fd: int, data: bytes) -> int:
@@ -281,7 +281,7 @@ class TestLoss:
         assert handler.lost == 0
 
     def test_slow_reader(self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A full pipe that is not waited for by itself is waited for."""
+        """The handler waits for a full non-blocking pipe."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         _fill(writer)
@@ -312,7 +312,7 @@ class TestLoss:
         assert messages(b"".join(got).decode().lstrip(" ")) == ["x" * 200_000]
 
     def test_stopped_reader(self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
-        """But not forever."""
+        """The wait for a full pipe has a limit."""
         monkeypatch.setattr(sinks, "_PATIENCE", 1)
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
@@ -331,10 +331,10 @@ def _fill(writer: int) -> None:
 
 
 class TestFiles:
-    """Files that are appended to."""
+    """Lines are appended to files."""
 
     def test_appends(self, log: logging.Logger, tmp_path: Path) -> None:
-        """What is there stays there."""
+        """The content of an existing file stays."""
         path = tmp_path / "out"
         path.write_text('{"message":"before"}\n')
         handler = handler_on(log, file=path)
@@ -348,7 +348,7 @@ class TestFiles:
         assert len(path.read_text(encoding="utf-8").splitlines()) == 2
 
     def test_not_a_file(self, tmp_path: Path) -> None:
-        """Set-up tells of a file that cannot be opened."""
+        """A file that cannot be opened is an error of the set-up."""
         with pytest.raises(OSError, match="nowhere"):
             LineHandler(file=tmp_path / "nowhere" / "out")
 
@@ -371,7 +371,7 @@ def chatter(who: str, path: str, lines: int, **options: Any) -> subprocess.Popen
 
 
 def check_lines(text: str, lines: int) -> None:
-    """Every line is whole, and none is missing or out of its process's order."""
+    """Check that every line is whole, and that no line of a process is missing or out of order."""
     entries = [json.loads(line) for line in text.split("\n")[:-1]]
     for who in "ab":
         mine = [entry for entry in entries if entry["who"] == who]
@@ -380,17 +380,17 @@ def check_lines(text: str, lines: int) -> None:
 
 
 class TestProcesses:
-    """Several at once."""
+    """Several processes write at once."""
 
     def test_on_one_file(self, tmp_path: Path) -> None:
-        """Lines do not mix."""
+        """Lines of several processes in one file do not mix."""
         path = tmp_path / "out"
         for process in [chatter(who, str(path), 400) for who in "ab"]:
             assert process.wait() == 0
         check_lines(path.read_text(), 400)
 
     def test_on_one_pipe(self) -> None:
-        """Lines do not mix, those longer than what a pipe takes in one piece neither."""
+        """Lines in one pipe do not mix, also those longer than the pipe's atomic size."""
         reader, writer = os.pipe()
         processes = [chatter(who, "", 400, stdout=writer) for who in "ab"]
         os.close(writer)
@@ -401,7 +401,7 @@ class TestProcesses:
         check_lines(text, 400)
 
     def test_threads(self, log: logging.Logger, tmp_path: Path) -> None:
-        """Nor do those of threads."""
+        """Lines of several threads do not mix."""
         handler_on(log, file=tmp_path / "out")
 
         def work(who: str) -> None:
@@ -417,7 +417,7 @@ class TestProcesses:
 
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
     def test_fork(self, log: logging.Logger, tmp_path: Path) -> None:
-        """A child that is forked while another thread writes a line, masks output or adds a secret is not stuck."""
+        """A child that is forked while another thread writes, masks or adds a secret is not stuck."""
         entered, leave = threading.Barrier(3), threading.Event()
         handler = handler_on(log, file=tmp_path / "out")
         masker = handler._masker
@@ -450,7 +450,7 @@ class TestProcesses:
         assert messages((tmp_path / "out").read_text()) == ["child ***", "slow"]
 
     def test_locks_are_renewed(self) -> None:
-        """What runs in a child frees the locks of others; run here, where it is seen."""
+        """The hook of a child process releases locks of other threads; the test calls it in this process."""
         masker, done = SecretMasker(), threading.Event()
         sender = ExecutionLogHandler(print)
         masker.lock.acquire()
@@ -463,7 +463,7 @@ class TestProcesses:
 
 
 def _in_child(log: logging.Logger, masker: SecretMasker, stream: MaskingStream[str]) -> None:
-    """What a child does: it ends itself, by a signal if it is stuck."""
+    """The code of a child process, which ends itself, by a signal if it is stuck."""
     signal.alarm(20)
     try:
         stream._write = lambda _: None
@@ -475,11 +475,11 @@ def _in_child(log: logging.Logger, masker: SecretMasker, stream: MaskingStream[s
 
 
 class TestRotation:
-    """Files that others move away."""
+    """Other programs move the file away."""
 
     @pytest.mark.parametrize("move", [os.unlink, lambda path: os.rename(path, f"{path}.1")], ids=["removed", "moved"])
     def test_opened_anew(self, log: logging.Logger, tmp_path: Path, move: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The next line is in a new file of the same name, wherever the program has gone to."""
+        """The next line is in a new file of the same path, also after a change of the directory."""
         monkeypatch.chdir(tmp_path)
         handler_on(log, file="out")
         log.info("one")
@@ -490,7 +490,7 @@ class TestRotation:
         assert messages((tmp_path / "out").read_text()) == ["two", "three"]
 
     def test_replaced(self, log: logging.Logger, tmp_path: Path) -> None:
-        """A file that another process made already is gone on with."""
+        """A file that another process has made at the path is continued."""
         handler_on(log, file=tmp_path / "out")
         log.info("one")
         (tmp_path / "out").rename(tmp_path / "out.1")
@@ -500,7 +500,7 @@ class TestRotation:
         assert messages((tmp_path / "out").read_text()) == ["of another", "two"]
 
     def test_in_a_burst(self, log: logging.Logger, tmp_path: Path) -> None:
-        """Also while many lines are written one after the other; then not each of them looks."""
+        """A moved file is noticed during many lines, of which not each checks."""
         handler_on(log, file=tmp_path / "out")
         for number in range(2000):
             log.info("%d", number)
@@ -510,7 +510,7 @@ class TestRotation:
         assert found == list(map(str, range(2000)))
 
     def test_no_folder(self, log: logging.Logger, tmp_path: Path) -> None:
-        """What cannot be opened anew is counted, and goes on once it can be."""
+        """Lines are lost while the file cannot be opened, and written once it can."""
         folder = tmp_path / "logs"
         folder.mkdir()
         handler = handler_on(log, file=folder / "out")

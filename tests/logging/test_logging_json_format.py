@@ -26,10 +26,10 @@ def record_of(**attributes: Any) -> logging.LogRecord:
 
 
 class TestJsonFormatter:
-    """What a line looks like."""
+    """The format of a JSON line."""
 
     def test_line(self) -> None:
-        """In this order, with no blanks."""
+        """The keys have a fixed order, without blanks."""
         expected = (
             '{"timestamp":"1970-01-01T00:00:01.250000Z","level":"INFO","severity_number":9,"logger":"worker",'
             '"message":"hello","service.name":"worker-7","a":1,"b":"é","thread.name":"other"}'
@@ -38,7 +38,7 @@ class TestJsonFormatter:
         assert line == expected
 
     def test_exception(self) -> None:
-        """Under the OpenTelemetry names, with the stack trace at the end."""
+        """An exception has the OpenTelemetry names, with the stack trace at the end."""
         written = Written(JsonFormatter)
 
         class OddError(Exception):
@@ -59,7 +59,7 @@ class TestJsonFormatter:
         assert second["exception.message"] == "<unprintable OddError>"
 
     def test_exception_without_stack_trace(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What keeps the stack trace from being written is told instead."""
+        """If the stack trace cannot be made, the line has the reason."""
         monkeypatch.setattr("traceback.format_exception", lambda _: 1 / 0)
         written = Written(JsonFormatter)
         written.log.info("x", exc_info=ValueError("y"))
@@ -67,7 +67,7 @@ class TestJsonFormatter:
 
     @given(st.floats(0, 4e9))
     def test_timestamp(self, created: float) -> None:
-        """The same as that of datetime, but for the last digit, since a float has no more."""
+        """The time equals that of datetime up to the last digit, since a float has no more."""
         stamp = json.loads(JsonFormatter().format(record_of(created=created)))["timestamp"]
         assert len(stamp) == 27
         moment = datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%f%z")
@@ -75,14 +75,14 @@ class TestJsonFormatter:
 
     @given(st.lists(st.floats(0, 4e9), min_size=1, max_size=5))
     def test_second_is_kept(self, times: list[float]) -> None:
-        """One formatter writes any sequence of times as a new one for each does."""
+        """One formatter writes any sequence of times as a new formatter writes each."""
         formatter = JsonFormatter()
         for created in [*times, times[0]]:
             assert formatter.format(record_of(created=created)) == JsonFormatter().format(record_of(created=created))
 
     @given(st.dictionaries(st.text(st.characters(), min_size=1), anything, max_size=4), st.text(), st.booleans())
     def test_slow_way_is_the_same(self, extra: dict[str, Any], message: str, error: bool) -> None:
-        """The way that lines with secrets are written makes the same of those without."""
+        """The rendering for lines with secrets gives equal lines for those without."""
         fields = {name: extra[name] for name in extra if name not in vars(record_of())}
         record = record_of(**fields, msg=message, exc_info=(ValueError, ValueError("x"), None) if error else None)
         formatter = JsonFormatter(service="x", masker=SecretMasker())
@@ -90,33 +90,33 @@ class TestJsonFormatter:
 
     @given(st.dictionaries(st.sampled_from(sorted(vars(record_of()))), anything))
     def test_any_record(self, attributes: dict[str, Any]) -> None:
-        """Whatever a record is made of, the line is one line of JSON."""
+        """The line of any record is one line of JSON."""
         line = JsonFormatter().format(logging.makeLogRecord(attributes))
         assert isinstance(json.loads(line), dict)
         assert "\n" not in line
 
     @given(st.text(st.characters()), anything)
     def test_can_be_written(self, message: str, value: Any) -> None:
-        """In UTF-8, and strictly so for those who read it."""
+        """The line is strict UTF-8."""
         line = JsonFormatter().format(record_of(msg=message, value=value))
         assert json.loads(line.encode().decode()) == json.loads(line)
         assert not any("\ud800" <= char <= "\udfff" for char in str(json.loads(line)))
 
     def test_one_line(self) -> None:
-        """Characters that some take for line ends are escaped, and lone surrogates replaced."""
+        """Characters that some readers take for line ends are escaped, and lone surrogates replaced."""
         line = JsonFormatter().format(record_of(msg="a\x85b\u2028c\u2029d\ud800é"))
         assert '"message":"a\\u0085b\\u2028c\\u2029d\ufffdé"' in line
         assert len(line.splitlines()) == 1
 
     def test_not_a_record(self) -> None:
-        """What cannot be a line is told of by one."""
+        """An object that cannot be formatted gives a notice."""
         for created in (float("nan"), 1e300, "x"):
             line = json.loads(JsonFormatter().format(record_of(created=created)))
             assert line["message"].startswith("a line could not be written: ")
         assert JsonFormatter().format(record_of(name=[])).startswith('{"timestamp":')
 
     def test_thread(self) -> None:
-        """Threads are named, but for the main one."""
+        """Lines name their thread, except for the main thread."""
         written = Written(JsonFormatter)
         thread = threading.Thread(target=written.log.info, args=("x",), name="sender")
         thread.start()
@@ -126,7 +126,7 @@ class TestJsonFormatter:
 
     @pytest.mark.parametrize("key", ["()", "class"])
     def test_dict_config(self, key: str, capsys: pytest.CaptureFixture[str]) -> None:
-        """It stands alone, on a handler of the standard library."""
+        """The formatter works on a handler of the standard library."""
         name = "cicd_common.logging.JsonFormatter"
         formatter = {key: name, "service": "worker"} if key == "()" else {key: name, "format": "%(message)s"}
         logging.config.dictConfig(
@@ -144,8 +144,8 @@ class TestJsonFormatter:
 
 
 class TestLineFormatter:
-    """What all formatters do."""
+    """The base of all formatters."""
 
     def test_without_a_line(self) -> None:
-        """If not even a notice can be written, the line is empty."""
+        """The line is empty if a notice cannot be written either."""
         assert LineFormatter().format(record_of(msg=Unprintable())) == ""

@@ -1,4 +1,4 @@
-"""Under the libraries that programs use, lines come once, masked, with their context."""
+"""With the libraries that programs use, lines come once, masked, with their context."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(program: str, *args: str, cwd: Path = ROOT) -> list[dict[str, Any]]:
-    """The lines that a program writes to its standard error stream."""
+    """Return the lines that a program writes to its standard error stream."""
     done = subprocess.run(
         [sys.executable, "-c", program, *args], cwd=cwd, capture_output=True, text=True, timeout=60, check=True
     )
@@ -36,10 +36,10 @@ def run(program: str, *args: str, cwd: Path = ROOT) -> list[dict[str, Any]]:
 
 
 class TestLibraries:
-    """Each with the real library."""
+    """Each test uses the real library."""
 
     def test_uvicorn(self) -> None:
-        """Requests are logged once each, by uvicorn's loggers and by the application's, with the context."""
+        """uvicorn's loggers and the application's log each request once, with the context."""
         pytest.importorskip("uvicorn")
         lines = run(
             """
@@ -72,7 +72,7 @@ asyncio.run(main())
         assert (own["message"], own["cicd.pipeline.task.run.id"]) == ("in ***", "7")
 
     def test_celery(self) -> None:
-        """A task's lines and those of Celery come once."""
+        """The lines of a task and those of Celery come once."""
         pytest.importorskip("celery")
         lines = run(
             """
@@ -103,7 +103,7 @@ with start_worker(app, perform_ping_check=False, pool="solo"):
         assert [line for line in lines if line["logger"].startswith("celery")]
 
     def test_caplog(self, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
-        """pytest sees each record once, masked if asked for."""
+        """pytest sees each record once, masked if configured."""
         configure(format="json", secrets=[SECRET], mask_all_handlers=True)
         get_logger("x").warning("a %s", SECRET)
         assert [record.getMessage() for record in caplog.records] == ["a ***"]
@@ -141,14 +141,14 @@ with start_worker(app, perform_ping_check=False, pool="solo"):
 
 
 class Own(logging.LogRecord):
-    """Of a program that has a factory of its own."""
+    """The record class of a program's own factory."""
 
 
 class TestContext:
-    """Records that are made by a factory of others."""
+    """Records that another factory makes."""
 
     def test_other_factory(self) -> None:
-        """They keep their context, too, also if it was set before."""
+        """Records of another factory have their context, also if the factory was set earlier."""
         logging.setLogRecordFactory(Own)
         written = Written()
         records: list[logging.LogRecord] = []
@@ -165,10 +165,10 @@ class TestContext:
 
 
 class TestCopies:
-    """An installed and a vendored copy in one process."""
+    """An installed and a vendored copy of the package are in one process."""
 
     def test_once_with_the_secrets_of_both(self, tmp_path: Path) -> None:
-        """Each line comes once, whoever is set up last, and masked with what either knows."""
+        """Each line comes once, masked with the secrets of both copies, in either order of set-up."""
         there = tmp_path / "vendored" / "logs"
         there.mkdir(parents=True)
         (tmp_path / "vendored" / "__init__.py").touch()
@@ -199,10 +199,10 @@ logging.getLogger("x").info(text)
 
 
 class TestReentrance:
-    """Logging while a line is being written."""
+    """Code logs while a line is being written."""
 
     def test_text_of_an_argument(self) -> None:
-        """An argument whose text is made by code that logs."""
+        """The `__str__` of an argument may log."""
         written = Written()
 
         class Chatty:
@@ -214,7 +214,7 @@ class TestReentrance:
         assert [line["message"] for line in written.lines] == ["inner", "outer"]
 
     def test_signal_handler(self) -> None:
-        """A signal handler that logs while this thread holds the locks."""
+        """A signal handler may log while its thread holds the locks."""
         written = Written()
         sent: list[Any] = []
         handler = ExecutionLogHandler(sent.extend, masker=written.masker, linger=0)
@@ -232,7 +232,7 @@ class TestReentrance:
         assert [log.sequence for log in sent] == [0, 1]
 
     def test_send(self) -> None:
-        """A receiver of lines that logs, in the same context, and does not deadlock."""
+        """A receiver of logs may log in the same context without a deadlock."""
         written = Written()
         done = threading.Event()
 
@@ -262,7 +262,7 @@ class TestTime:
         ],
     )
     def test_rfc_3339(self, created: float, expected: str) -> None:
-        """They are written as any other."""
+        """Times before 1970 are written like all others."""
         written = Written()
         written.handler.handle(
             logging.makeLogRecord({"name": "x", "msg": "x", "levelno": 20, "levelname": "INFO", "created": created})

@@ -1,4 +1,4 @@
-"""What a call of the logger becomes."""
+"""The records that calls of the logger make."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fields_of(line: dict[str, Any]) -> dict[str, Any]:
 
 
 class Records(logging.Handler):
-    """Keeps the records."""
+    """A handler that keeps its records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def line_here() -> int:
 
 
 class TestMethods:
-    """The methods and arguments of the standard logger."""
+    """The logger has the methods and arguments of the standard logger."""
 
     @pytest.mark.parametrize(
         ("method", "level", "number"),
@@ -62,7 +62,7 @@ class TestMethods:
         ],
     )
     def test_levels(self, written: Written, method: str, level: str, number: int) -> None:
-        """Each logs with its level, and nothing where that is off."""
+        """Each method logs at its level, and does nothing if the level is off."""
         getattr(written.log, method)("hello %s", "you", exit_code=0)
         assert (level, number) == (written.last["level"], written.last["severity_number"])
         assert (written.last["message"], written.last["exit_code"]) == ("hello you", 0)
@@ -71,14 +71,14 @@ class TestMethods:
         assert len(written.lines) == 1
 
     def test_log(self, written: Written) -> None:
-        """With any level; what is none counts as INFO."""
+        """`log` takes any level; a value that is no level counts as INFO."""
         written.log.log(25, "a")
         written.log.log("loud", "b")  # type: ignore[arg-type]
         written.log.log(5, "c")
         assert [(line["level"], line["severity_number"]) for line in written.lines] == [("Level 25", 9), ("INFO", 9)]
 
     def test_exceptions(self, written: Written) -> None:
-        """As the exception being handled, as an instance, as a tuple, and not."""
+        """`exc_info` takes a boolean, an exception or a tuple."""
         try:
             fail(KeyError("x"))
         except KeyError as error:
@@ -90,14 +90,14 @@ class TestMethods:
         assert [line.get("exception.type") for line in written.lines] == ["KeyError"] * 3 + [None] * 2
 
     def test_without_message(self, written: Written) -> None:
-        """Fields alone are a line, and an argument by the standard name is one of them."""
+        """A line may have only fields, and a positional argument's name may be a field."""
         written.log.info(exit_code=0)
         written.log.info(msg="hello")
         assert [line["message"] for line in written.lines] == ["", ""]
         assert fields_of(written.last) == {"field.msg": "hello"}
 
     def test_is_the_standard_logger(self, written: Written) -> None:
-        """All else is that of the logger it stands for."""
+        """Other attributes are those of the standard logger."""
         assert written.log.name == "worker.jobs"
         assert written.log.handlers == [written.handler]
         assert written.log.isEnabledFor(logging.DEBUG)
@@ -106,7 +106,7 @@ class TestMethods:
             _ = written.log.nothing
 
     def test_get_logger(self) -> None:
-        """By name, or the root; with children."""
+        """Loggers are found by name, with the root as the default, and have children."""
         assert get_logger("a.b").logger is logging.getLogger("a.b")
         assert get_logger().logger is logging.getLogger()
         assert get_logger("a").bind(x=1).getChild("b").logger is logging.getLogger("a.b")
@@ -121,10 +121,10 @@ class TestMethods:
 
 
 class TestFields:
-    """Fields of a line."""
+    """Lines have fields."""
 
     def test_bind(self, written: Written) -> None:
-        """Bound fields are on each line, and the logger they were bound to is as before."""
+        """Bound fields are on each line of the new logger, and the old logger does not change."""
         log = written.log.bind(a=1, job_name="build")
         log.bind(b=2).info("x", c=3)
         assert fields_of(written.last) == {"a": 1, "cicd.pipeline.task.name": "build", "b": 2, "c": 3}
@@ -134,7 +134,7 @@ class TestFields:
         assert fields_of(written.last) == {}
 
     def test_later_ones_win(self, written: Written) -> None:
-        """Of the context, the logger, extra and the call; and each key is written once."""
+        """Fields of the call replace those of extra, of the logger and of the context, each written once."""
         with execution_context(a="context", b="context", c="context", d="context"):
             log = written.log.bind(b="bound", c="bound", d="bound")
             log.info("x", extra={"c": "extra", "d": "extra"}, d="call")
@@ -142,7 +142,7 @@ class TestFields:
         assert written.text.count('"d":') + written.text.count('"a":') + written.text.count('"b":') + 1 == 4
 
     def test_each_context_has_its_own(self, written: Written) -> None:
-        """A bound logger that is used in two contexts mixes nothing up."""
+        """A bound logger that is used in two contexts has the fields of each."""
         log = written.log.bind(a=1)
         for owner in ("x", "y", "x"):
             with execution_context(owner=owner):
@@ -153,7 +153,7 @@ class TestFields:
         "name", sorted(RECORD_ATTRIBUTES | {"self", "level", "timestamp", "logger", "fields", "service.name", "cls"})
     )
     def test_any_name(self, written: Written, name: str) -> None:
-        """A name that the record or the line needs itself is written with a prefix."""
+        """A reserved name gets a prefix."""
         if name in ("exc_info", "stack_info"):
             return
         written.log.bind(**{name: 1}).info("hello", **{name: 2})
@@ -166,7 +166,7 @@ class TestFields:
         assert 3 in (third.get(name), third.get(f"field.{name}"))
 
     def test_on_the_record(self, written: Written) -> None:
-        """Every handler finds the fields where those of extra are, and nothing else."""
+        """Handlers find the fields as attributes of the record, like those of extra."""
         handler = Records()
         written.logger.addHandler(handler)
         written.log.info("x", exit_code=0, name="y", job_execution_id="z")
@@ -179,7 +179,7 @@ class TestFields:
         }
 
     def test_added_by_filters(self, written: Written) -> None:
-        """What a filter puts on a record is a field, of any logger's."""
+        """An attribute that a filter adds to a record of any logger is a field."""
 
         def add(record: logging.LogRecord) -> bool:
             record.request = 7
@@ -192,7 +192,7 @@ class TestFields:
 
     @given(st.dictionaries(st.text(st.characters()), anything, max_size=4), st.text(st.characters()))
     def test_any_field(self, fields: dict[str, Any], message: str) -> None:
-        """Whatever is logged, the line is JSON."""
+        """The line is JSON whatever the fields are."""
         written = Written()
         written.log.info(message, **{name: fields[name] for name in fields if name not in _ARGUMENTS})
         written.log.bind(**fields).info("%s", message, extra=fields)
@@ -203,7 +203,7 @@ _ARGUMENTS = ("exc_info", "stack_info", "stacklevel", "extra")
 
 
 class TestCaller:
-    """The place that a record tells of."""
+    """The record has the place of the call."""
 
     @pytest.fixture
     def records(self, written: Written) -> list[logging.LogRecord]:
@@ -212,7 +212,7 @@ class TestCaller:
         return handler.records
 
     def test_file_and_line(self, written: Written, records: list[logging.LogRecord]) -> None:
-        """That of the call, by whichever method."""
+        """The place is that of the call for every method."""
         log = written.log.bind(a=1)
         for call in (log.debug, log.info, log.warning, log.error, log.exception, log.critical):
             line = line_here() + 1
@@ -223,7 +223,7 @@ class TestCaller:
         assert (__file__, line, "test_file_and_line") == _place(records[-1])
 
     def test_stacklevel(self, written: Written, records: list[logging.LogRecord]) -> None:
-        """That of the caller of the caller, as in the standard library; past the outermost it is that."""
+        """A stack level selects a caller as in the standard library, at most the outermost."""
 
         def helper(log: Any, level: int) -> None:
             log.info("x", stacklevel=level)
@@ -237,7 +237,7 @@ class TestCaller:
         assert _place(records[-2])[0] == _place(records[-1])[0]
 
     def test_stack(self, written: Written) -> None:
-        """The stack down to the call."""
+        """The stack ends at the call."""
         written.log.info("x", stack_info=True)
         stack = written.last["code.stacktrace"]
         assert stack.splitlines()[-1].strip() == 'written.log.info("x", stack_info=True)'
@@ -248,7 +248,7 @@ def _place(record: logging.LogRecord) -> tuple[str, int, str | None]:
 
 
 class TestNeverRaises:
-    """The program goes on."""
+    """No logging call raises into the program."""
 
     @pytest.mark.parametrize(
         ("message", "args", "expected"),
@@ -265,19 +265,19 @@ class TestNeverRaises:
         ],
     )
     def test_bad_messages(self, written: Written, message: Any, args: tuple[Any, ...], expected: str) -> None:
-        """A message that cannot be put together is written in its parts; by standard loggers too."""
+        """A message that does not fit its arguments is written in parts, also by standard loggers."""
         written.log.info(message, *args)
         written.logger.info(message, *args)
         assert [expected] * 2 == [line["message"] for line in written.lines]
 
     @pytest.mark.parametrize("rest", [{"stacklevel": "x"}, {"extra": 5}, {"exc_info": "yes"}, {"exc_info": (1, 2)}])
     def test_bad_arguments(self, written: Written, rest: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-        """Arguments of a wrong kind are told of on the error stream at most."""
+        """Arguments of a wrong type are at most reported on the error stream."""
         written.log.info("x", **rest)
         assert bool(written.text) != bool(capsys.readouterr().err)
 
     def test_handler_that_raises(self, written: Written, capsys: pytest.CaptureFixture[str]) -> None:
-        """A handler's own error does not reach the program."""
+        """The error of a handler does not reach the program."""
 
         class Broken(logging.Handler):
             def emit(self, _: logging.LogRecord) -> None:
@@ -289,7 +289,7 @@ class TestNeverRaises:
         assert written.last["message"] == "x"
 
     def test_other_record_factory(self, written: Written) -> None:
-        """A record factory of the program is used, and the fields are on what it makes."""
+        """The program's record factory is used, and its records have the fields."""
 
         class OtherRecord(logging.LogRecord):
             pass
@@ -304,7 +304,7 @@ class TestNeverRaises:
         assert written.last["message"] == "%d x"
 
     def test_records_travel(self) -> None:
-        """A record is pickled with its fields, for a queue to another process."""
+        """A record is pickled with its fields."""
         handler = Records()
         logger = logging.Logger("x")
         logger.addHandler(handler)

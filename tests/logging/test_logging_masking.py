@@ -1,4 +1,4 @@
-"""No form of a secret in anything that is written."""
+"""No form of a secret is in any output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def masker_of(*known: str) -> SecretMasker:
 
 
 def strings_in(value: Any) -> list[str]:
-    """All strings in JSON data, keys too."""
+    """Return all strings in JSON data, with the keys."""
     if isinstance(value, dict):
         return [text for key, item in value.items() for text in [key, *strings_in(item)]]
     if isinstance(value, list):
@@ -41,7 +41,7 @@ def record_of(**attributes: Any) -> logging.LogRecord:
 
 
 def log_at_place(log: Any, place: str, text: str) -> None:
-    """Log a text at a place of a line."""
+    """Log a text in one of the places of a line."""
     if place == "exception":
         try:
             fail(ValueError(text))
@@ -79,11 +79,11 @@ PLACES = (*_CALLS, "exception", "context", "thread name")
 
 
 class TestEncodings:
-    """Each way to write a secret is looked for, and needed."""
+    """Every spelling of a secret is found, and every rule is needed."""
 
     @pytest.mark.parametrize(("encoding", "way"), FORMS)
     def test_masked(self, encoding: str, way: str) -> None:
-        """What other programs write is masked."""
+        """The spellings of other programs are masked."""
         form = FORMS[encoding, way](HARD)
         assert masker_of(HARD).mask(f"x {form} y") == "x *** y"
 
@@ -94,7 +94,7 @@ class TestEncodings:
         st.sampled_from([base64.b64encode, base64.urlsafe_b64encode]),
     )
     def test_base64_of_any_neighbours(self, secret: str, before: bytes, after: bytes, encode: Any) -> None:
-        """Wherever a secret stands in encoded data, no more than two digits at either end of it are left."""
+        """At most two digits at either end of an encoded secret are left, whatever stands next to it."""
         encoded = encode(before + secret.encode() + after).decode()
         masker = masker_of(secret)
         left = masker.mask(encoded).replace(masker.mask_octets.decode(), "").rstrip("=")
@@ -112,17 +112,17 @@ class TestEncodings:
 
 
 class TestMask:
-    """Masking of a text."""
+    """Secrets in a text are masked."""
 
     @given(secrets, texts, texts, st.sampled_from(list(FORMS)))
     def test_no_form_is_left(self, secret: str, before: str, after: str, form: tuple[str, str]) -> None:
-        """Whatever stands around a form of a secret."""
+        """No form of a secret is left, whatever stands around it."""
         masked = masker_of(secret).mask(before + FORMS[form](secret) + after)
         assert not [form for form in forms_of(secret) if form in masked]
 
     @given(tangled, st.text("ab*x", max_size=60))
     def test_tangled_secrets(self, known: list[str], text: str) -> None:
-        """Overlapping secrets leave nothing, not even with a mask for a part."""
+        """Overlapping secrets leave nothing, also if one contains a mask."""
         masker = masker_of(*(secret for secret in known))
         masked = masker.mask(text)
         assert not [secret for secret in known if secret in masked]
@@ -130,7 +130,7 @@ class TestMask:
 
     @given(st.lists(secrets, max_size=3), texts)
     def test_twice_is_once(self, known: list[str], text: str) -> None:
-        """Masking what is masked changes nothing."""
+        """Masking a masked text changes nothing."""
         masker = masker_of(*known)
         masked = masker.mask("".join([text, *known, text]))
         assert masked == masker.mask(masked)
@@ -159,31 +159,31 @@ class TestMask:
         ],
     )
     def test_named_cases(self, known: list[str], text: str, expected: str) -> None:
-        """Known leaks of other maskers."""
+        """Known leaks of other maskers are masked."""
         assert expected == masker_of(*known).mask(text)
 
     def test_all_masks_collide(self) -> None:
-        """With secrets that end like every mask there is, one is used all the same."""
+        """If secrets end like every mask, one mask is used all the same."""
         ends = ["*aaaaaaaa", "]aaaaaaaa", ">aaaaaaaa", ")aaaaaaaa", "}aaaaaaaa", "#aaaaaaaa"]
         assert masker_of("hunter2hunter2", *ends).mask("x hunter2hunter2 y") == "x *** y"
 
 
 class TestAdd:
-    """What is taken as a secret."""
+    """Secrets are added to a masker."""
 
     @pytest.mark.parametrize("secret", ["", "1234567", "  1234567 ", " " * 20])
     def test_too_short(self, secret: str) -> None:
-        """What would mask half the log is refused, and not repeated."""
+        """A secret that would mask ordinary text is refused, and not repeated."""
         with pytest.raises(ValueError, match="too short to be masked, expected 8 or more") as caught:
             SecretMasker().add(secret)
         assert not secret.strip() or secret.strip() not in str(caught.value)
 
     def test_repr_tells_only_how_many(self) -> None:
-        """A masker in a traceback tells nothing."""
+        """The repr of a masker has only the number of its secrets."""
         assert repr(masker_of("hunter2hunter2", "correct horse")) == "<SecretMasker of 2 secrets>"
 
     def test_is_effective_at_once(self) -> None:
-        """After it has returned, no thread writes the secret."""
+        """After `add` has returned, no thread writes the secret."""
         written = Written()
         stop = threading.Event()
 
@@ -209,7 +209,7 @@ class TestAdd:
         assert "hunter2" not in written.text[size:]
 
     def test_waits_for_lines_under_way(self) -> None:
-        """A line that was masked before, and is not written yet, is written before it returns."""
+        """A line that was masked without the secret is written before `add` returns."""
         written, order = Written(), []
 
         def add() -> None:
@@ -232,7 +232,7 @@ class TestAdd:
 
 
 class TestLines:
-    """Masking of what is logged, wherever it stands."""
+    """Secrets are masked in every place of a line."""
 
     @pytest.mark.parametrize("formatter", [JsonFormatter, ConsoleFormatter])
     @pytest.mark.parametrize("place", PLACES)
@@ -242,7 +242,7 @@ class TestLines:
     def test_no_form_in_line(
         self, formatter: Any, place: str, secret: str, before: str, after: str, form: tuple[str, str]
     ) -> None:
-        """No form is in the bytes that are written, nor in a string of the line that is read back."""
+        """No form of a secret is in the written bytes, or in a string that is read back."""
         written = Written(formatter, secret)
         log_at_place(written.log, place, before + FORMS[form](secret) + after)
         strings = [written.text]
@@ -253,14 +253,14 @@ class TestLines:
 
     @pytest.mark.parametrize("place", PLACES)
     def test_rest_of_line_is_kept(self, place: str) -> None:
-        """Only the secret is replaced."""
+        """Masking replaces only the secret."""
         written = Written(JsonFormatter, "hunter2hunter2")
         log_at_place(written.log, place, "before hunter2hunter2 after")
         assert "before *** after" in written.text
 
     @given(texts, st.dictionaries(texts, texts, max_size=3), secrets)
     def test_without_secrets_identical(self, message: str, fields: dict[str, str], secret: str) -> None:
-        """A line without a secret is the same to the byte, whatever secrets are known."""
+        """A line without a secret does not depend on the known secrets."""
         record = record_of(msg=message, created=1e9, **{f"_{name}": fields[name] for name in fields})
         masker = masker_of(secret)
         line = JsonFormatter().format(record)
@@ -273,14 +273,14 @@ class TestLines:
     )
     @pytest.mark.parametrize("place", PLACES)
     def test_rewritten_secrets(self, formatter: Any, place: str, secret: str) -> None:
-        """Secrets whose characters are not written as they are."""
+        """Secrets with characters that JSON escapes are masked."""
         written = Written(formatter, secret)
         log_at_place(written.log, place, f"<{secret}>")
         assert "ss" not in written.text.partition("message")[2].replace("message", "")
         assert "cdef" not in written.text
 
     def test_number(self) -> None:
-        """A secret of digits is masked where it stands as a number."""
+        """A secret of digits is masked in numbers, too."""
         written = Written(JsonFormatter, "123456789")
         written.log.info("message", pin=123456789, amount=5.0)
         assert (written.last["pin"], written.last["amount"]) == ("***", 5.0)
@@ -293,7 +293,7 @@ class TestLines:
         assert '"cicd.***.name":"x"' in written.text
 
     def test_withheld(self) -> None:
-        """What masking cannot reach is withheld, and a notice written."""
+        """A line that holds a secret after masking is withheld, and a notice is written."""
         written = Written(JsonFormatter, ',"message":"')
         written.log.info("message")
         assert written.text.strip() == "{}"
@@ -302,7 +302,7 @@ class TestLines:
         assert written.last["message"] == "a line was withheld, since it still held a secret after masking"
 
     def test_withheld_on_console(self) -> None:
-        """The same on the console."""
+        """A console line that holds a secret after masking is withheld, too."""
         written = Written(ConsoleFormatter, "jobs: hello")
         written.log.info("hello")
         assert "a line was withheld" in written.text
@@ -313,7 +313,7 @@ class TestLines:
         assert "hello" not in written.text
 
     def test_captured(self) -> None:
-        """What a test captures is masked too."""
+        """Captured entries are masked, too."""
         with capture_logs(masker=masker_of("hunter2hunter2")) as entries:
             logging.getLogger("x").info("hunter2hunter2")
         assert entries[0]["message"] == "***"

@@ -1,4 +1,4 @@
-"""Records without secrets, for handlers of others."""
+"""Records for handlers of other libraries hold no secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET = "hunter2hunter2"
 
 @pytest.fixture
 def records() -> list[logging.LogRecord]:
-    """What a handler of others gets, once all are masked."""
+    """Return the records that another handler gets once all records are masked."""
     configure(stream=io.StringIO(), secrets=[SECRET], mask_all_handlers=True)
     seen: list[logging.LogRecord] = []
 
@@ -33,7 +33,7 @@ def shown(record: logging.LogRecord) -> str:
 
 
 class TestMaskAllHandlers:
-    """What handlers of others see."""
+    """Handlers of other libraries get masked records."""
 
     @pytest.mark.parametrize("log", [logging.getLogger("x"), get_logger("x")], ids=["standard", "ours"])
     @pytest.mark.parametrize(
@@ -50,18 +50,18 @@ class TestMaskAllHandlers:
         ],
     )
     def test_masked(self, records: list[logging.LogRecord], log: Any, args: Any, rest: Any) -> None:
-        """The record itself holds no secret, wherever it was."""
+        """The record holds no secret in any place."""
         log.warning(*args, **rest)
         assert SECRET not in shown(records[0])
 
     def test_context(self, records: list[logging.LogRecord]) -> None:
-        """The fields of the context, too."""
+        """The fields of the context are masked, too."""
         with execution_context(owner=SECRET):
             logging.getLogger("x").warning("x")
         assert records[0].fields.values == {"owner": "***"}  # type: ignore[attr-defined]
 
     def test_other_records_are_kept(self, records: list[logging.LogRecord]) -> None:
-        """A record without a secret is the same."""
+        """A record without a secret is not changed."""
         error, value = ValueError("x"), object()
         logging.getLogger("x").warning("%s", value, exc_info=error, extra={"field": value})
         assert records[0].args == (value,)
@@ -71,7 +71,7 @@ class TestMaskAllHandlers:
 
     @pytest.mark.usefixtures("records")
     def test_again(self) -> None:
-        """Setting up again masks once."""
+        """A second set-up does not mask twice."""
         handle = logging.Logger.handle
         configure(stream=io.StringIO(), mask_all_handlers=True)
         assert logging.Logger.handle is handle
@@ -86,10 +86,10 @@ class TestMaskAllHandlers:
 
 
 class TestDigits:
-    """Secrets of digits alone."""
+    """Secrets that consist of digits."""
 
     def test_told_by_configure(self) -> None:
-        """A warning tells that a number may become text, and not which."""
+        """A warning says that a number may become text, without the number."""
         stream = io.StringIO()
         configure(stream=stream, secrets=["12345678", SECRET])
         assert stream.getvalue().count("a secret is of digits alone") == 1
@@ -98,7 +98,7 @@ class TestDigits:
         assert "12345678" not in stream.getvalue()
 
     def test_told_when_added(self, caplog: pytest.LogCaptureFixture) -> None:
-        """The same when it is added later."""
+        """`add` logs the same warning."""
         SecretMasker().add("12345678")
         assert "a secret is of digits alone" in caplog.text
         assert "12345678" not in caplog.text

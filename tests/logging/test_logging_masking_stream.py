@@ -1,4 +1,4 @@
-"""Output in pieces is masked like the whole."""
+"""Output in chunks is masked like the whole output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def bytes_through(masker: SecretMasker, chunks: list[bytes]) -> bytes:
 
 @st.composite
 def outputs(draw: st.DrawFn) -> tuple[list[str], str]:
-    """Secrets, and output that is made of them, of parts of them and of other text."""
+    """Secrets, with output made of them, of their parts and of other text."""
     known = draw(st.lists(secrets, min_size=1, max_size=2) | tangled)
     some = st.sampled_from(known)
     part = st.builds(lambda secret, start, end: secret[start:end], some, st.integers(0, 8), st.integers(0, 12))
@@ -56,11 +56,11 @@ places = st.lists(st.floats(0, 1), max_size=30)
 
 
 class TestMaskingStream:
-    """What it hands on."""
+    """The stream masks chunks and writes them on."""
 
     @given(outputs(), places)
     def test_as_the_whole(self, output: tuple[list[str], str], places: list[float]) -> None:
-        """However it is cut, and no form of a secret is in it."""
+        """The result does not depend on the chunks, and has no form of a secret."""
         known, text = output
         masker = masker_of(*known)
         seen = through(masker, [text[start:end] for start, end in cuts(len(text), places)])
@@ -69,13 +69,13 @@ class TestMaskingStream:
 
     @given(outputs())
     def test_one_character_at_a_time(self, output: tuple[list[str], str]) -> None:
-        """The smallest chunks of all."""
+        """Chunks of one character give the same result."""
         masker = masker_of(*output[0])
         assert masker.mask(output[1]) == through(masker, list(output[1]))
 
     @given(outputs(), places)
     def test_bytes(self, output: tuple[list[str], str], places: list[float]) -> None:
-        """The same for bytes, cut within characters too."""
+        """Bytes give the same result, also if they are cut within characters."""
         known, text = output
         masker, octets = masker_of(*known), text.encode()
         seen = bytes_through(masker, [octets[start:end] for start, end in cuts(len(octets), places)])
@@ -83,7 +83,7 @@ class TestMaskingStream:
 
     @given(st.binary(), places)
     def test_other_bytes_are_kept(self, octets: bytes, places: list[float]) -> None:
-        """What is no text at all is identical to the byte."""
+        """Bytes that are no text are not changed."""
         chunks = [octets[start:end] for start, end in cuts(len(octets), places)]
         assert octets == bytes_through(masker_of("hunter2hunter2"), chunks)
 
@@ -102,11 +102,11 @@ class TestMaskingStream:
         ],
     )
     def test_named_cases(self, known: list[str], chunks: list[str], expected: str) -> None:
-        """Known leaks of other maskers."""
+        """Known leaks of other maskers are masked."""
         assert expected == through(masker_of(*known), chunks)
 
     def test_hands_on_at_once(self) -> None:
-        """Only what may be the beginning of a secret waits."""
+        """Only the possible beginning of a secret is kept back."""
         seen: list[str] = []
         stream = MaskingStream(seen.append, masker_of("hunter2hunter2"))
         assert stream.write("text ") == 5
@@ -116,7 +116,7 @@ class TestMaskingStream:
         assert seen == ["text ", "hunting"]
 
     def test_bounded_memory(self) -> None:
-        """What is kept is shorter than the longest form of a secret, even within a secret without end."""
+        """The stream keeps back less than the longest form of a secret, also within an endless one."""
         masker = masker_of("abababab", "x" * 50)
         stream = MaskingStream(lambda _: None, masker)
         for chunk in ["ab" * 50, "x" * 49, "y"] * 100:
@@ -124,7 +124,7 @@ class TestMaskingStream:
             assert len(stream._held) < 100
 
     def test_secret_added_on_the_way(self) -> None:
-        """A secret that becomes known is masked from then on; the process's masker is the default."""
+        """A secret is masked from the time it is added; the default masker is the process's."""
         seen: list[str] = []
         stream = MaskingStream(seen.append)
         stream.write("hunter2hunter2 ")
@@ -133,7 +133,7 @@ class TestMaskingStream:
         assert seen == ["hunter2hunter2 ", "*** "]
 
     def test_close_again(self) -> None:
-        """Closing twice, or what was never written to, hands on nothing more."""
+        """A second `close`, and one without a write, write nothing on."""
         seen: list[str] = []
         stream = MaskingStream(seen.append, masker_of("hunter2hunter2"))
         stream.close()
@@ -143,7 +143,7 @@ class TestMaskingStream:
         assert seen == ["hunter"]
 
     def test_failing_write(self) -> None:
-        """What was handed on when it failed is not handed on again."""
+        """Output that was passed to a failing `write` is not passed again."""
         seen: list[str] = []
 
         def fail_once(text: str) -> None:
@@ -159,7 +159,7 @@ class TestMaskingStream:
         assert seen == ["failed", "-"]
 
     def test_add_is_effective_at_once(self) -> None:
-        """After it has returned, no thread hands the secret on."""
+        """After `add` has returned, no thread writes the secret on."""
         masker, stop = SecretMasker(), threading.Event()
         seen: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Secrets that are known for as long as a job runs."""
+"""Secrets are known for as long as a job runs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def masker() -> SecretMasker:
 
 
 class TestScope:
-    """When a secret is known."""
+    """The time for which a secret is known."""
 
     def test_within(self, masker: SecretMasker) -> None:
-        """In the block, and not afterwards."""
+        """A secret is known in the block, and not afterwards."""
         with masker.scope([SECRET]):
             assert masker.mask(SECRET) == "***"
         assert masker.mask(SECRET) == SECRET
@@ -39,7 +39,7 @@ class TestScope:
         assert not masker._index
 
     def test_nested(self, masker: SecretMasker) -> None:
-        """A secret of two scopes is known until both are left; one that was added stays."""
+        """A secret of two scopes is known until both are left; an added one stays."""
         masker.add(OTHER)
         outer = masker.scope([SECRET, OTHER])
         with outer:
@@ -49,20 +49,20 @@ class TestScope:
         assert masker.mask(f"{SECRET} {OTHER}") == f"{SECRET} ***"
 
     def test_refused(self, masker: SecretMasker) -> None:
-        """With one that is too short none is known."""
+        """If one secret is too short, none of them is known."""
         with pytest.raises(ValueError, match="too short"):
             masker.scope([SECRET, "short"])
         assert masker.mask(SECRET) == SECRET
 
     def test_left_elsewhere(self, masker: SecretMasker) -> None:
-        """Leaving in another context than it was entered in does no harm."""
+        """A scope may be left in another context than it was entered in."""
         scope = masker.scope([SECRET])
         contextvars.Context().run(scope.__enter__)
         scope.__exit__()
         assert masker.mask(SECRET) == SECRET
 
     def test_tasks(self, masker: SecretMasker) -> None:
-        """A task that was started in a scope keeps its secrets known until it ends; each has its own."""
+        """A task that began in a scope keeps the scope's secrets known until it ends."""
 
         async def run() -> None:
             go = asyncio.Event()
@@ -76,7 +76,7 @@ class TestScope:
         assert masker.mask(SECRET) == SECRET
 
     def test_expires_while_locked(self, masker: SecretMasker) -> None:
-        """What ends while another thread writes is forgotten with the next scope that is left."""
+        """Secrets that expire while another thread writes are forgotten with the next scope."""
         kept: list[Any] = []
         with masker.scope([SECRET]):
             kept.append(current_secrets())
@@ -102,7 +102,7 @@ class TestScope:
         [("hunter2!", "hunter2?"), (f"{SECRET}\n", SECRET), ("ab12!!!!", "ab12????"), ("!!!!!!!!", "????????")],
     )
     def test_alike(self, masker: SecretMasker, one: str, other: str) -> None:
-        """What is forgotten of one secret stays known of another that is like it."""
+        """A secret that is forgotten takes no form from a similar one."""
         with masker.scope([one]):
             with masker.scope([other]):
                 assert masker.mask(f"x {one} {other}") in ("x *** ***", "x ***")
@@ -115,7 +115,7 @@ class TestScope:
         assert not masker._index._by_window
 
     def test_forgotten_already(self, masker: SecretMasker) -> None:
-        """What is not known any more is forgotten once."""
+        """Secrets are forgotten only once."""
         with masker.scope([SECRET]):
             masker.drop([SECRET])
         masker.add(SECRET)
@@ -123,10 +123,10 @@ class TestScope:
 
 
 class TestPeers:
-    """The maskers of two copies of the package."""
+    """Maskers of two copies of the package share secrets."""
 
     def test_joined(self, masker: SecretMasker) -> None:
-        """Each masks what the other knew and gets to know, for as long as it does."""
+        """Each masker masks the secrets of the other for as long as these are known."""
         peer = SecretMasker()
         masker.add(SECRET)
         peer.add(OTHER)
@@ -138,7 +138,7 @@ class TestPeers:
         assert masker.mask(text) == peer.mask(text) == "*** *** *** in-a-scope"
 
     def test_met_by_configure(self, masker: SecretMasker, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Setting up one copy after another joins them."""
+        """Setting up a second copy joins the maskers."""
         monkeypatch.setattr(process_masker, "_peers", [])
         monkeypatch.setitem(vars(logging.getLogger()), "cicd_common.logging.maskers", [masker])
         configure(stream=io.StringIO(), secrets=[SECRET])
@@ -147,11 +147,11 @@ class TestPeers:
 
 
 class TestUnderWay:
-    """What was begun in a scope is masked after it."""
+    """Records and streams that began in a scope are masked after it."""
 
     @pytest.mark.parametrize("cicd", [True, False])
     def test_queued_record(self, masker: SecretMasker, cicd: bool) -> None:
-        """A record that waits in the queue of a QueueHandler."""
+        """A record in the queue of a QueueHandler is masked after the scope."""
         written = Written()
         written.handler._masker = written.masker = masker
         written.handler.setFormatter(JsonFormatter(masker=masker))
@@ -170,7 +170,7 @@ class TestUnderWay:
         assert masker.mask(SECRET) == SECRET
 
     def test_record_that_others_keep(self, masker: SecretMasker) -> None:
-        """A record that was written, and that a handler of others keeps, keeps nothing known."""
+        """A written record that another handler keeps does not keep secrets known."""
         kept: list[logging.LogRecord] = []
         logger = logging.Manager(logging.RootLogger(logging.DEBUG)).getLogger("x")
         logger.addHandler(LineHandler(io.StringIO(), masker=masker))
@@ -181,7 +181,7 @@ class TestUnderWay:
         assert masker.mask(SECRET) == SECRET
 
     def test_streams(self, masker: SecretMasker) -> None:
-        """A stream that was made in the scope, and one that keeps back the beginning of a secret."""
+        """A stream of the scope, and one with the beginning of a secret, mask it after the scope."""
         seen: list[str] = []
         held = MaskingStream(seen.append, masker)
         with masker.scope([SECRET]):

@@ -1,4 +1,4 @@
-"""What a Worker logs of its jobs reaches the store of a Backend that is killed and restarted meanwhile."""
+"""A Worker's logs of its jobs reach the store of a Backend that is killed and restarted meanwhile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEATHS, LINES = 2, 400
 
 
 class Backend:
-    """A Backend in a process of its own, which is restarted whenever it was killed."""
+    """A Backend in its own process, which is restarted after each kill."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -57,7 +57,7 @@ class Backend:
 
 
 def test_order_and_no_loss(tmp_path: Path) -> None:
-    """Every line is stored, once and in order."""
+    """Every line is stored once and in order."""
     from cicd_common.store import ExecutionStore
 
     url = f"sqlite:///{tmp_path / 'store.db'}"

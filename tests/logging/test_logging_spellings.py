@@ -1,4 +1,4 @@
-"""What other programs make of a secret is masked, and nothing else."""
+"""The spellings of other programs are masked, and other text is not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def masker_of(*known: str) -> SecretMasker:
 
 
 def through(masker: SecretMasker, text: str, size: int) -> str:
-    """What a stream makes of a text in chunks."""
+    """Return the output of a stream for a text in chunks."""
     seen: list[str] = []
     with MaskingStream(seen.append, masker) as stream:
         for at in range(0, len(text), size):
@@ -56,7 +56,7 @@ def base64_core(secret: str) -> str:
 
 
 def dump(line: int, template: str, text: Callable[[str], str]) -> Callable[[str], str]:
-    """A hex dump."""
+    """Return the hex dump of some bytes."""
 
     def write(secret: str) -> str:
         octets = b"123" + secret.encode()
@@ -132,17 +132,17 @@ FAMILIES = {"TEXT": TEXT, "BASE64": BASE64, "HEX": HEX}
 
 
 def leftovers(masked: str) -> list[str]:
-    """Parts of the secret that can be read in a masked text."""
+    """Return the parts of the secret that a masked text still has."""
     return [word for word in ("hunter2h", "2hunter2", 'ss "w', "nter2", "aHVudGVy", "68756e746572") if word in masked]
 
 
 class TestOtherTools:
-    """Spellings of many tools."""
+    """The spellings of many tools are masked."""
 
     @pytest.mark.parametrize("way", WRITTEN, ids=str)
     @pytest.mark.parametrize("size", [None, 1, 7])
     def test_masked(self, way: tuple[str, str], size: int | None) -> None:
-        """What a tool writes is masked, as a whole and in chunks."""
+        """The output of a tool is masked, as a whole and in chunks."""
         masker, text = masker_of(SECRET), f"x {WRITTEN[way](SECRET)} y\n"
         masked = masker.mask(text) if size is None else through(masker, text, size)
         assert leftovers(masked) == []
@@ -151,7 +151,7 @@ class TestOtherTools:
 
     @pytest.mark.parametrize("way", WRITTEN, ids=str)
     def test_each_rule_is_needed(self, way: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without a rule, what it is for gets through."""
+        """Without a rule the output of its tool is not masked."""
         name, rule = way[0].split("/")
         family = FAMILIES[name]
         fewer: dict[int, list[Rule]] = {
@@ -162,7 +162,7 @@ class TestOtherTools:
         assert not masker_of(SECRET).mask(f"x {text} y\n").startswith("x *** y")
 
     def test_each_rule_is_tested(self) -> None:
-        """No rule is without a test."""
+        """Every rule has a test."""
         rules = {f"{name}/{rule}" for name, family in FAMILIES.items() for rule in family.rules}
         assert rules == {rule for rule, _ in WRITTEN}
 
@@ -179,7 +179,7 @@ class TestOtherTools:
     @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\n    "])
     @pytest.mark.parametrize("secret", [WORD, "8 bytes.", "pässwörd" * 40])
     def test_base64_in_lines(self, columns: int, offset: int, line_end: str, secret: str) -> None:
-        """Wherever the secret begins in the data, and wherever the break is."""
+        """The secret is found wherever it begins in the data, and wherever the line break is."""
         masker = masker_of(secret)
         for before in (offset, columns // 3 * 3 + offset, *range(columns * 3 // 4 - 16 + offset, columns * 3 // 4, 3)):
             octets = b"\xff" * before + secret.encode()
@@ -198,7 +198,7 @@ class TestOtherTools:
     @pytest.mark.parametrize("secret", ["it's $HOME `x` \"\\ and more", "two\nlines and a\ttab", "pässwörd € x"])
     @pytest.mark.parametrize("language", ["C", "C.UTF-8"])
     def test_bash(self, command: str, secret: str, language: str) -> None:
-        """What a real shell prints."""
+        """The output of a real shell is masked."""
         environment = {"S": secret, "LC_ALL": language, "PATH": "/usr/bin:/bin"}
         done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, check=True)
         masked = masker_of(secret).mask((done.stdout + done.stderr).decode("utf-8", "replace"))
@@ -208,7 +208,7 @@ class TestOtherTools:
     @given(secrets, st.lists(st.booleans(), min_size=1), texts)
     @example("pä'ss\"word", [True, False], "")
     def test_percent_in_any_case(self, secret: str, cases: list[bool], after: str) -> None:
-        """Percent-encoding with any mix of case."""
+        """Percent-encoding in any mix of cases is masked."""
         octets = secret.encode()
         digits = [f"%{octet:02X}" if cases[n % len(cases)] else f"%{octet:02x}" for n, octet in enumerate(octets)]
         plain = [chr(octet) if (octet < 127 and chr(octet).isalnum()) or octet in b"-_." else None for octet in octets]
@@ -218,11 +218,11 @@ class TestOtherTools:
 
 @pytest.mark.no_cover
 class TestOtherText:
-    """Text without secrets is the same to the byte."""
+    """Text without secrets is not changed."""
 
     @pytest.mark.parametrize("count", [10, 3000])
     def test_looks_like_encodings(self, count: int) -> None:
-        """Base64, hex dumps, escapes and colours of what is no secret."""
+        """Base64, hex dumps, escapes and colours without a secret are not changed."""
         masker = masker_of(*(f"{number:05}-hunter2-{number}" for number in range(count)))
         octets = bytes(number * 7919 % 256 for number in range(6000))
         for text in (
@@ -237,7 +237,7 @@ class TestOtherText:
 
     @given(st.lists(st.text("hunter2-\\n\r\x1b[0m%&'\"", max_size=20)), st.lists(st.integers(0, 200)))
     def test_any_cut(self, parts: list[str], places: list[int]) -> None:
-        """A stream makes of any text what is made of the whole, however it is cut."""
+        """A stream gives the same result for any text, however it is cut."""
         text = WORD[:7].join(parts)
         masker = masker_of(WORD, 'n\\"\nter2h', "68756e7465722d")
         seen: list[str] = []
@@ -249,11 +249,11 @@ class TestOtherText:
 
 @pytest.mark.no_cover
 class TestMany:
-    """No cliffs: what is done does not grow with the number of secrets."""
+    """The cost does not grow with the number of secrets."""
 
     @pytest.mark.parametrize("template", ["{:05}-hunter2-word", "prefix-of-all-{}-x", "{} pässwörd's", "\"'{:08}<>"])
     def test_same_as_few(self, template: str) -> None:
-        """Each of many secrets is masked, and what is not known is not."""
+        """Each of many secrets is masked, and other text is not."""
         known = [template.format(number) for number in range(300)]
         masker = masker_of(*known)
         assert {masker.mask(f"x {secret} y") for secret in known} == {"x *** y"}
@@ -279,7 +279,7 @@ class TestMany:
 
     @pytest.mark.parametrize("character", ["\\", "'", '"', "%", "&", "+"])
     def test_reads_few_ways(self, character: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where each character may be a part of many escapes, what is done grows with the text, and no faster."""
+        """If each character may begin many escapes, the cost grows linearly with the text."""
         secret, looked_up, counts = character.encode() * 20, [], []
         look_up = reader_module.bisect_left
         monkeypatch.setattr(reader_module, "bisect_left", lambda *given: looked_up.append(1) or look_up(*given))
@@ -294,7 +294,7 @@ class TestMany:
 
     @pytest.mark.parametrize("size", [None, 7])
     def test_in_a_long_run_of_escapes(self, size: int | None) -> None:
-        """A secret that ends a long run of what it begins with is found, however the run is written."""
+        """A secret at the end of a long run of its first character is found in every spelling."""
         secret = "\\" * 20 + "'" * 5 + "x"
         masker = masker_of(secret)
         for run in ("\\" * 60, "\\" * 61, "'" * 60):
@@ -305,7 +305,7 @@ class TestMany:
                 assert "x" not in masked
 
     def test_a_later_start_passes_over_less(self) -> None:
-        """What an earlier start reaches only by too many empty quotes is found from a later one."""
+        """A secret behind too many empty quotes for an earlier start is found from a later one."""
         masker = masker_of(f"'''{WORD}")
         # Of the last 40 quotes, six stand for three. 17 pairs are passed over, five of them before the colour code.
         assert masker.mask("'" * 60 + f"\x1b[m{WORD} y") == "'" * 20 + "*** y"

@@ -1,4 +1,4 @@
-"""Any value as plain JSON data."""
+"""Any value is converted to plain JSON data."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Endless(Mapping[Any, Any]):
 
 
 class TestPlain:
-    """What values become."""
+    """Values become plain JSON data."""
 
     @pytest.mark.parametrize(
         "value",
@@ -88,7 +88,7 @@ class TestPlain:
         ],
     )
     def test_as_the_converter(self, value: Any) -> None:
-        """What the contract knows is written as the converter writes it."""
+        """Types of the contract are written as the converter writes them."""
         assert json.loads(dump(value)) == json.loads(converter.dumps(value))
 
     @pytest.mark.parametrize(
@@ -127,17 +127,17 @@ class TestPlain:
         ],
     )
     def test_others(self, value: Any, expected: Any) -> None:
-        """All other values."""
+        """Other values become text or plain data."""
         assert plain(value) == expected
         assert json.loads(dump(value)) == expected
 
     def test_very_large_integers(self) -> None:
-        """In hexadecimal, since Python refuses to write them in decimal."""
+        """Very large integers are hexadecimal, since Python refuses to write them in decimal."""
         assert json.loads(dump(10**5000)) == hex(10**5000)
         assert json.loads(dump([10**5000])) == [hex(10**5000)]
 
     def test_cycles(self) -> None:
-        """What contains itself is cut there; what is only there twice is not."""
+        """A value that contains itself is cut; one that occurs twice is not."""
         twice = [1]
         value: dict[str, Any] = {"twice": [twice, twice]}
         value["self"] = value
@@ -147,7 +147,7 @@ class TestPlain:
         assert dump(cyclic) == '{"a":"<cycle>"}'
 
     def test_too_deep_and_too_many(self) -> None:
-        """What would take forever is cut."""
+        """A value with too many levels or parts is cut."""
         deep: list[Any] = []
         wide: list[Any] = [1]
         for _ in range(1000):
@@ -157,7 +157,7 @@ class TestPlain:
             assert len(dump(value)) < 50 * MOST_PARTS
 
     def test_fails_while_converted(self) -> None:
-        """A value whose parts cannot be had is a remark."""
+        """A value whose parts cannot be read becomes a remark."""
 
         class Broken(UserDict[str, Any]):
             def items(self) -> Any:
@@ -173,12 +173,12 @@ class TestPlain:
 
     @given(anything)
     def test_anything(self, value: Any) -> None:
-        """It is JSON, whatever it is, and the same as the plain data."""
+        """Any value becomes JSON text that equals its plain data."""
         assert json.loads(dump(value)) == plain(value)
 
     @given(st.text(st.characters()))
     def test_scrub(self, text: str) -> None:
-        """Afterwards it can be written, and is the same if it could be before."""
+        """A scrubbed text can be written, and is unchanged if it could be before."""
         scrubbed = scrub(text)
         assert len(scrubbed.encode().decode()) == len(text)
         changed = [char for char, now in zip(text, scrubbed, strict=True) if char != now]
@@ -186,11 +186,11 @@ class TestPlain:
 
 
 class TestFields:
-    """Fields as a value."""
+    """Fields are a value."""
 
     @given(*[st.dictionaries(st.sampled_from("abcde"), st.integers(0, 2))] * 3)
     def test_join(self, first: dict[str, int], second: dict[str, int], third: dict[str, int]) -> None:
-        """Joined fields are written as those of the joined dict, each once."""
+        """Joined fields are written like those of the joined dict, each once."""
         joined = Fields(first).join(Fields(second)).join(Fields(third))
         assert joined.values == {**first, **second, **third}
         assert joined.json == Fields({**first, **second, **third}).json
@@ -201,7 +201,7 @@ class TestFields:
 
 
 def test_severity_numbers() -> None:
-    """Those of OpenTelemetry, for levels between the standard ones too."""
+    """The numbers are those of OpenTelemetry, also for levels between the standard ones."""
     levels = [logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL]
     assert [severity_number(level) for level in levels] == [5, 9, 13, 17, 21]
     assert [severity_number(level) for level in (-5, 0, 9, 25, 99)] == [1, 1, 1, 9, 21]
