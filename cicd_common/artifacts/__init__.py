@@ -1,6 +1,6 @@
-"""Artifacts with their contents: a store of files under their SHA-256. Needs the extra ``artifacts``.
+"""A store of artifacts' contents under their SHA-256. Needs the extra ``artifacts``.
 
-A Worker describes the files that a job left, and a Backend takes their contents in, chunk by chunk::
+A Worker describes the files of a job, and a Backend stores their contents, chunk by chunk::
 
     artifact = describe(root / "dist/app.whl", root=root)
 

@@ -1,4 +1,4 @@
-"""Contents of artifacts as chunks and local files: described, checked, saved."""
+"""Describe local files as artifacts, and check and save contents that come in chunks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def describe(file: str | os.PathLike[str], *, root: str | os.PathLike[str]) -> A
         root: The directory that the artifact's path is relative to.
 
     Raises:
-        ContractError: The path is not one that an artifact may have.
+        ContractError: An artifact cannot have this path.
         OSError: The file cannot be read.
         ValueError: The file does not lie under ``root``.
     """
@@ -46,13 +46,13 @@ def save(
 ) -> None:
     """Write content to a local file that appears only once it is whole and verified.
 
-    The content is written beside the target under a temporary name, and replaces what was there.
+    The content is written to a temporary file in the target's directory, which then replaces the target.
 
     Args:
         chunks: The content, for example the body of an HTTP response.
         target: The file. Its directory must exist.
-        sha256: The SHA-256 that the content must have; none means any.
-        size: The size in bytes that the content must have; none means any.
+        sha256: The SHA-256 that the content must have; None means any.
+        size: The size in bytes that the content must have; None means any.
 
     Raises:
         ContentMismatchError: The content has another size or another SHA-256.
@@ -62,7 +62,7 @@ def save(
 
 
 class ContentCheck:
-    """Counts and hashes content, and compares it with what was announced."""
+    """Counts and hashes content, and compares it with the announced size and SHA-256."""
 
     def __init__(self, sha256: str | None = None, size: int | None = None) -> None:
         self._expected = sha256
@@ -72,18 +72,18 @@ class ContentCheck:
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of what was added until now."""
+        """The SHA-256 of the chunks added so far."""
         return self._hash.hexdigest()
 
     def add(self, chunk: bytes) -> None:
-        """Count and hash a chunk, and refuse it if it makes the content larger than was announced."""
+        """Count and hash a chunk. Refuse it if the content becomes larger than announced."""
         self.size += len(chunk)
         if self._expected_size is not None and self.size > self._expected_size:
             raise _mismatch("/size", f"expected content of {self._expected_size} bytes, got more")
         self._hash.update(chunk)
 
     def finish(self) -> None:
-        """Refuse content that is not what was announced."""
+        """Refuse content that does not have the announced size and SHA-256."""
         if self._expected_size is not None and self.size != self._expected_size:
             raise _mismatch("/size", f"expected content of {self._expected_size} bytes, got {self.size}")
         if self._expected is not None and self.sha256 != self._expected:
@@ -91,7 +91,7 @@ class ContentCheck:
 
 
 def require_sha256(sha256: str) -> str:
-    """Check the name, which becomes part of a path."""
+    """Check a SHA-256, which becomes part of a path."""
     if not isinstance(sha256, str) or _SHA256.fullmatch(sha256) is None:
         raise ContractError(Artifact, [Problem("/sha256", "value", "expected 64 lower-case hexadecimal digits")])
     return sha256
@@ -104,7 +104,7 @@ def chunks_of(file: Any) -> Iterator[bytes]:
 
 
 def write_file(chunks: Iterable[bytes], target: Path) -> None:
-    """Write a file beside the target, and move it there once all chunks have come."""
+    """Write a temporary file, and move it to the target once all chunks have come."""
     temporary = target.with_name(f".{uuid4().hex}.part")
     try:
         with open(temporary, "xb") as file:

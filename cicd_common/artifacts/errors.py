@@ -1,15 +1,15 @@
-"""The errors of artifacts with their contents.
+"""The errors of the artifact store.
 
 ArtifactError
     UnknownArtifactError (a ContractError too)
         The store has no content under this SHA-256.
     ContentMismatchError (a ContractError too)
-        Content has another size or another SHA-256 than was announced; it is not stored.
+        Content has another size or another SHA-256 than announced, and is not stored.
     DamagedArtifactError
-        Stored content is no longer what was written; it is not given out.
+        Stored content has changed, and is not returned.
 
-What the file system refuses (a full disk, no permission, no network) stays the ``OSError`` that fsspec raises. After
-any error nothing of the content that was being written can be seen.
+Errors of the file system (a full disk, no permission, no network) are the ``OSError`` that fsspec raises. After any
+error readers see nothing of the content that was being written.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["ArtifactError", "ContentMismatchError", "DamagedArtifactError", "Unk
 
 
 class ArtifactError(Exception):
-    """Content could not be stored or given out as asked. The root of the errors of this module.
+    """The root of the errors of the artifact store.
 
     Attributes:
-        status: The HTTP status that says the same.
+        status: The HTTP status of a response about the error.
     """
 
     status: ClassVar[int] = 500
@@ -38,10 +38,10 @@ class UnknownArtifactError(ArtifactError, ContractError):
 
 
 class ContentMismatchError(ArtifactError, ContractError):
-    """Content has another size or another SHA-256 than was announced."""
+    """Content has another size or another SHA-256 than announced."""
 
     status = 422
 
 
 class DamagedArtifactError(ArtifactError):
-    """Stored content is no longer what was written. Writing the content again repairs it."""
+    """Stored content has changed. Writing the content again repairs it."""

@@ -1,4 +1,4 @@
-"""The directory of a store, on a file system of fsspec: which file lies where, and how one gets there."""
+"""The directory of a store on a file system of fsspec: the paths of its files, and how files are written."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Directory:
 
     Args:
         url: The name of a local directory, or an fsspec URL.
-        options: What fsspec hands to the file system.
+        options: The options that fsspec passes to the file system.
 
     Attributes:
-        system: The file system, as fsspec gives it.
+        system: The file system of fsspec.
         incoming: The directory of the files that are being written.
     """
 
@@ -36,22 +36,22 @@ class Directory:
         if "://" in url:
             self.system, self._root = url_to_fs(url, **options)
         else:
-            # Not by its URL, in which some characters that a directory's name may have mean something.
+            # A name is no URL: some characters of a name have a meaning in a URL.
             self.system, self._root = LocalFileSystem(), url
         self.incoming = f"{self._root}/incoming"
 
     def path(self, sha256: str) -> str:
-        """Where content of this SHA-256 lies."""
+        """Return the path of the content of a SHA-256."""
         return f"{self._root}/sha256/{sha256[:2]}/{sha256}"
 
     def open_new(self) -> tuple[str, Any]:
-        """Make a file to be written, under a name that nobody else has. Returns its path and the open file."""
+        """Make a new file under a unique name, and return its path and the open file."""
         self.system.makedirs(self.incoming, exist_ok=True)
         path = f"{self.incoming}/{uuid4().hex}"
         return path, self.system.open(path, "wb")
 
     def move_in(self, path: str, file: Any, sha256: str) -> None:
-        """Close a file that was written and move it to its place, replacing what is there."""
+        """Close a written file and move it to its place, where it replaces an earlier one."""
         _flush(file)
         file.close()
         place = self.path(sha256)
@@ -64,7 +64,7 @@ class Directory:
 
 
 def _flush(file: Any) -> None:
-    """Have the content on the disk before its name, so that no loss of power leaves the name without the content."""
+    """Write the content to the disk before its name, so that a power loss never leaves the name without the content."""
     file.flush()
     try:
         descriptor = file.fileno()

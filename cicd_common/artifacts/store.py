@@ -1,4 +1,4 @@
-"""The store of contents."""
+"""The store of artifacts' contents."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["ArtifactStore"]
 
 
 class ArtifactStore:
-    """Contents of artifacts, each stored once, under its SHA-256, on any file system that fsspec knows.
+    """Stores each content once, under its SHA-256, on any file system that fsspec knows.
 
     Any number of threads and processes may read and write at the same time. Content is written under a temporary
-    name, verified, and then moved to its place, so no reader ever sees a part of it. Writing what is there already
-    replaces it by itself. In a local directory, content whose writing ended survives a loss of power.
+    name, verified, and then moved to its place, so no reader ever sees a part of it. Content that is written again
+    replaces the equal one. In a local directory, written content survives a power loss.
 
     Args:
         url: A directory, or an fsspec URL: ``s3://bucket/artifacts``, ``memory://artifacts``. Directories are made
             when they are needed.
-        options: What fsspec hands to the file system: credentials, an endpoint.
+        options: The options that fsspec passes to the file system, such as credentials or an endpoint.
 
     Raises:
         ImportError: The file system needs a library that is not installed; fsspec's message names it.
@@ -50,11 +50,11 @@ class ArtifactStore:
             size: The size in bytes that the content must have; none means any.
 
         Returns:
-            A context manager: its end stores the content, an exception inside discards it.
+            A context manager that stores the content at its end. An exception in the block discards the content.
 
         Raises:
             ContractError: ``sha256`` is no SHA-256.
-            OSError: The file system refuses.
+            OSError: The file system fails.
         """
         if sha256 is not None:
             require_sha256(sha256)
@@ -70,7 +70,7 @@ class ArtifactStore:
         """Store content, in constant memory.
 
         Args:
-            content: The name of a local file, a binary file that is open, or chunks of bytes.
+            content: The name of a local file, an open binary file, or chunks of bytes.
             sha256: The SHA-256 that the content must have; none means any.
             size: The size in bytes that the content must have; none means any.
 
@@ -80,7 +80,7 @@ class ArtifactStore:
         Raises:
             ContentMismatchError: The content has another size or another SHA-256. Nothing is stored.
             ContractError: ``sha256`` is no SHA-256.
-            OSError: The content cannot be read, or the file system refuses. Nothing is stored.
+            OSError: The content cannot be read, or the file system fails. Nothing is stored.
         """
         if isinstance(content, str | os.PathLike):
             with open(content, "rb") as file:
@@ -91,27 +91,27 @@ class ArtifactStore:
         return writer.sha256
 
     def read(self, sha256: str) -> Iterator[bytes]:
-        """Read content in chunks, verifying it.
+        """Read content in chunks, and verify it.
 
-        The last chunk is given only once the whole content was found to be right, so that damaged content never
-        arrives whole: an HTTP response with a ``Content-Length`` breaks off.
+        The last chunk is yielded only once the whole content is verified, so that damaged content never arrives whole:
+        an HTTP response with a ``Content-Length`` breaks off.
 
         Args:
             sha256: The SHA-256 of the content.
 
         Returns:
-            An iterator over chunks of at most 1 MiB. That the content exists is checked before it is returned.
+            An iterator over chunks of at most 1 MiB. It is returned only if the content exists.
 
         Raises:
             ContractError: ``sha256`` is no SHA-256.
             DamagedArtifactError: The content is damaged; raised by the iterator.
-            OSError: The file system refuses.
-            UnknownArtifactError: There is no such content.
+            OSError: The file system fails.
+            UnknownArtifactError: There is no content of this SHA-256.
         """
         return self._verified(sha256, self.size(sha256))
 
     def get(self, sha256: str, target: str | os.PathLike[str]) -> None:
-        """Write content to a local file, which appears only once it is whole and verified, as by `save`.
+        """Write content to a local file, which appears only once it is whole and verified, as with `save`.
 
         Args:
             sha256: The SHA-256 of the content.
@@ -120,25 +120,25 @@ class ArtifactStore:
         Raises:
             ContractError: ``sha256`` is no SHA-256.
             DamagedArtifactError: The content is damaged.
-            OSError: The file system refuses, or the file cannot be written.
-            UnknownArtifactError: There is no such content.
+            OSError: The file system fails, or the file cannot be written.
+            UnknownArtifactError: There is no content of this SHA-256.
         """
         write_file(self.read(sha256), Path(target))
 
     def size(self, sha256: str) -> int:
-        """The size of stored content in bytes, without reading it.
+        """Return the size of stored content in bytes, without reading the content.
 
         Raises:
             ContractError: ``sha256`` is no SHA-256.
-            OSError: The file system refuses.
-            UnknownArtifactError: There is no such content.
+            OSError: The file system fails.
+            UnknownArtifactError: There is no content of this SHA-256.
         """
         with _known(sha256):
             directory = self._directory()
             return int(directory.system.info(directory.path(require_sha256(sha256)))["size"])
 
     def __contains__(self, sha256: str) -> bool:
-        """Whether there is content of this SHA-256, without reading it."""
+        """Tell whether there is content of this SHA-256, without reading it."""
         try:
             self.size(sha256)
         except UnknownArtifactError:
@@ -146,30 +146,30 @@ class ArtifactStore:
         return True
 
     def remove(self, sha256: str) -> None:
-        """Remove content. To remove what is not there changes nothing.
+        """Remove content. This does nothing if there is no content of this SHA-256.
 
-        The caller makes sure that no artifact of this SHA-256 is needed or being written.
+        The caller must make sure that no artifact of this SHA-256 is needed or being written.
 
         Raises:
             ContractError: ``sha256`` is no SHA-256.
-            OSError: The file system refuses.
+            OSError: The file system fails.
         """
         directory = self._directory()
         with suppress(FileNotFoundError):
             directory.system.rm_file(directory.path(require_sha256(sha256)))
 
     def remove_abandoned(self, *, before: datetime) -> int:
-        """Remove what writers left that were killed.
+        """Remove the temporary files of killed writers.
 
         Args:
-            before: Only what was last written before this time, with a timezone: well before any writer that may
-                still be alive, for example a day ago.
+            before: Only files last written before this time, with an offset, are removed. It must lie well before the
+                start of any writer that may be alive, for example a day ago.
 
         Returns:
-            How many files were removed.
+            The number of removed files.
 
         Raises:
-            OSError: The file system refuses.
+            OSError: The file system fails.
         """
         directory, removed = self._directory(), 0
         files = directory.system
@@ -177,7 +177,7 @@ class ArtifactStore:
         if not files.exists(directory.incoming):
             return 0
         for path in files.ls(directory.incoming, detail=False):
-            # Another process may clean up, or the writer may finish, at the same time.
+            # Another process may remove the file, or its writer may move it, at the same time.
             with suppress(FileNotFoundError):
                 if files.modified(path) < before:
                     files.rm_file(path)
@@ -185,7 +185,7 @@ class ArtifactStore:
         return removed
 
     def _directory(self) -> Directory:
-        # fsspec's asynchronous file systems do not survive a fork; asked again, fsspec makes another.
+        # The asynchronous file systems of fsspec do not survive a fork, so a forked process makes a new one.
         if self._process != os.getpid():
             self._connect()
         return self._connected
@@ -195,7 +195,7 @@ class ArtifactStore:
         self._process = os.getpid()
 
     def _verified(self, sha256: str, size: int) -> Iterator[bytes]:
-        """Read by ranges: what `open` returns on ``memory://`` is one file with one position for all readers."""
+        """Read by ranges, since on ``memory://`` all readers share one open file with one position."""
         directory, check = self._directory(), ContentCheck(sha256, size)
         path = directory.path(sha256)
         last = b""

@@ -1,4 +1,4 @@
-"""Content on its way into the store."""
+"""The writer of content that comes in chunks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["ArtifactWriter"]
 
 
 class ArtifactWriter:
-    """Content that is being written, made by `ArtifactStore.writer`. To be used by one thread at a time.
+    """Writes one content. `ArtifactStore.writer` makes it, and one thread at a time may use it.
 
-    As a context manager it commits at its end, or discards the content when an exception leaves it. Code that cannot
-    block calls `write`, `commit` and `discard` in a thread.
+    As a context manager, it commits at the end of the block, or discards the content after an exception. Code that
+    must not block calls `write`, `commit` and `discard` in a thread.
     """
 
     def __init__(self, directory: Directory, check: ContentCheck) -> None:
@@ -26,30 +26,30 @@ class ArtifactWriter:
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of what was written until now."""
+        """The SHA-256 of the bytes written so far."""
         return self._check.sha256
 
     @property
     def size(self) -> int:
-        """How many bytes were written until now."""
+        """The number of bytes written so far."""
         return self._check.size
 
     def write(self, chunk: bytes) -> None:
         """Write the next chunk.
 
         Raises:
-            ContentMismatchError: The content is larger than was announced.
-            OSError: The file system refuses.
+            ContentMismatchError: The content is larger than announced.
+            OSError: The file system fails.
         """
         self._check.add(chunk)
         self._file.write(chunk)
 
     def commit(self) -> None:
-        """Verify what was written and store it under its SHA-256; discard it if that fails.
+        """Verify the content and store it under its SHA-256, or discard it if that fails.
 
         Raises:
-            ContentMismatchError: The content has another size or another SHA-256 than was announced.
-            OSError: The file system refuses.
+            ContentMismatchError: The content has another size or another SHA-256 than announced.
+            OSError: The file system fails.
         """
         try:
             self._check.finish()
@@ -60,11 +60,11 @@ class ArtifactWriter:
         self._is_open = False
 
     def discard(self) -> None:
-        """Remove what was written. Does nothing once the content was committed or discarded."""
+        """Remove the written content. This does nothing once the content was committed or discarded."""
         if not self._is_open:
             return
         self._is_open = False
-        # What cannot be removed now is removed by `ArtifactStore.remove_abandoned`.
+        # A file that cannot be removed now is left to `ArtifactStore.remove_abandoned`.
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):

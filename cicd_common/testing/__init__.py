@@ -1,4 +1,4 @@
-"""The test kit: for those who test a CLI, a Backend or a Worker that is built on this package."""
+"""The test kit for a CLI, a Backend or a Worker that is built on this package."""
 
 from .fake_backend import Applied, FakeBackend, Started, TakenOver
 

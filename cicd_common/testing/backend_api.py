@@ -1,4 +1,4 @@
-"""The HTTP interface of a `FakeBackend`: as an ASGI application, and as a server on this machine."""
+"""The HTTP interface of a `FakeBackend`, as an ASGI application and as a server on this machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NUMBERS = ("run_number", "limit", "after")
 
 @frozen(kw_only=True)
 class Paths:
-    """The paths of a Backend's HTTP interface. What stands in braces is put in, percent-encoded.
+    """The paths of a Backend's HTTP interface. Names in braces are replaced by their values, percent-encoded.
 
     Attributes:
         execute: ``POST`` of a `PipelineExecutionRequest`, answered by a `PipelineExecutionResponse`: 201 for a new run,
@@ -48,13 +48,13 @@ class Paths:
         job_status: ``GET`` of a `JobExecutionResponse`.
         upload: ``POST`` of an `ArtifactUploadRequest`, answered by a `JobExecutionResponse`.
         artifacts: ``GET`` of an `ArtifactsResponse`.
-        content: ``PUT`` of the content of an artifact under its SHA-256, answered by 204 without a body; ``GET`` of it.
+        content: ``PUT`` of an artifact's content under its SHA-256, answered by 204 without a body; ``GET`` returns it.
         add_logs: ``POST`` of an `ExecutionLogUpload`, answered by 204 without a body.
         execution_logs: ``GET`` of an `ExecutionLogResponse`; queries ``after`` and ``limit``.
-        report: ``GET`` of a report on the pipeline of a name, with ``/stage/{name}`` and ``/job/{name}`` behind it for
-            the lower levels; queries ``run_number``, ``status``, ``limit`` and ``cursor``.
-        logs: ``GET`` of a `JobExecutionDTO` with the output, up to the first piece that is missing; queries ``after``
-            and ``limit``.
+        report: ``GET`` of a report on the pipeline of a name, followed by ``/stage/{name}`` and ``/job/{name}`` for the
+            lower levels; queries ``run_number``, ``status``, ``limit`` and ``cursor``.
+        logs: ``GET`` of a `JobExecutionDTO` with the output up to the first missing chunk; queries ``after`` and
+            ``limit``.
     """
 
     execute: str = "/api/pipeline/execute"
@@ -73,7 +73,7 @@ class Paths:
 
 @frozen
 class Answer:
-    """What a request is answered.
+    """An HTTP response.
 
     Attributes:
         status: The HTTP status.
@@ -108,10 +108,10 @@ class BackendApi:
 
     Args:
         backend: The Backend; a new one by default.
-        paths: Where it is asked what.
+        paths: The paths of the interface.
 
     Attributes:
-        requests: All requests of jobs that it has handed out, in order. A broker would carry them to the Workers.
+        requests: All requests of jobs that were handed out, in order. A broker would carry them to the Workers.
     """
 
     backend: FakeBackend = field(factory=FakeBackend)
@@ -121,12 +121,12 @@ class BackendApi:
     _lock: Lock = field(init=False, factory=Lock)
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> Answer:
-        """Answer a request. Any number of threads may ask.
+        """Answer a request. Any number of threads may call this.
 
         Args:
             method: The HTTP method.
             path: The path, percent-encoded.
-            query: What stands behind the question mark; empty if there is none.
+            query: The query string; empty if there is none.
             body: The body.
         """
         try:
@@ -220,7 +220,7 @@ class BackendApi:
         return _json(self.backend.report(converter.structure({**at, **_query(query)}, ReportRequest)))
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        """Serve one connection, as ASGI 3.0 has it: a request, or the lifespan of the server."""
+        """Serve one ASGI 3.0 connection: a request, or the lifespan of the server."""
         if scope["type"] == "lifespan":
             for step in ("startup", "shutdown"):
                 await receive()
@@ -244,7 +244,7 @@ def serve(answer: Callable[[str, str, str, bytes], Answer | None]) -> Iterator[s
 
     Args:
         answer: Answers a method, a path, a query and a body, as `BackendApi.answer` does, in a thread for each
-            connection. None breaks the connection off without an answer.
+            connection. If it returns None, the connection is closed without an answer.
 
     Yields:
         The base URL.
@@ -271,7 +271,7 @@ def serve(answer: Callable[[str, str, str, bytes], Answer | None]) -> Iterator[s
         do_GET = do_POST = do_PUT = _do  # noqa: N815 - the names that the server calls
 
         def log_message(self, format: str, *_: Any) -> None:
-            """Say nothing: what a test asks is no news."""
+            """Do not log the requests of a test."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
@@ -294,7 +294,7 @@ def _not_found() -> Answer:
 
 
 def _match(template: str, path: str) -> dict[str, str] | None:
-    """What stands in a path in place of the braces of a template; None if the path is another one."""
+    """Return the values of the names in a template's braces; None if the path does not match."""
     wanted, found = template.split("/"), path.split("/")
     if len(wanted) != len(found):
         return None

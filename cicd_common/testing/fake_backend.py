@@ -1,4 +1,4 @@
-"""A Backend in memory, made of the models: the methods of a store by value, without a database."""
+"""A Backend in memory, made of the models, with the methods of a store and without a database."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Started:
 
     Attributes:
         execution: The run: its id, its number, and its status.
-        jobs: The requests of the jobs that are ready at once; none if the request had started the run before.
+        jobs: The requests of the jobs that are ready at once; empty if the same request had started the run before.
     """
 
     execution: PipelineExecutionResponse
@@ -51,12 +51,12 @@ class Started:
 
 @frozen(kw_only=True)
 class Applied:
-    """What became of an update.
+    """The result of an update.
 
     Attributes:
-        outcome: What became of it.
-        response: What the Worker is answered.
-        jobs: The requests of the jobs that became ready, or of the job itself if it was released.
+        outcome: The effect of the update.
+        response: The response to the Worker.
+        jobs: The requests of the jobs that became ready, or of the job itself if the update released it.
     """
 
     outcome: UpdateOutcome
@@ -70,7 +70,7 @@ class TakenOver:
 
     Attributes:
         jobs: The requests to send again, and those of jobs that became ready.
-        ended: How the jobs are doing that were ended.
+        ended: The status of each job that was ended.
     """
 
     jobs: tuple[JobExecutionRequest, ...]
@@ -79,13 +79,13 @@ class TakenOver:
 
 @define
 class _Lease:
-    """What a Backend keeps of a job beside the model.
+    """The state of a job that a Backend has in addition to the model's.
 
     Attributes:
-        heard_at: When its Worker was last heard of.
-        losses: How often it was lost.
+        heard_at: When an update of its Worker was last received; None if none was.
+        losses: How often the job was lost.
         sendings: How often the request of this attempt was sent.
-        send_at: When the request is to be sent again, if nobody claims it.
+        send_at: When to send the request again if no Worker claims it.
     """
 
     heard_at: datetime | None = None
@@ -96,16 +96,16 @@ class _Lease:
 
 @define(eq=False)
 class FakeBackend:
-    """A Backend in memory, made of the models: what a store does, by the rules of the contract and nothing else.
+    """A Backend in memory, made of the models. It does what a store does, by the rules of the contract alone.
 
-    It serves tests of Workers and CLIs, which need no server and no database then, and as the oracle of a Backend: it
-    looks at everything it has for every answer. It is for one thread.
+    Tests of Workers and CLIs need no server and no database with it. Tests of a Backend can take its results as the
+    expected ones: it computes every answer from all its runs. It is for one thread.
 
     Args:
         lease_seconds: After how many seconds without an update a claimed job counts as lost, from 1; 60 by default.
         max_losses: How often a job may be lost before it ends as ``FAILED``, from 1; 3 by default.
-        resend_seconds: After how many seconds a request that nobody claimed is sent again, twice as long after each
-            time, from 1; 300 by default.
+        resend_seconds: After how many seconds an unclaimed request is sent again, from 1; 300 by default. The wait
+            doubles each time.
     """
 
     lease_seconds: int = field(default=60, kw_only=True)
@@ -139,7 +139,7 @@ class FakeBackend:
         """Start a run: give it the next number, and hand out the first jobs.
 
         Args:
-            what: A request with a definition or the id of one that is known, or a definition.
+            what: A request with a definition or the id of a known one, or a definition.
             request_id: The idempotency key: the same one never starts a second run. A request has its own.
             branch: The branch to run on; that of the definition by default.
             commit_hash: The commit to run on; that of the definition by default.
@@ -152,7 +152,8 @@ class FakeBackend:
             The run, and the requests of the jobs that are ready at once.
 
         Raises:
-            ContractError: There is no definition, it has the id of another one, or the repository is not its own.
+            ContractError: There is no definition, it has the id of another one, or the request names another
+                repository.
         """
         at = at or _now()
         if isinstance(what, PipelineExecutionRequest):
@@ -215,17 +216,17 @@ class FakeBackend:
         return job_execution_request(run, job.id, lease_seconds=self.lease_seconds)
 
     def apply(self, update: JobStatusUpdate, *, at: datetime | None = None) -> Applied:
-        """Join an update with what is known, and do what follows from it.
+        """Apply an update to its job and its run, and hand out the jobs that become ready.
 
         Args:
-            update: The update, in any order with others, and any number of times.
-            at: When it came, with an offset; now by default.
+            update: The update. Updates may come in any order, and any number of times.
+            at: When the update came, with an offset; now by default.
 
         Returns:
-            What became of it, what its Worker is answered, and the requests of the jobs that became ready.
+            The effect of the update, the response to its Worker, and the requests of the jobs that became ready.
 
         Raises:
-            UnknownJobError: There is no job execution of its id.
+            UnknownJobError: There is no job execution of the update's id.
         """
         at = at or _now()
         before = self._run_of(update.job_execution_id)
@@ -257,10 +258,10 @@ class FakeBackend:
 
         Args:
             updates: The updates.
-            at: When they came, with an offset; now by default.
+            at: When the updates came, with an offset; now by default.
 
         Returns:
-            For each update what became of it, or the error if its job does not exist.
+            The result of each update, or the error if its job does not exist.
         """
         results: list[Applied | UnknownJobError] = []
         for update in updates:
@@ -271,14 +272,14 @@ class FakeBackend:
         return tuple(results)
 
     def cancel(self, execution_id: UUID, at: datetime | None = None) -> tuple[JobExecutionResponse, ...]:
-        """Cancel the jobs that were not handed out. Asked again, or too late, it changes nothing.
+        """Cancel the jobs of a run that were not handed out. A repeated or late call changes nothing.
 
         Args:
             execution_id: The pipeline execution.
             at: The time, with an offset; now by default.
 
         Returns:
-            The jobs whose Workers are to be told to stop, in the order of definition.
+            The jobs whose Workers must stop, in the order of definition.
 
         Raises:
             ContractError: There is no pipeline execution of this id.
@@ -349,26 +350,26 @@ class FakeBackend:
         return [*jobs, *ready], ended
 
     def add_artifacts(self, request: ArtifactUploadRequest) -> None:
-        """Keep the records of what a job left. Of two files of one path, the later one stays.
+        """Store the records of a job's artifacts. The last file of a path stays.
 
         Args:
             request: The files.
 
         Raises:
-            UnknownJobError: There is no job execution of its id.
+            UnknownJobError: There is no job execution of the request's id.
         """
         self._run_of(request.job_execution_id)
         files = self._artifacts.setdefault(request.job_execution_id, {})
         files |= {artifact.path: artifact for artifact in request.artifacts}
 
     def add_logs(self, upload: ExecutionLogUpload) -> None:
-        """Keep what was logged about executions. A log that is kept already, by its id, changes nothing.
+        """Store logs of executions. A log whose id is stored already changes nothing.
 
         Args:
             upload: The logs.
 
         Raises:
-            ContractError: There is no execution of an id that a log names.
+            ContractError: A log names an execution that does not exist.
         """
         for log in upload.logs:
             self._owners(log.pipeline_execution_id, log.stage_execution_id, log.job_execution_id)
@@ -376,7 +377,7 @@ class FakeBackend:
             self._logs.setdefault(log.id, log)
 
     def _owners(self, run_id: UUID | None, stage_id: UUID | None, job_id: UUID | None) -> set[UUID]:
-        """The executions that a log is about: the last one that it names, and those that this one is part of."""
+        """Return the ids of the narrowest execution that a log names, and of its stage and its run."""
         if job_id is not None:
             run = self._run_of(job_id)
             return {run.id, run.stage_of(job_id).id, job_id}
@@ -391,7 +392,7 @@ class FakeBackend:
     # --- reads --------------------------------------------------------------------------------------------------
 
     def execution(self, execution_id: UUID) -> PipelineExecution:
-        """A pipeline execution.
+        """Return a pipeline execution.
 
         Args:
             execution_id: The pipeline execution.
@@ -416,7 +417,7 @@ class FakeBackend:
         return self._runs[run_id]
 
     def status(self, execution_id: UUID) -> PipelineExecutionResponse:
-        """How a pipeline execution is doing.
+        """Return the status of a pipeline execution.
 
         Args:
             execution_id: The pipeline execution.
@@ -427,7 +428,7 @@ class FakeBackend:
         return pipeline_execution_response(self.execution(execution_id))
 
     def job_status(self, job_execution_id: UUID) -> JobExecutionResponse:
-        """How a job execution is doing, and whether its Worker is to stop it.
+        """Return the status of a job execution, and whether its Worker is to stop it.
 
         Args:
             job_execution_id: The job execution.
@@ -441,7 +442,7 @@ class FakeBackend:
         return job_execution_response(job, is_cancel_requested=is_canceled and not job.status.is_terminal)
 
     def job_execution(self, job_execution_id: UUID) -> JobExecutionDTO:
-        """The record of a job execution, without its output and its definition.
+        """Return the record of a job execution, without its output and its definition.
 
         Args:
             job_execution_id: The job execution.
@@ -458,22 +459,22 @@ class FakeBackend:
         """Report on past executions.
 
         Args:
-            request: What is asked for.
+            request: The request.
 
         Raises:
             UnknownNameError: There is no pipeline, stage or job of the name.
-            ContractError: The cursor is not one.
+            ContractError: The cursor is malformed.
         """
         texts = {job_id: text.text for job_id, text in self._outputs.items()}
         pipelines = [pipeline for pipeline, _ in self._pipelines.values()]
         return report(self._runs.values(), request, logs=texts, pipelines=pipelines)
 
     def logs(self, job_execution_id: UUID, *, after: int = 0, limit: int = 1000) -> LogText:
-        """A page of a job's output, chunk by chunk.
+        """Return a page of a job's output, chunk by chunk.
 
         Args:
             job_execution_id: The job execution.
-            after: The sequence of the last chunk that is known; 0, the default, for none.
+            after: The last sequence of the page before; 0, the default, means the first page.
             limit: How many chunks to return at most; 1000 by default.
 
         Raises:
@@ -484,7 +485,7 @@ class FakeBackend:
         return LogText(tuple(chunks[:limit]), first=after + 1)
 
     def log_tail(self, job_execution_id: UUID, *, max_bytes: int = 65_536) -> str:
-        """The end of a job's output.
+        """Return the end of a job's output.
 
         Args:
             job_execution_id: The job execution.
@@ -497,7 +498,7 @@ class FakeBackend:
         return end_of_output(self._outputs.get(job_execution_id, LogText()).text, max_bytes)
 
     def artifacts(self, job_execution_id: UUID) -> tuple[Artifact, ...]:
-        """The files that a job left, in the order of their paths.
+        """Return the artifacts of a job, in the order of their paths.
 
         Args:
             job_execution_id: The job execution.
@@ -516,10 +517,10 @@ class FakeBackend:
         stage_execution_id: UUID | None = None,
         job_execution_id: UUID | None = None,
     ) -> ExecutionLogResponse:
-        """What was logged about an execution, and about the stages and jobs in it, in the order of time and sequence.
+        """Return the logs of an execution and of its stages and jobs, in the order of time and sequence.
 
         Args:
-            pipeline_execution_id: The pipeline execution. One of this and the next two is given.
+            pipeline_execution_id: The pipeline execution. Exactly one of the three ids is given.
             stage_execution_id: The stage execution.
             job_execution_id: The job execution.
 
@@ -537,7 +538,7 @@ class FakeBackend:
         return ExecutionLogResponse(logs=tuple(sorted(found, key=lambda log: (log.timestamp, log.sequence, log.id))))
 
     def pipeline(self, pipeline_id: UUID) -> Pipeline:
-        """A definition.
+        """Return the definition of a pipeline.
 
         Args:
             pipeline_id: The pipeline.
@@ -550,10 +551,10 @@ class FakeBackend:
         return self._pipelines[pipeline_id][0]
 
     def pipelines(self, *, name: str | None = None) -> tuple[PipelineDTO, ...]:
-        """The pipelines, in the order of their names.
+        """Return the pipelines, in the order of their names.
 
         Args:
-            name: Only those of this name; none, the default, means all.
+            name: The name of the pipelines; None, the default, means all names.
         """
         found = [pair for pair in self._pipelines.values() if name in (None, pair[0].name)]
         found.sort(key=lambda pair: (pair[0].name, pair[0].id))

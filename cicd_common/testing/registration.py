@@ -1,7 +1,7 @@
-"""What hypothesis is told when it is imported where this package is installed: an entry point names `register`.
+"""Register the types of the contract with hypothesis, which calls `register` by an entry point when it is imported.
 
-Hypothesis may be imported by the strategies themselves, and calls `register` then before these are there. So nothing
-here looks at them, or at hypothesis, before it is called.
+If the strategies import hypothesis, it calls `register` before they are defined. So this module imports the strategies
+and hypothesis only inside its functions.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = ["register"]
 def register() -> None:
     """Make ``st.from_type``, ``st.builds`` and ``@given`` draw valid instances of the types of the contract.
 
-    ``st.builds`` draws the arguments that a class demands, by their annotations. Rules about several fields it cannot
-    know: ``st.builds(Job)`` needs a strategy for ``script``, and ``st.from_type(Job)`` none.
+    ``st.builds`` draws the required arguments of a class by their annotations, and knows no rules about several fields:
+    ``st.builds(Job)`` needs a strategy for ``script``, while ``st.from_type(Job)`` needs none.
     """
     from hypothesis import strategies as st
 
@@ -40,8 +40,8 @@ def register() -> None:
 
 def _types() -> Iterator[type[Any]]:
     for module in (request, response, dto, model):
-        things = [getattr(module, name) for name in module.__all__]
-        yield from (thing for thing in things if isinstance(thing, type) and attrs.has(thing))
+        exported = [getattr(module, name) for name in module.__all__]
+        yield from (each for each in exported if isinstance(each, type) and attrs.has(each))
 
 
 def _instances(cls: type[Any]) -> Any:
@@ -61,7 +61,7 @@ def _metadata_of(rule: Rule) -> Iterator[Any]:
 
     if rule in RULES:
         yield RULES[rule]()
-    # Without annotated-types hypothesis knows of no least length.
+    # Hypothesis knows a least length only by the package annotated-types.
     elif rule is SOME:
         with suppress(ImportError):
             from annotated_types import MinLen

@@ -1,4 +1,4 @@
-"""Writers that are killed, disks that are full, and many processes at once."""
+"""The store with killed writers, full disks, and many processes at once."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def start(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def contents_in(directory) -> list[tuple[str, str]]:
-    """The name and the true SHA-256 of everything that is stored."""
+    """Return the name and the true SHA-256 of each stored content."""
     files = [path for path in (directory / "sha256").rglob("*") if path.is_file()]
     return [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
 
 
 class TestKilledWriters:
     def test_leave_nothing_that_can_be_seen(self, tmp_path):
-        """A writer that is killed leaves one file under a temporary name, which can be cleaned up."""
+        """A killed writer leaves one file under a temporary name, which can be removed."""
         with start(WRITE_HALF, tmp_path) as process:
             assert process.stdout.readline() == "written\n"
             process.kill()
@@ -81,7 +81,7 @@ class TestKilledWriters:
         assert list((tmp_path / "incoming").iterdir()) == []
 
     def test_leave_only_whole_contents(self, tmp_path):
-        """Of writers that are killed at any moment, everything that is stored is what its name says."""
+        """When writers are killed at any moment, each stored content has the SHA-256 in its name."""
         chance = random.Random(7)
         for seed in range(12):
             with start(WRITE_FOR_EVER, tmp_path, seed) as process:
@@ -95,7 +95,7 @@ class TestKilledWriters:
 
 class TestFullDisks:
     def test_are_one_error_and_leave_nothing(self, tmp_path):
-        """A disk without room is an OSError; what was written is removed, and small content still fits."""
+        """A full disk is an OSError; the written part is removed, and small content still fits."""
         pytest.importorskip("resource")
         with start(WRITE_TOO_MUCH, tmp_path) as process:
             output, _ = process.communicate(timeout=60)
@@ -107,7 +107,7 @@ class TestFullDisks:
 
 class TestManyProcesses:
     def test_write_and_read_the_same_contents(self, tmp_path):
-        """Eight processes that write and read the same contents at once all get what they wrote."""
+        """Eight processes that write and read the same contents at once read what they wrote."""
         processes = [start(SHARE, tmp_path, seed) for seed in range(8)]
         for process in processes:
             process.stdin.write("go\n")

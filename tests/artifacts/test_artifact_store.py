@@ -1,4 +1,4 @@
-"""The store of artifacts: contents in and out, verified, on a directory and on other file systems."""
+"""The artifact store: contents are written, verified and read, in a directory and on other file systems."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def store(request, tmp_path):
 
 @pytest.fixture
 def directory(tmp_path):
-    """The directory of a store."""
+    """The local directory of a store."""
     return tmp_path / "store"
 
 
@@ -68,7 +68,7 @@ class TestContent:
         assert b"".join(store.read(sha256_of(content))) == content
 
     def test_is_taken_from_a_file_and_given_to_a_file(self, store, tmp_path):
-        """A Worker stores a file and gets it back under another name, which replaces what was there."""
+        """A Worker stores a file and gets it under another name, which replaces an existing file."""
         source, target = tmp_path / "source", tmp_path / "target"
         source.write_bytes(CONTENTS[3])
         target.write_bytes(b"before")
@@ -76,14 +76,14 @@ class TestContent:
         assert target.read_bytes() == CONTENTS[3]
 
     def test_is_stored_once(self, directory):
-        """The same content written again is the same file."""
+        """Content that is written again is the same file."""
         store = ArtifactStore(directory)
         assert store.put([b"same"]) == store.put([b"sa", b"me"])
         sha256 = sha256_of(b"same")
         assert files_in(directory) == [f"sha256/{sha256[:2]}/{sha256}"]
 
     def test_can_be_removed(self, store):
-        """Removed content is gone, and to remove it again changes nothing."""
+        """Removed content is unknown, and a second removal changes nothing."""
         sha256 = store.put([b"old"])
         assert sha256 in store
         store.remove(sha256)
@@ -97,14 +97,14 @@ class TestContent:
 
     @pytest.mark.parametrize("name", ["a::b", "[a]*", "with blank", "ü", "%41"])
     def test_lies_in_any_directory(self, tmp_path, name):
-        """A directory may have any name, whatever its characters mean in a URL."""
+        """A directory may have any name, also with characters that have a meaning in a URL."""
         store = ArtifactStore(str(tmp_path / name))
         store.get(store.put([b"here"]), tmp_path / "target")
         assert (tmp_path / "target").read_bytes() == b"here"
         assert len(files_in(tmp_path / name)) == 1
 
     def test_lies_where_a_relative_directory_was(self, tmp_path, monkeypatch):
-        """A relative name means the directory of the time when the store was made."""
+        """A relative name is resolved when the store is made."""
         monkeypatch.chdir(tmp_path)
         store = ArtifactStore("relative")
         monkeypatch.chdir("/")
@@ -112,7 +112,7 @@ class TestContent:
         assert len(files_in(tmp_path / "relative")) == 1
 
     def test_passes_in_constant_memory(self, directory):
-        """64 MiB go in and out in a few chunks' memory."""
+        """64 MiB are written and read in the memory of a few chunks."""
         store = ArtifactStore(directory)
         block = os.urandom(MIB)
         tracemalloc.start()
@@ -135,7 +135,7 @@ class TestRefusedContent:
         ],
     )
     def test_differs_from_what_was_announced(self, store, announced, pointer):
-        """Content of another size or another SHA-256 is refused with the place of the problem, and not stored."""
+        """Content of another size or SHA-256 is refused with a pointer, and not stored."""
         with pytest.raises(ContentMismatchError) as caught:
             store.put([b"con", b"t"], **announced)
         assert [problem.pointer for problem in caught.value.problems] == [pointer]
@@ -144,7 +144,7 @@ class TestRefusedContent:
         assert sha256_of(b"other") not in store
 
     def test_stops_at_the_announced_size(self, store):
-        """Content that is too large is refused at the chunk that is too much, so it cannot fill the disk."""
+        """Too large content is refused at the first chunk beyond its size, so it cannot fill the disk."""
         taken = []
 
         def endless():
@@ -174,7 +174,7 @@ class TestRefusedContent:
         "sha256", ["", "../../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n", None, b"0" * 64]
     )
     def test_has_no_name(self, store, tmp_path, sha256):
-        """What is no SHA-256 is refused everywhere, since it would become part of a path."""
+        """A text that is no SHA-256 is refused by every method, since it would become part of a path."""
         calls = [
             lambda: store.writer(sha256=sha256 or ""),
             lambda: store.read(sha256),
@@ -191,7 +191,7 @@ class TestRefusedContent:
 
 class TestUnknownContent:
     def test_is_one_error(self, store, tmp_path):
-        """What is not stored is not found, by `read` at once and not only at the first chunk."""
+        """Unknown content is an error of every method, also of `read` before the first chunk."""
         unknown = sha256_of(b"unknown")
         for call in (store.read, store.size, lambda sha256: store.get(sha256, tmp_path / "target")):
             with pytest.raises(UnknownArtifactError) as caught:
@@ -201,7 +201,7 @@ class TestUnknownContent:
         assert not (tmp_path / "target").exists()
 
     def test_was_removed_while_it_was_read(self, store):
-        """Content that is removed while it is read ends as content that is unknown."""
+        """Content that is removed while it is read raises the error for unknown content."""
         sha256 = store.put([b"x" * 3 * MIB])
         chunks = store.read(sha256)
         next(chunks)
@@ -220,7 +220,7 @@ class TestDamagedContent:
     @pytest.mark.parametrize("damage", DAMAGES, ids=["flipped", "cut", "longer", "empty"])
     @pytest.mark.parametrize("content", [b"one chunk", b"z" * (3 * MIB + 5)], ids=len)
     def test_is_never_given_out_whole(self, directory, tmp_path, content, damage):
-        """A reader gets less than the whole of damaged content, and then an error; a file gets nothing."""
+        """A reader of damaged content gets a part and then an error; a file is not written."""
         store = ArtifactStore(directory)
         sha256 = store.put([content])
         (directory / "sha256" / sha256[:2] / sha256).write_bytes(damage(content))
@@ -234,7 +234,7 @@ class TestDamagedContent:
         assert os.listdir(tmp_path) == ["store"]
 
     def test_is_repaired_by_writing_it_again(self, directory):
-        """Content that is written again replaces what is damaged."""
+        """Content that is written again replaces the damaged one."""
         store = ArtifactStore(directory)
         sha256 = store.put([b"right"])
         (directory / "sha256" / sha256[:2] / sha256).write_bytes(b"wrong")
@@ -244,7 +244,7 @@ class TestDamagedContent:
 
 class TestWriter:
     def test_shows_nothing_before_its_end(self, store):
-        """Content is there once the writer was committed, and not before."""
+        """Content can be read only after the commit."""
         sha256 = sha256_of(b"halves")
         writer = store.writer(sha256=sha256, size=6)
         writer.write(b"hal")
@@ -256,7 +256,7 @@ class TestWriter:
         assert b"".join(store.read(sha256)) == b"halves"
 
     def test_can_be_discarded_at_any_time(self, directory):
-        """To discard removes the file; after the end of the writer it changes nothing."""
+        """`discard` removes the file, and does nothing after the writer's end."""
         store = ArtifactStore(directory)
         discarded, committed = store.writer(), store.writer()
         discarded.write(b"gone")
@@ -268,7 +268,7 @@ class TestWriter:
         assert [path.rpartition("/")[2] for path in files_in(directory)] == [sha256_of(b"kept")]
 
     def test_refuses_at_its_end(self, directory):
-        """A commit of content that differs from what was announced fails and leaves nothing."""
+        """A commit of content that was announced otherwise fails and leaves nothing."""
         writer = ArtifactStore(directory).writer(size=4)
         writer.write(b"few")
         with pytest.raises(ContentMismatchError):
@@ -276,7 +276,7 @@ class TestWriter:
         assert files_in(directory) == []
 
     def test_of_another_process_is_left_alone(self, store):
-        """What a living writer has written lately is kept, and what is older is removed."""
+        """Recent files of living writers stay, and older ones are removed."""
         assert store.remove_abandoned(before=datetime.now(UTC)) == 0
         abandoned = store.writer()
         abandoned.write(b"never committed")
@@ -288,7 +288,7 @@ class TestWriter:
 
 class TestManyAtOnce:
     def test_threads_write_and_read_the_same_contents(self, store):
-        """Any number of threads write and read the same few contents, and each reader gets them right."""
+        """Any number of threads write and read the same contents correctly."""
         contents = [os.urandom(100_000 + number) + b"y" * 2 * MIB for number in range(3)]
         start = threading.Barrier(8)
 
@@ -303,7 +303,7 @@ class TestManyAtOnce:
             list(pool.map(work, range(8)))
 
     def test_a_child_process_uses_the_store_of_its_parent(self, store, monkeypatch):
-        """After a fork the file system is made anew."""
+        """A forked process makes its own file system."""
         before = store._directory()
         monkeypatch.setattr(os, "getpid", lambda: -1)
         assert store._directory() is not before

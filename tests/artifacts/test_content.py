@@ -1,4 +1,4 @@
-"""Files described as artifacts, and contents saved as files."""
+"""Files are described as artifacts, and contents are saved as files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TestDescribe:
         assert describe(root / "dist/app.whl", root=root) == expected
 
     def test_refuses_a_file_elsewhere(self, tmp_path):
-        """A file that does not lie below the root is refused, and so is a path that an artifact cannot have."""
+        """A file outside the root is refused, and so is a path that an artifact cannot have."""
         (tmp_path / "root").mkdir()
         (tmp_path / "file").write_bytes(b"")
         (tmp_path / "root/back\\slash").write_bytes(b"")
@@ -44,7 +44,7 @@ class TestSave:
     SHA256 = hashlib.sha256(b"content").hexdigest()
 
     def test_writes_what_comes(self, tmp_path):
-        """The chunks are the file, with the permissions of any new file, and replace what was there."""
+        """The file has the content of the chunks and the usual permissions, and replaces an existing one."""
         target = tmp_path / "target"
         target.write_bytes(b"before")
         save([b"con", b"", b"tent"], target, sha256=self.SHA256, size=7)
@@ -54,7 +54,7 @@ class TestSave:
 
     @pytest.mark.parametrize("chunks", [[], [b"conten"], [b"contend"], [b"content", b"s"]])
     def test_keeps_what_was_there_when_it_refuses(self, tmp_path, chunks):
-        """Content that is not what was announced changes nothing and leaves nothing."""
+        """Content that was announced otherwise changes nothing and leaves nothing."""
         (tmp_path / "target").write_bytes(b"before")
         with pytest.raises(ContentMismatchError):
             save(chunks, tmp_path / "target", sha256=self.SHA256, size=7)
@@ -62,13 +62,13 @@ class TestSave:
         assert (tmp_path / "target").read_bytes() == b"before"
 
     def test_needs_the_directory(self, tmp_path):
-        """A directory that is not there is the OSError of the system."""
+        """A missing directory is an OSError."""
         with pytest.raises(FileNotFoundError):
             save([b"x"], tmp_path / "missing/target")
 
 
 def test_needs_fsspec(monkeypatch):
-    """Without fsspec there is one error, and it names the extra."""
+    """Without fsspec the import is one error, which names the extra."""
     for name in [name for name in sys.modules if name.startswith("cicd_common.artifacts")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fsspec", None)

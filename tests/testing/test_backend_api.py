@@ -1,4 +1,4 @@
-"""The HTTP interface of the Backend in memory: what the kit does not ask."""
+"""The HTTP interface of the Backend in memory, beyond the tests of the kit."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ def test_there_is_nothing_at_other_paths(path):
 
 
 def test_the_lifespan_of_a_server_is_answered():
-    """As ASGI has it: startup, then shutdown."""
+    """The application answers the ASGI messages for startup and shutdown."""
     messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     sent = []
 
@@ -31,7 +31,7 @@ def test_the_lifespan_of_a_server_is_answered():
 
 
 def test_a_client_of_an_application_stays_until_it_is_answered():
-    """An application that listens for the leaving of its client hears nothing while it answers."""
+    """An application that waits for a disconnect gets none before it has answered."""
 
     async def app(_, receive, send):
         await receive()

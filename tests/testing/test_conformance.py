@@ -1,4 +1,4 @@
-"""The kits let what keeps the contract pass, and find each fault that they are for."""
+"""The kits pass Backends and Workers that keep the contract, and find each fault."""
 
 from __future__ import annotations
 
@@ -20,63 +20,63 @@ from tests.testing.broken.test_workers import SmallWorker
 
 
 class TestFakeBackend(BackendConformance):
-    """The Backend in memory, asked without a server."""
+    """The Backend in memory passes the kit without a server."""
 
     @pytest.fixture
     def api(self) -> BackendApi:
-        """A new one for each test."""
+        """A new Backend for each test."""
         return BackendApi()
 
     @pytest.fixture
     def backend(self, api: BackendApi) -> httpx.Client:
-        """Its client."""
+        """A client of the Backend."""
         return client_of(api)
 
     @pytest.fixture
     def short_leases(self) -> httpx.Client:
-        """Another one, with short leases."""
+        """A client of another Backend, which has short leases."""
         return client_of(BackendApi(FakeBackend(lease_seconds=int(self.lease_seconds))))
 
     @pytest.fixture
     def handed_out(self, api: BackendApi):
-        """What it has handed out."""
+        """A function that returns the requests that the Backend has handed out."""
         return lambda: api.requests
 
 
 class TestServedAtOtherPaths(BackendConformance):
-    """The same behind a server, at paths of its own; the requests that it hands out are not seen."""
+    """A Backend behind a server passes at other paths, without a view of the requests it hands out."""
 
     paths = Paths(execute="/v2/runs", pipeline_status="/v2/runs/{execution_id}")
     examples = 2
 
     @pytest.fixture
     def backend(self):
-        """A client of a server."""
+        """A client of the Backend's server."""
         with serve(BackendApi(paths=self.paths).answer) as url, client_of(url) as client:
             yield client
 
 
 class TestSmallWorker(WorkerConformance):
-    """A Worker of a hundred lines."""
+    """A Worker of a hundred lines passes the kit."""
 
     lease_seconds = 1
 
     @pytest.fixture
     def run_job(self):
-        """Run it here."""
+        """A function that runs the Worker in this process."""
         return lambda request, url: SmallWorker(request, url).run()
 
 
 @pytest.mark.parametrize("kit", [BackendConformance, WorkerConformance])
 def test_a_kit_says_which_fixture_it_needs(kit):
-    """Deriving is not enough."""
+    """The error of a class without the fixture names the fixture."""
     fixture = {BackendConformance: "backend", WorkerConformance: "run_job"}[kit]
     with pytest.raises(NotImplementedError, match=f"give a fixture `{fixture}`"):
         vars(kit)[fixture].__wrapped__(kit())
 
 
 def test_the_machine_finds_faults_by_itself():
-    """A system of Workers that is played comes upon what no named test was written for."""
+    """The state machine finds a fault for which there is no named test."""
     kit = backends.Broken()
     kit.examples = 60
     ask = Caller(client_of(BackendApi(backends.HandsOutEarly())), kit.paths)
@@ -93,7 +93,7 @@ def test_the_machine_finds_faults_by_itself():
 @settings(max_examples=3, database=None, phases=[Phase.generate])
 @given(data=st.data())
 def test_the_machine_plays_every_rule(data):
-    """In an order that a run of few steps may not come to: a job is released, repeated and canceled."""
+    """The rules of the machine also work in an order that a short run may not draw: release, repeat, cancel."""
     machine = machine_of(Caller(client_of(BackendApi()), Paths()))()
     machine.start(pipeline(["a"]), again=False)
     machine.start(pipeline(["a"]), again=True)

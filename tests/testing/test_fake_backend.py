@@ -1,4 +1,4 @@
-"""The Backend in memory, by named cases; the tests of the store compare it with a database."""
+"""The Backend in memory, by named cases. The tests of the store compare it with a database."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def backend():
 
 class TestStart:
     def test_a_request_starts_once(self, backend):
-        """A repeat gives the same run, and no requests."""
+        """A repeated request has the same run, and no requests of jobs."""
         request = PipelineExecutionRequest(request_id=uuid4(), repo="r", pipeline=PIPELINE)
         first, again = backend.start(request), backend.start(request)
         assert [job.job_name for job in first.jobs] == ["a", "b"]
@@ -60,7 +60,7 @@ class TestStart:
         assert [run.run_number for run in backend.executions] == [1]
 
     def test_a_known_definition_starts_by_its_id(self, backend):
-        """Run numbers go on."""
+        """A request with the id of a known definition starts its next run."""
         backend.start(PIPELINE)
         request = PipelineExecutionRequest(request_id=uuid4(), repo="r", pipeline_id=PIPELINE.id)
         assert backend.start(request).execution.run_number == 2
@@ -79,7 +79,7 @@ class TestStart:
         ],
     )
     def test_a_request_that_names_no_definition_is_refused(self, backend, pointer, fields):
-        """The problem says which field."""
+        """The problem has a pointer to the wrong field."""
         backend.start(PIPELINE)
         with pytest.raises(ContractError) as caught:
             backend.start(PipelineExecutionRequest(**{"request_id": uuid4(), "repo": "r", **fields}))
@@ -88,7 +88,7 @@ class TestStart:
 
 class TestJobs:
     def test_updates_move_a_run_to_its_end(self, backend):
-        """The output is kept, and reports tell of it."""
+        """The output is stored, and reports have it."""
         started = backend.start(PIPELINE)
         jobs = list(started.jobs)
         for request in jobs:
@@ -104,21 +104,21 @@ class TestJobs:
         assert backend.job_status(first).status is SUCCESS
 
     def test_another_worker_is_superseded(self, backend):
-        """Nothing of it is kept."""
+        """No update of a Worker that does not have the job is stored."""
         request = backend.start(PIPELINE).jobs[0]
         backend.apply(told(request, 1, RUNNING))
         assert backend.apply(told(request, 2, SUCCESS, worker="other")).response.is_superseded
         assert backend.logs(request.job_execution_id).text == "1\n"
 
     def test_a_release_hands_the_job_out_again(self, backend):
-        """With the next attempt."""
+        """A released job is handed out with its next attempt."""
         request = backend.start(PIPELINE).jobs[0]
         backend.apply(told(request, 1, RUNNING))
         [again] = backend.apply(told(request, 2, RUNNING, is_released=True)).jobs
         assert (again.attempt, again.last_sequence) == (2, 2)
 
     def test_an_unknown_job_in_a_batch_is_its_error(self, backend):
-        """The others are applied."""
+        """The other updates of the batch are applied."""
         request = backend.start(PIPELINE).jobs[0]
         unknown, known = backend.apply_all(
             [evolve(told(request, 1, RUNNING), job_execution_id=NOBODY), told(request, 1, RUNNING)]
@@ -127,7 +127,7 @@ class TestJobs:
         assert known.response.status is RUNNING
 
     def test_leases(self, backend):
-        """A silent Worker loses its job; of a canceled run it ends, claimed or not."""
+        """A silent Worker loses its job; a job of a canceled run ends, claimed or not."""
         started = backend.start(PIPELINE, at=NOW)
         first, second = started.jobs
         backend.take_over(NOW)
@@ -148,7 +148,7 @@ class TestJobs:
 
 class TestWhatHangsOnRuns:
     def test_artifacts(self, backend):
-        """Of two files of one path the later one stays."""
+        """The last file of a path stays."""
         job = backend.start(PIPELINE).jobs[0].job_execution_id
         for size in (1, 2):
             files = (Artifact(path="a", size=size, sha256="0" * 64),)
@@ -156,7 +156,7 @@ class TestWhatHangsOnRuns:
         assert [file.size for file in backend.artifacts(job)] == [2]
 
     def test_logs_of_executions(self, backend):
-        """Those of a run include those of its stages and jobs."""
+        """The logs of a run include those of its stages and jobs."""
         request = backend.start(PIPELINE).jobs[0]
         ids = {
             name: getattr(request, name) for name in ("pipeline_execution_id", "stage_execution_id", "job_execution_id")
@@ -184,6 +184,6 @@ class TestWhatHangsOnRuns:
     ],
 )
 def test_what_is_not_known_is_an_error(backend, ask):
-    """It says of what kind the id should have been."""
+    """The error names the kind of the unknown id."""
     with pytest.raises(ContractError, match="there is none with the id"):
         ask(backend)

@@ -1,4 +1,4 @@
-"""The strategies reach what they promise: else the properties that rest on them would say little."""
+"""The strategies reach the values they promise: the properties that use them would otherwise prove little."""
 
 import subprocess
 import sys
@@ -53,7 +53,7 @@ SOON = settings(
 
 
 def found(strategy: st.SearchStrategy[Any], condition: Callable[[Any], bool]) -> Any:
-    """A value that the strategy gives and that keeps the condition; an error if there is none."""
+    """Return a value of the strategy that satisfies the condition, or fail if there is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HypothesisWarning)  # A pipeline is long when it is shown.
         return find(strategy, condition, settings=SOON)
@@ -73,49 +73,49 @@ def accepts(read: Callable[[str], Any]) -> Callable[[str], bool]:
 class TestLeaves:
     @pytest.mark.parametrize("edge", ["", "\x00", ASTRAL, "\u2028", '"', "\\"])
     def test_texts_hold_what_is_written_in_another_way(self, edge: str) -> None:
-        """Characters past the first plane, controls, quotes; and there are empty texts."""
+        """Texts are empty or have characters beyond the first plane, controls, or quotes."""
         assert edge in found(texts(), lambda text: edge in text if edge else not text)
 
     def test_texts_may_be_long(self) -> None:
-        """Longer than any buffer of a parser."""
+        """Some texts are longer than any buffer of a parser."""
         assert len(found(texts(), lambda text: len(text) > 5_000)) > 5_000
 
     @pytest.mark.parametrize("length", [1, 255])
     def test_names_are_as_short_and_as_long_as_they_may_be(self, length: int) -> None:
-        """From 1 character to 255."""
+        """Names have from 1 to 255 characters."""
         assert length == len(found(names(), lambda name: len(name) == length))
 
     @pytest.mark.parametrize("limit", [-(2**63), -1, 0, 1, 2**63 - 1])
     def test_integers_reach_their_limits(self, limit: int) -> None:
-        """Both ends, and the middle."""
+        """Integers are drawn at both limits and between them."""
         assert limit == found(integers(), lambda value: value == limit)
 
     @pytest.mark.parametrize("year", [1, 9999])
     def test_times_reach_the_first_and_the_last_year(self, year: int) -> None:
-        """In UTC."""
+        """Times in UTC reach the years 1 and 9999."""
         assert year == found(times(), lambda time: time.astimezone(UTC).year == year).astimezone(UTC).year
 
     @pytest.mark.parametrize("sign", [-1, 1])
     def test_times_have_offsets(self, sign: int) -> None:
-        """East and west."""
+        """Times have offsets to the east and to the west."""
         time = found(times(), lambda each: sign * each.utcoffset().total_seconds() > 0)
 
         assert isinstance(time, datetime)
 
     def test_uuids_are_of_any_version(self) -> None:
-        """The one of zeros, too."""
+        """UUIDs have any version, and one has only zeros."""
         assert UUID(int=0) == found(uuids(), lambda uuid: uuid.int == 0)
         assert found(uuids(), lambda uuid: uuid.variant != "specified in RFC 4122") is not None
 
     def test_paths_have_parts(self) -> None:
-        """More than one."""
+        """Some paths have more than one part."""
         assert "/" in found(relative_paths(), lambda path: "/" in path)
 
 
 class TestTypes:
     @pytest.mark.parametrize("cls", TYPES, ids=name_of)
     def test_every_field_that_may_be_null_is_and_is_not(self, cls: type) -> None:
-        """Each by itself."""
+        """Each optional field is drawn as None and with a value."""
         for name, hint in get_type_hints(cls, include_extras=True).items():
             if name in attrs.fields_dict(cls) and split(hint)[2]:
                 is_null = from_type(cls).map(lambda each, name=name: getattr(each, name) is None)
@@ -124,7 +124,7 @@ class TestTypes:
     @pytest.mark.parametrize("code", [None, "syntax", "missing", "type", "value"])
     @pytest.mark.parametrize("cls", [JobStatusUpdate, Job], ids=name_of)
     def test_documents_are_good_and_bad_in_every_way(self, cls: type, code: str | None) -> None:
-        """Some are read, and each kind of problem is met."""
+        """Some documents are valid, and each kind of problem is drawn."""
 
         def codes(document: Document[Any]) -> list[str | None]:
             return [None] if document.value is not None else [problem.code for problem in document.problems]
@@ -134,7 +134,7 @@ class TestTypes:
 
 class TestPipelines:
     def test_jobs_wait_for_earlier_stages(self) -> None:
-        """Dependencies cross stages."""
+        """Some jobs depend on jobs of earlier stages."""
 
         def crosses(pipeline: Pipeline) -> bool:
             first = {job.name for job in pipeline.stages[0].jobs}
@@ -143,7 +143,7 @@ class TestPipelines:
         assert len(found(pipelines(), crosses).stages) > 1
 
     def test_jobs_wait_for_jobs_further_down_in_their_stage(self) -> None:
-        """The order of definition is not that of running."""
+        """Some jobs depend on jobs that are defined after them."""
 
         def looks_ahead(pipeline: Pipeline) -> bool:
             return any(
@@ -155,7 +155,7 @@ class TestPipelines:
         assert looks_ahead(found(pipelines(), looks_ahead))
 
     def test_a_dependency_may_be_named_twice(self) -> None:
-        """Which changes nothing."""
+        """Some jobs name a dependency twice, which changes nothing."""
 
         def repeats(pipeline: Pipeline) -> bool:
             jobs = [job for stage in pipeline.stages for job in stage.jobs]
@@ -164,7 +164,7 @@ class TestPipelines:
         assert repeats(found(pipelines(), repeats))
 
     def test_executions_are_of_their_pipeline(self) -> None:
-        """Job for job, in states of every kind."""
+        """Executions have the jobs of their pipeline, in states of every kind."""
 
         def is_mixed(execution: PipelineExecution) -> bool:
             return len({job.status for stage in execution.stages for job in stage.jobs}) > 2
@@ -177,7 +177,7 @@ class TestPipelines:
 
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_a_deep_pipeline_travels(self, engine: Any) -> None:
-        """Of 2,000 stages, each job waiting for the one before; and so does a run of it."""
+        """A pipeline of 2,000 stages, in which each job depends on the one before, and its run are read back."""
         pipeline = deep_pipeline(2_000)
         execution = PipelineExecution.of(pipeline, run_number=1)
 
@@ -188,7 +188,7 @@ class TestPipelines:
 class TestHistories:
     @given(pipelines(max_jobs=5), st.data())
     def test_any_delivery_ends_in_the_same_run(self, pipeline: Pipeline, data: st.DataObject) -> None:
-        """Every job of the run ends, and the order in which a network delivers what is told makes no difference."""
+        """Every job of the run ends, and the order of delivery makes no difference."""
         history = data.draw(histories(pipeline))
         ends = set()
         for updates in (history.updates, data.draw(deliveries(history))):
@@ -202,7 +202,7 @@ class TestHistories:
 
     @pytest.mark.parametrize("status", [status for status in ExecutionStatus if status.is_terminal])
     def test_runs_end_in_every_way(self, status: ExecutionStatus) -> None:
-        """They succeed, fail and are canceled."""
+        """Some runs succeed, some fail, and some are canceled."""
 
         def end_of(history: History) -> ExecutionStatus:
             execution = history.execution
@@ -230,14 +230,14 @@ class TestHistories:
 class TestPipelineKnobs:
     @given(pipelines(min_jobs=3, max_jobs=4, max_stages=2, kinds=["script", "acme.http-check"]))
     def test_a_pipeline_has_what_was_asked_for(self, pipeline: Pipeline) -> None:
-        """Jobs, stages and kinds are within their bounds."""
+        """Jobs, stages and kinds are within the given bounds."""
         jobs = [job for stage in pipeline.stages for job in stage.jobs]
         assert 3 <= len(jobs) <= 4
         assert len(pipeline.stages) <= 2
         assert {job.kind for job in jobs} <= {"script", "acme.http-check"}
 
     def test_the_smallest_pipeline_is_small(self) -> None:
-        """What a failing test of a user shows can be read at a glance: one job, with nothing that does not matter."""
+        """A failing test of a user shrinks to one job without irrelevant values."""
         smallest = find(pipelines(kinds=["script"]), lambda _: True, settings=settings(database=None))
         (stage,) = smallest.stages
         (job,) = stage.jobs
@@ -247,7 +247,7 @@ class TestPipelineKnobs:
 
 @attrs.frozen(kw_only=True)
 class Deployment:
-    """A class of a user, of annotations of the contract, of the standard library, and of a rule of one's own."""
+    """A user's class with annotations of the contract, of the standard library, and with a rule of its own."""
 
     target: Name
     port: Annotated[int, Rule("a port", Between(1, 65_535))]
@@ -262,7 +262,7 @@ class Deployment:
 class TestClassesOfUsers:
     @given(from_type(Deployment))
     def test_are_drawn_by_their_annotations(self, deployment: Deployment) -> None:
-        """Rules hold, nested classes too, and fields that are no arguments keep their default."""
+        """Rules hold, also in nested classes, and fields without an argument have their default."""
         assert 1 <= deployment.port <= 65_535
         assert deployment.even % 2 == 0
         assert isinstance(deployment.due, date)
@@ -270,7 +270,7 @@ class TestClassesOfUsers:
         assert converter.loads(converter.dumps(deployment), Deployment) == deployment
 
     def test_may_hold_others_of_their_own(self) -> None:
-        """A deployment of deployments is drawn."""
+        """A class that contains instances of itself is drawn."""
         assert found(from_type(Deployment), lambda each: len(each.others) > 0).others
 
 
@@ -279,7 +279,7 @@ class TestPlainHypothesis:
 
     @pytest.mark.parametrize("cls", [*TYPES, Plan, StatusCounts], ids=name_of)
     def test_from_type(self, cls: type) -> None:
-        """Every exported type is drawn, without an import of the kit."""
+        """Every exported type is drawn without an import of the kit."""
         assert isinstance(found(st.from_type(cls), lambda _: True), cls)
 
     @pytest.mark.parametrize("cls", [JobStatusUpdate, JobDTO, Stage, JobExecutionResponse, Artifact], ids=name_of)
@@ -288,7 +288,7 @@ class TestPlainHypothesis:
         assert isinstance(found(st.builds(cls), lambda _: True), cls)
 
     def test_rules_of_ones_own_are_passed_over(self) -> None:
-        """Hypothesis draws what the type may be: of the rule it knows nothing."""
+        """Hypothesis draws any value of the type, since it does not know the user's rule."""
         assert found(st.from_type(Annotated[int, Rule("an odd number", bool)]), lambda value: value == 0) == 0
 
     @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ class TestPlainHypothesis:
         ["hypothesis", "cicd_common.testing", "cicd_common.testing.strategies", "cicd_common.testing.registration"],
     )
     def test_needs_no_import(self, first: str) -> None:
-        """A type of the contract is drawn, whatever is imported first."""
+        """A type of the contract is drawn, whatever module is imported first."""
         program = (
             f"import {first}; from hypothesis import find, strategies as st; from cicd_common.model import Job;"
             "print(type(find(st.from_type(Job), bool)).__name__)"
@@ -307,7 +307,7 @@ class TestPlainHypothesis:
 
 @given(...)
 def test_given_reads_annotations(update: JobStatusUpdate, environment: Environment, parameters: JsonObject) -> None:
-    """`@given(...)` draws what the arguments of a test are annotated with."""
+    """`@given(...)` draws the arguments of a test by their annotations."""
     assert converter.loads(converter.dumps(update), JobStatusUpdate) == update
     assert isinstance(environment, Environment)
     assert isinstance(parameters, JsonObject)
@@ -316,6 +316,6 @@ def test_given_reads_annotations(update: JobStatusUpdate, environment: Environme
 class TestTextForms:
     @pytest.mark.parametrize(("strategy", "read"), [(time_texts(), read_time), (uuid_texts(), read_uuid)])
     def test_right_and_wrong(self, strategy: st.SearchStrategy[str], read: Callable[[str], Any]) -> None:
-        """Both are met."""
+        """Both valid and invalid texts are drawn."""
         assert accepts(read)(found(strategy, accepts(read)))
         assert not accepts(read)(found(strategy, lambda text: not accepts(read)(text)))

@@ -1,11 +1,11 @@
-"""Conformance kits: test classes to derive from, which try whether a Backend or a Worker keeps the contract.
+"""Conformance kits: base classes of tests that check whether a Backend or a Worker keeps the contract.
 
-They need pytest, hypothesis and httpx, which the extra ``testing`` brings.
+They need pytest, hypothesis and httpx, which the extra ``testing`` installs.
 """
 
 import pytest
 
-# What fails in a kit shows its values, as in a test module. It has to be said before the kits are imported.
+# Assertions of the kits then show their values, as in a test module. This must precede the import of the kits.
 pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("backend", "client", "machine", "worker")))
 
 from ..backend_api import Paths  # noqa: E402

@@ -1,4 +1,4 @@
-"""What a Backend must do, as tests of its HTTP interface."""
+"""The requirements of the contract on a Backend, as tests of its HTTP interface."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ PENDING, RUNNING, SUCCESS, FAILED, CANCELED = ExecutionStatus
 _MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 _NOBODY = UUID(int=0)
 _SECRET = "correct horse battery staple"
-# One Backend for all examples is what is wanted, and several classes may derive from the kit.
+# All examples share one Backend on purpose, and several classes may derive from the kit.
 _UNCHECKED: Any = tuple(HealthCheck)
 _FEW = settings(max_examples=25, deadline=None, suppress_health_check=_UNCHECKED)
 
 
 class BackendConformance:
-    """Tests of a Backend. Derive from it, and give a fixture ``backend``.
+    """Tests of a Backend. A derived class defines the fixture ``backend``.
 
-    The Backend may hold anything before, and others may use it meanwhile: every test starts pipelines of new names.
+    The Backend may have other runs and other users: every test starts pipelines of new names.
 
     Example:
         .. code-block:: python
@@ -64,10 +64,10 @@ class BackendConformance:
                     return client_of(create_app())
 
     Attributes:
-        paths: Where the Backend is asked what; those of the example system by default.
+        paths: The paths of the Backend; those of the example system by default.
         lease_seconds: The lease that the Backend of the fixture `short_leases` gives to jobs; 2 by default.
-        patience: For how many seconds a test waits for the end of a lease to take effect.
-        examples: How many systems of Workers, networks and cancels are played against the Backend.
+        patience: For how many seconds a test waits for a job to be taken over after its lease.
+        examples: How many random sequences of updates, repeats and cancellations the Backend must handle.
     """
 
     paths: ClassVar[Paths] = Paths()
@@ -77,48 +77,48 @@ class BackendConformance:
 
     @pytest.fixture
     def backend(self) -> httpx.Client:
-        """A client of the Backend under test, see `client_of`; to be overridden."""
+        """A client of the Backend under test, see `client_of`. A derived class overrides this."""
         raise NotImplementedError("give a fixture `backend` that returns an httpx.Client of the Backend under test")
 
     @pytest.fixture
     def handed_out(self) -> Callable[[], list[JobExecutionRequest]]:
-        """Returns all requests that the Backend has handed to its broker; to be overridden where that can be seen."""
+        """A function that returns all requests in the Backend's broker. A derived class overrides this if it can."""
         pytest.skip("the requests that the Backend hands out are not seen: override the fixture `handed_out`")
 
     @pytest.fixture
     def short_leases(self) -> httpx.Client:
-        """A client of a Backend that gives short leases, for tests that wait for the end of one; to be overridden."""
+        """A client of a Backend with short leases, for tests of lost jobs. A derived class overrides this if it can."""
         pytest.skip("the end of leases is not seen: override the fixture `short_leases`")
 
     @pytest.fixture
     def ask(self, backend: httpx.Client) -> Caller:
-        """What the tests ask the Backend by."""
+        """The client with the Backend's paths."""
         return Caller(backend, self.paths)
 
     # --- starting -------------------------------------------------------------------------------------------------
 
     def test_a_start_is_answered_with_a_new_run(self, ask: Caller) -> None:
-        """It has the number 1, waits for its Workers, and is found by its id."""
+        """The run has the number 1, is PENDING, and is found by its id."""
         run = ask.start(_request(_pipeline("a")))
         assert (run.run_number, run.status) == (1, PENDING)
         assert ask.run(run.execution_id) == run
 
     def test_a_start_is_idempotent(self, ask: Caller) -> None:
-        """The same request again is answered 200 with the same run, and starts no other."""
+        """A repeated request is answered 200 with the same run, and starts no other."""
         request = _request(_pipeline("a"))
         run = ask.start(request)
         assert ask.post(self.paths.execute, PipelineExecutionResponse, request) == run
         assert len(ask.report(_named(request)).executions) == 1
 
     def test_runs_are_numbered_by_the_name_of_the_pipeline(self, ask: Caller) -> None:
-        """Also across definitions, without a gap."""
+        """The runs of all definitions of one name are numbered together, without a gap."""
         first = _pipeline("a")
         second = evolve(_pipeline("b"), name=first.name)
         numbers = [ask.start(_request(each)).run_number for each in (first, second, first)]
         assert numbers == [1, 2, 3]
 
     def test_a_run_has_the_branch_that_was_asked_for(self, ask: Caller) -> None:
-        """A branch and a commit of the request stand in the report."""
+        """The report has the branch and the commit of the request."""
         request = evolve(_request(_pipeline("a")), branch="develop", commit_hash="c" * 40)
         ask.start(request)
         (run,) = ask.report(_named(request)).executions
@@ -127,7 +127,7 @@ class BackendConformance:
     # --- handing out ----------------------------------------------------------------------------------------------
 
     def test_no_job_is_handed_out_before_its_dependencies(self, ask: Caller) -> None:
-        """A job that waits for another in its stage is queued when that has succeeded, and not before."""
+        """A job that depends on another one of its stage is queued once the other one has succeeded."""
         pipeline = _pipeline(["a", ("b", "a")])
         jobs = _started(ask, pipeline)
         assert ask.record(jobs["a"]).queued_at is not None
@@ -138,7 +138,7 @@ class BackendConformance:
         assert ask.record(jobs["b"]).queued_at is not None
 
     def test_no_job_is_handed_out_before_the_earlier_stages(self, ask: Caller) -> None:
-        """A stage waits for all jobs of the one before."""
+        """The jobs of a stage are queued once all jobs of the stage before have succeeded."""
         jobs = _started(ask, _pipeline(["a", "b"], ["c"]))
         ask.tell(_update(jobs["a"], 1, SUCCESS))
         assert ask.record(jobs["c"]).queued_at is None
@@ -146,7 +146,7 @@ class BackendConformance:
         assert ask.record(jobs["c"]).queued_at is not None
 
     def test_jobs_are_handed_out_once(self, ask: Caller, handed_out: Callable[[], list[JobExecutionRequest]]) -> None:
-        """Each job is requested once, whatever is repeated, and says what it needs."""
+        """Each job is handed out once, however often requests and updates are repeated."""
         pipeline = _pipeline(["a"], ["b"])
         request = _request(pipeline)
         run = ask.start(request)
@@ -159,10 +159,10 @@ class BackendConformance:
         assert {each.attempt for each in sent} == {1}
         assert sent[1].inputs == ()
 
-    # --- what Workers tell ----------------------------------------------------------------------------------------
+    # --- updates --------------------------------------------------------------------------------------------------
 
     def test_a_job_goes_from_start_to_end(self, ask: Caller) -> None:
-        """Its times, its exit code and its reason stand in its record, and its run follows."""
+        """The record has the job's times, its exit code and its reason, and the run has its status."""
         pipeline = _pipeline("a")
         run = ask.start(_request(pipeline))
         job = ask.jobs(pipeline, 1)["a"]
@@ -182,7 +182,7 @@ class BackendConformance:
         assert ask.record(job).logs == "once\n"
 
     def test_a_late_update_does_not_overwrite_the_end(self, ask: Caller) -> None:
-        """An update that was overtaken fills in what was not known, and nothing else."""
+        """A late update only fills in the start time and its output."""
         job = _started(ask, _pipeline("a"))["a"]
         ask.tell(_update(job, 2, SUCCESS, seconds=9, logs="last\n", exit_code=0))
         assert ask.tell(_update(job, 1, RUNNING, logs="first\n")).status is SUCCESS
@@ -190,7 +190,7 @@ class BackendConformance:
         assert (record.status, record.start_time, record.logs) == (SUCCESS, _MOMENT, "first\nlast\n")
 
     def test_the_first_end_stands(self, ask: Caller) -> None:
-        """Another end is a conflict: its Worker is told that it is superseded."""
+        """Another end is a conflict, and its Worker is told that it is superseded."""
         job = _started(ask, _pipeline("a"))["a"]
         ask.tell(_update(job, 1, SUCCESS, exit_code=0))
         answer = ask.tell(_update(job, 2, FAILED, exit_code=1))
@@ -198,7 +198,7 @@ class BackendConformance:
         assert ask.record(job).exit_code == 0
 
     def test_output_is_joined_by_sequence(self, ask: Caller) -> None:
-        """Up to the first piece that is missing, which may still come."""
+        """The output ends at the first missing chunk, which may come later."""
         job = _started(ask, _pipeline("a"))["a"]
         for sequence, text in ((1, "1\n"), (4, "4\n"), (2, "2\n")):
             ask.tell(_update(job, sequence, RUNNING, logs=text))
@@ -208,7 +208,7 @@ class BackendConformance:
         assert ask.record(job, after=2).logs == "3\n4\n"
 
     def test_a_failure_halts_the_run(self, ask: Caller) -> None:
-        """What was not handed out is canceled and never runs; what was goes on to its end."""
+        """Jobs that were not handed out are canceled and never run; the others go on to their end."""
         pipeline = _pipeline(["a", "b"], ["c"])
         run = ask.start(_request(pipeline))
         jobs = ask.jobs(pipeline, 1)
@@ -220,7 +220,7 @@ class BackendConformance:
         assert ask.run(run.execution_id).status is FAILED
 
     def test_a_failure_that_is_allowed_halts_nothing(self, ask: Caller) -> None:
-        """The job is failed, and its stage a success."""
+        """The job fails, and its stage and its run succeed."""
         pipeline = _pipeline(["a"], ["b"])
         (stage, last) = pipeline.stages
         pipeline = evolve(pipeline, stages=(evolve(stage, jobs=(evolve(stage.jobs[0], allow_failure=True),)), last))
@@ -234,7 +234,7 @@ class BackendConformance:
     # --- canceling ------------------------------------------------------------------------------------------------
 
     def test_canceling_skips_what_waits_and_asks_workers_to_stop(self, ask: Caller) -> None:
-        """The Worker hears of it by the answers to its updates and to its questions, and says how the job ended."""
+        """The answers to the Worker's updates and status requests say so, and the Worker reports the end."""
         pipeline = _pipeline(["a"], ["b"])
         run = ask.start(_request(pipeline))
         jobs = ask.jobs(pipeline, 1)
@@ -247,7 +247,7 @@ class BackendConformance:
         assert ask.run(run.execution_id).status is CANCELED
 
     def test_canceling_again_changes_nothing(self, ask: Caller) -> None:
-        """Nor does canceling what has ended."""
+        """A second cancellation, and one of a run that has ended, change nothing."""
         pipeline = _pipeline("a")
         run = ask.start(_request(pipeline))
         job = ask.jobs(pipeline, 1)["a"]
@@ -259,7 +259,7 @@ class BackendConformance:
     # --- leases ---------------------------------------------------------------------------------------------------
 
     def test_the_first_worker_owns_the_attempt(self, ask: Caller) -> None:
-        """Every other is told that it is superseded, and nothing of it is stored."""
+        """Every other Worker is told that it is superseded, and none of its updates is stored."""
         job = _started(ask, _pipeline("a"))["a"]
         assert not ask.tell(_update(job, 1, RUNNING, logs="one\n", worker="one")).is_superseded
         assert ask.tell(_update(job, 1, RUNNING, logs="two\n", worker="two")).is_superseded
@@ -268,7 +268,7 @@ class BackendConformance:
         assert (record.status, record.worker, record.logs) == (RUNNING, "one", "one\n")
 
     def test_a_released_job_goes_to_the_next_attempt(self, ask: Caller) -> None:
-        """At once, behind what is stored; and the earlier attempt writes nothing more."""
+        """The next attempt continues after the stored output, and updates of the earlier one are not stored."""
         job = _started(ask, _pipeline("a"))["a"]
         ask.tell(_update(job, 1, RUNNING, logs="one\n", worker="one"))
         ask.tell(_update(job, 2, RUNNING, worker="one", is_released=True))
@@ -279,7 +279,7 @@ class BackendConformance:
         assert (record.attempt, record.worker, record.logs) == (2, "two", "one\ntwo\n")
 
     def test_a_lost_job_goes_to_the_next_attempt(self, short_leases: httpx.Client) -> None:
-        """A Worker that was silent for a lease has lost its job: the next one has it, and the first one nothing."""
+        """A Worker that was silent for a lease loses its job to the next one."""
         ask = Caller(short_leases, self.paths)
         job = _started(ask, _pipeline("a"))["a"]
         ask.tell(_update(job, 1, RUNNING, worker="one"))
@@ -291,7 +291,7 @@ class BackendConformance:
         assert ask.record(job).status is RUNNING
 
     def test_a_worker_that_is_heard_of_keeps_its_job(self, short_leases: httpx.Client) -> None:
-        """A repeated update is enough to be heard of, for longer than a lease."""
+        """Repeated updates keep a job for longer than a lease."""
         ask = Caller(short_leases, self.paths)
         job = _started(ask, _pipeline("a"))["a"]
         update = _update(job, 1, RUNNING, worker="one")
@@ -304,7 +304,7 @@ class BackendConformance:
     # --- artifacts and logs ---------------------------------------------------------------------------------------
 
     def test_artifacts_are_kept(self, ask: Caller) -> None:
-        """Of two files of one path the later one."""
+        """The last file of a path replaces the earlier one."""
         job = _started(ask, _pipeline("a"))["a"]
         old, new, other = _artifact("b", 1), _artifact("b", 2), _artifact("a", 3)
         for files in ((old, other), (new,)):
@@ -315,7 +315,7 @@ class BackendConformance:
         assert sorted(answer.artifacts, key=lambda artifact: artifact.path) == [other, new]
 
     def test_contents_of_artifacts_are_kept(self, ask: Caller) -> None:
-        """Under their SHA-256, however often they come; other content is refused."""
+        """Content is stored under its SHA-256, also if it comes twice; other content is refused."""
         content = uuid4().bytes * 1_000
         path = self.paths.content.format(sha256=sha256(content).hexdigest())
         _is_problem(ask.client.get(path), 404)
@@ -324,7 +324,7 @@ class BackendConformance:
         assert ask.client.get(path).content == content
 
     def test_logs_of_executions_are_kept_once(self, ask: Caller) -> None:
-        """In the order of time and sequence, however often and in whatever order they come."""
+        """Logs are in the order of time and sequence, also if they come repeatedly and in another order."""
         run = ask.start(_request(_pipeline("a")))
         logs = [
             ExecutionLog(
@@ -345,17 +345,17 @@ class BackendConformance:
 
     @pytest.mark.parametrize("name", ["execute", "update", "upload", "add_logs"])
     def test_what_is_not_json_is_answered_400(self, ask: Caller, name: str) -> None:
-        """As a problem document."""
+        """The answer to a body that is no JSON is a problem document with the status 400."""
         _is_problem(ask.send(getattr(self.paths, name), b'{"a":'), 400)
 
     def test_a_bad_message_is_answered_422_with_all_its_problems(self, ask: Caller) -> None:
-        """Each with a pointer to its place."""
+        """Each problem of the message has a pointer to its place."""
         problem = _is_problem(ask.send(self.paths.update, b'{"sequence":0,"status":"DONE"}'), 422)
         pointers = {error["pointer"] for error in problem["errors"]}
         assert pointers == {"#/job_execution_id", "#/sequence", "#/status", "#/occurred_at", "#/worker"}
 
     def test_what_is_unknown_is_answered_404(self, ask: Caller) -> None:
-        """An execution, a job, a pipeline, and a name in a report."""
+        """An unknown execution, job, pipeline, or name in a report is answered 404."""
         unknown = _request(_pipeline("a"))
         unknown = evolve(unknown, pipeline=None, pipeline_id=uuid4())
         _is_problem(ask.send(self.paths.execute, unknown), 404)
@@ -372,12 +372,12 @@ class BackendConformance:
             _is_problem(ask.client.get(path.format(**parts)), 404)
 
     def test_another_repository_than_the_pipelines_is_refused(self, ask: Caller) -> None:
-        """Its code would run with the pipeline's secrets."""
+        """The code of another repository would run with the pipeline's secrets."""
         request = evolve(_request(_pipeline("a")), repo="https://example.org/other.git")
         _is_problem(ask.send(self.paths.execute, request), 409)
 
     def test_a_refusal_repeats_no_secret(self, ask: Caller) -> None:
-        """What was sent may be one, wherever it stands."""
+        """A refused message may hold a secret in any place, so the answer repeats none of its texts."""
         for body in (
             f'{{"sequence":"{_SECRET}","{_SECRET}":1,"status":"{_SECRET}"}}',
             f'["{_SECRET}"]',
@@ -391,18 +391,18 @@ class BackendConformance:
     @_FEW
     @given(data=st.data())
     def test_no_document_is_answered_500(self, ask: Caller, data: st.DataObject) -> None:
-        """Whatever comes is applied, or refused with the reason."""
+        """Every document is applied, or refused with its problems."""
         document = data.draw(documents(JobStatusUpdate))
         response = ask.send(self.paths.update, document.data)
-        # Nobody has the job of an update that is good.
+        # The job of a valid update does not exist.
         expected = (404,) if document.value is not None else (400, 422)
         assert response.status_code in expected, response.text[:500]
         _is_problem(response, response.status_code)
 
-    # --- all of it ------------------------------------------------------------------------------------------------
+    # --- random systems -------------------------------------------------------------------------------------------
 
     def test_any_system_ends_as_the_model_does(self, ask: Caller) -> None:
-        """Workers, cancels, and a network that repeats, delays and reorders: all answers are those of the models."""
+        """All answers equal those of the models, with cancellations and repeated, delayed and reordered updates."""
         run_state_machine_as_test(
             machine_of(ask),
             settings=settings(
@@ -416,7 +416,7 @@ class BackendConformance:
 
 
 def _pipeline(*stages: str | list[Any]) -> Pipeline:
-    """A pipeline of a new name, of stages of jobs; a job is its name, or that with those of its dependencies."""
+    """Make a pipeline of a new name from stages of jobs: each job is a name, or a name with its dependencies."""
     return Pipeline(
         name=f"conformance-{uuid4()}",
         repo_url="https://example.org/repo.git",
@@ -442,7 +442,7 @@ def _named(request: PipelineExecutionRequest) -> str:
 
 
 def _started(ask: Caller, pipeline: Pipeline) -> dict[str, Any]:
-    """The job executions of a new run by the names of their jobs."""
+    """Start a run, and return its job executions by the names of their jobs."""
     return ask.jobs(pipeline, ask.start(_request(pipeline)).run_number)
 
 
@@ -461,7 +461,7 @@ def _artifact(path: str, size: int) -> Artifact:
 
 
 def _is_problem(response: httpx.Response, status: int) -> Any:
-    """The problem document of an answer (RFC 9457), which has to be one of a status."""
+    """Check that a response is a problem document (RFC 9457) of a status, and return it."""
     assert response.status_code == status, f"expected {status}, found {response.status_code}: {response.text[:500]}"
     assert response.headers["Content-Type"].partition(";")[0] == "application/problem+json"
     problem = converter.loads(response.content, dict[str, Any])

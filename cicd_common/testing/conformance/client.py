@@ -1,4 +1,4 @@
-"""The way to the Backend under test: by HTTP, or into an ASGI application without a server."""
+"""The client of the Backend under test, by HTTP or as an ASGI application without a server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def client_of(backend: str | Callable[..., Awaitable[None]], **options: Any) -> 
     """Make a client of a Backend.
 
     Args:
-        backend: Its base URL, or its ASGI application.
+        backend: The base URL of the Backend, or its ASGI application.
         options: Further arguments of `httpx.Client`, for instance ``headers`` with a token.
     """
     if isinstance(backend, str):
@@ -70,7 +70,7 @@ class _AsgiTransport(httpx.BaseTransport):
         async def receive() -> Mapping[str, Any]:
             message = next(coming, None)
             while message is None:
-                # The client stays connected: an application that listens for its leaving waits until it has answered.
+                # The client stays connected: an application that waits for a disconnect waits until it has answered.
                 await asyncio.Event().wait()
             return message
 
@@ -87,42 +87,42 @@ class _AsgiTransport(httpx.BaseTransport):
 
 @frozen
 class Caller:
-    """Asks a Backend, and reads what it answers by the converter.
+    """Sends requests to a Backend, and reads its responses with the converter.
 
     Attributes:
         client: The client.
-        paths: Where the Backend is asked what.
+        paths: The paths of the Backend.
     """
 
     client: httpx.Client
     paths: Paths
 
     def get(self, path: str, type: type[T], *, query: Mapping[str, Any] | None = None, **parts: Any) -> T:
-        """Ask by ``GET``, and read the answer, which has to be 200."""
+        """Send a ``GET`` request, and read the response, whose status must be 200."""
         response = self.client.get(_at(path, parts), params=dict(query or {}))
         return _read(response, type)
 
     def post(self, path: str, type: type[T], message: Any = None, *, status: int | None = None, **parts: Any) -> T:
-        """Send a message by ``POST``, and read the answer, which has to be 200, or the status that is given."""
+        """Send a message by ``POST``, and read the response, whose status must be 200 or the given one."""
         return _read(self.send(path, message, **parts), type, status or 200)
 
     def send(self, path: str, message: Any = None, **parts: Any) -> httpx.Response:
-        """Send a message by ``POST``, and return the answer as it is. Bytes are sent as they are."""
+        """Send a message or bytes by ``POST``, and return the response."""
         content = b"" if message is None else message if isinstance(message, bytes) else converter.dumps(message)
         return self.client.post(_at(path, parts), content=content, headers={"Content-Type": "application/json"})
 
-    # --- what most tests ask --------------------------------------------------------------------------------------
+    # --- requests of most tests -----------------------------------------------------------------------------------
 
     def start(self, request: PipelineExecutionRequest) -> PipelineExecutionResponse:
         """Start a new run."""
         return self.post(self.paths.execute, PipelineExecutionResponse, request, status=201)
 
     def tell(self, update: JobStatusUpdate) -> JobExecutionResponse:
-        """Send what a Worker tells."""
+        """Send an update of a Worker."""
         return self.post(self.paths.update, JobExecutionResponse, update)
 
     def run(self, execution_id: Any) -> PipelineExecutionResponse:
-        """How a run is doing."""
+        """Return the status of a run."""
         return self.get(self.paths.pipeline_status, PipelineExecutionResponse, execution_id=execution_id)
 
     def cancel(self, execution_id: Any) -> PipelineExecutionResponse:
@@ -130,15 +130,15 @@ class Caller:
         return self.post(self.paths.cancel, PipelineExecutionResponse, execution_id=execution_id)
 
     def job(self, job_execution_id: Any) -> JobExecutionResponse:
-        """How a job is doing."""
+        """Return the status of a job."""
         return self.get(self.paths.job_status, JobExecutionResponse, job_execution_id=job_execution_id)
 
     def record(self, job_execution_id: Any, **query: Any) -> JobExecutionDTO:
-        """The record of a job with its output."""
+        """Return the record of a job with its output."""
         return self.get(self.paths.logs, JobExecutionDTO, query=query, job_execution_id=job_execution_id)
 
     def jobs(self, pipeline: Pipeline, run_number: int) -> dict[str, Any]:
-        """The job executions of a run by the names of their jobs, as the reports on its stages have them."""
+        """Return the job executions of a run by the names of their jobs, from the reports on its stages."""
         found: dict[str, Any] = {}
         for stage in pipeline.stages:
             report = self.stage_report(pipeline.name, stage.name, run_number=run_number)
@@ -146,16 +146,16 @@ class Caller:
         return found
 
     def report(self, pipeline: str, **query: Any) -> PipelineReportResponse:
-        """The report on a pipeline."""
+        """Return the report on a pipeline."""
         return self.get(self.paths.report, PipelineReportResponse, query=query, pipeline_name=pipeline)
 
     def stage_report(self, pipeline: str, stage: str, **query: Any) -> StageReportResponse:
-        """The report on a stage."""
+        """Return the report on a stage."""
         path = f"{self.paths.report}/stage/{{stage_name}}"
         return self.get(path, StageReportResponse, query=query, pipeline_name=pipeline, stage_name=stage)
 
     def job_report(self, pipeline: str, stage: str, job: str, **query: Any) -> JobReportResponse:
-        """The report on a job."""
+        """Return the report on a job."""
         path = f"{self.paths.report}/stage/{{stage_name}}/job/{{job_name}}"
         return self.get(path, JobReportResponse, query=query, pipeline_name=pipeline, stage_name=stage, job_name=job)
 

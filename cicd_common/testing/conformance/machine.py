@@ -1,4 +1,4 @@
-"""A system of runs, Workers and a network, played against a Backend and against the models side by side."""
+"""A state machine of runs, Workers and a network, whose requests go to a Backend and to the models side by side."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def _has_a_path(pipeline: Pipeline) -> bool:
-    """Whether reports can be asked for by name: clients of HTTP take "." and ".." out of a path (RFC 3986, 5.2.4)."""
+    """Tell whether all names can be in a path: HTTP clients remove "." and ".." from a path (RFC 3986, 5.2.4)."""
     names = {name for stage in pipeline.stages for name in (stage.name, *(job.name for job in stage.jobs))}
     return names.isdisjoint((".", ".."))
 
@@ -37,15 +37,15 @@ _PIPELINES: st.SearchStrategy[Pipeline] = pipelines(max_jobs=5, kinds=["script"]
 
 @mutable
 class _Run:
-    """A run as the Backend has it, and as the models have it.
+    """A run of the Backend with its counterpart in the models.
 
     Attributes:
-        pipeline: Its definition.
-        request: The request that started it.
-        id: Its id at the Backend.
-        model: Its id in the models.
-        ids: The ids of its jobs at the Backend, by those in the models.
-        left: What the Worker of each job will still tell, by the id in the models.
+        pipeline: The definition.
+        request: The request that started the run.
+        id: The id of the run at the Backend.
+        model: The id of the run in the models.
+        ids: The ids of its jobs at the Backend, by their ids in the models.
+        left: The updates that the Worker of each job has not sent yet, by the job's id in the models.
     """
 
     pipeline: Pipeline
@@ -60,11 +60,11 @@ def machine_of(ask: Caller) -> type[RuleBasedStateMachine]:
     """Make the state machine of a Backend.
 
     Args:
-        ask: The way to the Backend.
+        ask: The client of the Backend.
     """
 
     class System(RuleBasedStateMachine):
-        """Hands out, tells, repeats, releases, cancels."""
+        """Starts and cancels runs, and sends, delivers and repeats the updates of their Workers."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -78,7 +78,7 @@ def machine_of(ask: Caller) -> type[RuleBasedStateMachine]:
         @precondition(lambda self: len(self.runs) < 3)
         @rule(drawn=_PIPELINES, again=st.booleans())
         def start(self, drawn: Pipeline, again: bool) -> None:
-            # Ids and names of its own: the Backend may have met the drawn ones before.
+            # With new ids and a new name, since the Backend may have had the drawn ones before.
             pipeline = self.runs[-1].pipeline if again and self.runs else _renamed(drawn)
             request = PipelineExecutionRequest(request_id=uuid4(), repo=pipeline.repo_url, pipeline=pipeline)
             answer = ask.start(request)
@@ -96,7 +96,7 @@ def machine_of(ask: Caller) -> type[RuleBasedStateMachine]:
             run.left[job.id] = [
                 evolve(update, attempt=job.attempt, worker=f"worker {job.attempt}", sequence=number)
                 for number, update in enumerate(
-                    # A job that has started is PENDING no more.
+                    # A job that has started is not PENDING any more.
                     [each for each in data.draw(job_histories(job.id)) if not each.status.can_become(job.status)],
                     job.last_sequence + 1,
                 )
@@ -150,7 +150,7 @@ def machine_of(ask: Caller) -> type[RuleBasedStateMachine]:
             response = ask.send(ask.paths.execute, run.request)
             assert response.status_code == 200, "a request that is repeated starts nothing"
 
-        # --- what holds -------------------------------------------------------------------------------------------
+        # --- checks -----------------------------------------------------------------------------------------------
 
         @invariant()
         def the_backend_is_where_the_models_are(self) -> None:
@@ -169,12 +169,12 @@ def machine_of(ask: Caller) -> type[RuleBasedStateMachine]:
                         assert getattr(found, name) == getattr(expected, name), f"{name} of {job.job.name}"
 
         def teardown(self) -> None:
-            """In the end the reports are those that `report` makes of the models."""
+            """Check that the reports equal those of the models."""
             for run in self.runs:
                 for request, found in self.reports(run):
                     assert found == self.expected(request), f"the report on {request}"
 
-        # --- inside -----------------------------------------------------------------------------------------------
+        # --- helpers ----------------------------------------------------------------------------------------------
 
         def apply(self, run: _Run, update: JobStatusUpdate) -> None:
             note(f"{update.status} {update.sequence} of attempt {update.attempt} of {update.job_execution_id}")
@@ -184,14 +184,14 @@ def machine_of(ask: Caller) -> type[RuleBasedStateMachine]:
             assert evolve(answer, job_execution_id=expected.job_execution_id) == expected
 
         def waiting(self) -> list[tuple[_Run, JobExecution]]:
-            """Jobs that were handed out and that no Worker has."""
+            """Return the jobs that were handed out and that no Worker has."""
             return [
                 (run, job)
                 for run, job in self.jobs()
                 if job.queued_at is not None
                 and not job.status.is_terminal
                 and job.worker is None
-                # A Worker that took the job may not have told of it yet.
+                # A Worker may have the job whose first update is not delivered yet.
                 and not any(update.attempt == job.attempt for update in run.left.get(job.id, ()))
                 and not any(
                     (each.job_execution_id, each.attempt) == (job.id, job.attempt) for _, each in self.under_way
@@ -199,7 +199,7 @@ def machine_of(ask: Caller) -> type[RuleBasedStateMachine]:
             ]
 
         def running(self) -> list[tuple[_Run, JobExecution]]:
-            """Running jobs whose Workers have nothing under way."""
+            """Return the running jobs without an undelivered update."""
             under_way = {update.job_execution_id for _, update in self.under_way}
             return [
                 (run, job)
@@ -225,7 +225,7 @@ def machine_of(ask: Caller) -> type[RuleBasedStateMachine]:
                     yield evolve(request, job_name=job.name), ask.job_report(pipeline.name, stage.name, job.name)
 
         def expected(self, request: ReportRequest) -> Report:
-            """The report by the models, with the Backend's ids in it."""
+            """Return the report of the models with the Backend's ids."""
             known = self.models.report(request)
             ids = {str(run.model): str(run.id) for run in self.runs}
             ids |= {str(model): str(found) for run in self.runs for model, found in run.ids.items()}
@@ -245,7 +245,7 @@ def _jobs_of(execution: PipelineExecution) -> list[JobExecution]:
 
 
 def _renamed(pipeline: Pipeline) -> Pipeline:
-    """A pipeline with ids and a name that no other has."""
+    """Return a copy of a pipeline with new ids and a new name."""
     stages = tuple(
         evolve(stage, id=uuid4(), jobs=tuple(evolve(job, id=uuid4()) for job in stage.jobs))
         for stage in pipeline.stages

@@ -1,4 +1,4 @@
-"""What a Worker must do, as tests in which the kit plays the Backend."""
+"""The requirements of the contract on a Worker, as tests with a Backend that the kit provides."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ RunJob = Callable[[JobExecutionRequest, str], None]
 
 @define
 class Played:
-    """A Backend that is played, and all that one Worker told it.
+    """The kit's Backend, and everything that one Worker sent to it.
 
     Attributes:
         api: The Backend.
         request: The request that the Worker got.
-        told: Its updates, in the order in which they came, with the repeats.
-        times: When each came, in seconds by a monotonic clock.
-        uploads: The lists of artifacts that it uploaded, each with the number of updates that had come before.
+        told: The updates in the order in which they came, with repeats.
+        times: When each update came, in seconds of a monotonic clock.
+        uploads: The lists of artifacts that were uploaded, each with the number of updates before it.
     """
 
     api: BackendApi
@@ -53,17 +53,17 @@ class Played:
 
     @property
     def news(self) -> list[JobStatusUpdate]:
-        """What it told, each sequence once."""
+        """The updates, each sequence once."""
         return list({update.sequence: update for update in self.told}.values())
 
     @property
     def output(self) -> str:
-        """The output that it told, in the order of the sequences."""
+        """The output of all updates, in the order of the sequences."""
         return "".join(update.logs for update in sorted(self.news, key=lambda update: update.sequence))
 
     @property
     def job(self) -> JobExecution:
-        """The job, as the Backend has it."""
+        """The job at the Backend."""
         return self.api.backend.execution(self.request.pipeline_execution_id).job(self.request.job_execution_id)
 
     def cancel(self) -> None:
@@ -72,10 +72,10 @@ class Played:
 
 
 class WorkerConformance:
-    """Tests of a Worker. Derive from it, and give a fixture ``run_job``.
+    """Tests of a Worker. A derived class defines the fixture ``run_job``.
 
-    The jobs are of the kind ``script``, in the language of a POSIX shell, and their repository is a git repository on
-    this machine, which git has to make.
+    The jobs are of the kind ``script``, in the language of a POSIX shell. Their repository is a local git repository,
+    which the kit makes with the command ``git``.
 
     Example:
         .. code-block:: python
@@ -89,7 +89,7 @@ class WorkerConformance:
                     return run_job
 
     Attributes:
-        lease_seconds: The lease of jobs for tests that wait for longer than one; 3 by default.
+        lease_seconds: The lease of jobs in tests that last longer than a lease; 3 by default.
         patience: For how many seconds a test waits for a job to be stopped.
     """
 
@@ -98,7 +98,7 @@ class WorkerConformance:
 
     @pytest.fixture
     def run_job(self) -> RunJob:
-        """Runs one request against the Backend at a base URL, and returns when the Worker is done with it."""
+        """A function that lets the Worker run one request for the Backend at a base URL, until the job has ended."""
         raise NotImplementedError("give a fixture `run_job` that returns a callable")
 
     @pytest.fixture
@@ -113,14 +113,14 @@ class WorkerConformance:
 
     @pytest.fixture
     def side(self, tmp_path: Path) -> Path:
-        """A directory in which jobs leave marks."""
+        """A directory in which jobs create files for the test."""
         path = tmp_path / "side"
         path.mkdir()
         return path
 
     @pytest.fixture
     def play(self, run_job: RunJob, repository: Path) -> Callable[..., Played]:
-        """Have the Worker run a job of some commands, with a fault at every update."""
+        """A function that lets the Worker run a job of some commands, and calls a fault for every update."""
 
         def play(*commands: str, fault: Fault | None = None, lease_seconds: int = 60, **fields: Any) -> Played:
             with _played(repository, commands, fault, lease_seconds, fields) as (played, url):
@@ -132,7 +132,7 @@ class WorkerConformance:
     # --- the history ----------------------------------------------------------------------------------------------
 
     def test_tells_a_true_history(self, play: Callable[..., Played]) -> None:
-        """One Worker, the request's attempt, sequences rising by one, statuses never falling, one end."""
+        """Updates have one Worker, the request's attempt, sequences rising by one, RUNNING, and then one end."""
         played = play("echo one", "echo two")
         told = played.news
         assert [update.sequence for update in told] == list(range(1, len(told) + 1))
@@ -141,7 +141,7 @@ class WorkerConformance:
         assert [update.status for update in told] == [RUNNING] * (len(told) - 1) + [SUCCESS]
 
     def test_claims_a_job_before_it_runs_it(self, play: Callable[..., Played], side: Path) -> None:
-        """The first update is a claim, and the job does nothing before that was answered."""
+        """The first update is a claim, and the job does not start before the claim is answered."""
         ran = []
 
         def look(_: Played, __: JobStatusUpdate) -> None:
@@ -152,13 +152,13 @@ class WorkerConformance:
         assert (side / "ran").exists()
 
     def test_leaves_a_job_of_another_alone(self, play: Callable[..., Played], side: Path) -> None:
-        """A claim that is answered `is_superseded` is the last that is told, and the job does not run."""
+        """A Worker whose claim is answered `is_superseded` sends no more, and does not run the job."""
         played = play(f"touch '{side}/ran'", fault=_supersede)
         assert len(played.told) == 1
         assert not (side / "ran").exists()
 
     def test_goes_on_behind_what_is_stored(self, play: Callable[..., Played]) -> None:
-        """A later attempt begins with the sequence behind the request's `last_sequence`."""
+        """A later attempt begins with the sequence after the request's `last_sequence`."""
 
         def hand_out_again(played: Played) -> None:
             for sequence, is_released in ((1, False), (2, True)):
@@ -173,7 +173,7 @@ class WorkerConformance:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def test_success_is_told_with_its_exit_code(self, play: Callable[..., Played]) -> None:
-        """`SUCCESS`, `EXITED`, 0."""
+        """A job without a failure ends as `SUCCESS`, `EXITED`, 0."""
         assert _end(play("true")) == (SUCCESS, EndReason.EXITED, 0)
 
     def test_a_failure_is_told_with_its_exit_code(self, play: Callable[..., Played], side: Path) -> None:
@@ -182,24 +182,24 @@ class WorkerConformance:
         assert not (side / "ran").exists()
 
     def test_a_job_that_exceeds_its_time_limit_is_stopped(self, play: Callable[..., Played]) -> None:
-        """`FAILED`, `TIMED_OUT`, soon after its time."""
+        """The job ends as `FAILED`, `TIMED_OUT`, soon after its limit, and its output is told."""
         played = self._soon(lambda: play("echo begin", "sleep 600", timeout_seconds=1))
         assert _end(played)[:2] == (FAILED, EndReason.TIMED_OUT)
         assert "begin\n" in played.output
 
     def test_a_job_of_an_unknown_kind_is_not_run(self, play: Callable[..., Played]) -> None:
-        """`FAILED`, `NOT_RUNNABLE`."""
+        """A job of an unknown kind ends as `FAILED`, `NOT_RUNNABLE`."""
         assert _end(play(kind="nobody.knows"))[:2] == (FAILED, EndReason.NOT_RUNNABLE)
 
     def test_a_job_is_tried_again_as_often_as_it_may(self, play: Callable[..., Played], side: Path) -> None:
-        """Within one attempt, with one end."""
+        """Retries of the job are within one attempt, and only one end is told."""
         played = play(f"echo >> '{side}/tries'", f"test $(wc -l < '{side}/tries') -ge 3", retries=2)
         assert _end(played)[:2] == (SUCCESS, EndReason.EXITED)
         assert (side / "tries").read_text().count("\n") == 3
         assert [update.status.is_terminal for update in played.news].count(True) == 1
 
     def test_a_job_that_was_canceled_is_stopped(self, play: Callable[..., Played]) -> None:
-        """`CANCELED`, `STOPPED`, soon after it was asked for."""
+        """The job ends as `CANCELED`, `STOPPED`, soon after the cancellation."""
 
         def cancel(played: Played, _: JobStatusUpdate) -> None:
             played.cancel()
@@ -210,18 +210,18 @@ class WorkerConformance:
     # --- output ---------------------------------------------------------------------------------------------------
 
     def test_the_output_is_whole(self, play: Callable[..., Played]) -> None:
-        """Every line, once, in order."""
+        """The Worker tells every line of 20,000, once and in order."""
         lines = "".join(f"{number}\n" for number in range(1, 20_001))
         assert lines in play("seq 1 20000").output
 
     def test_output_at_the_very_end_is_told(self, play: Callable[..., Played]) -> None:
-        """Also without a line end, and on both channels."""
+        """Output of both channels is told, also without a line end."""
         output = play("echo error >&2", "printf 'the last words'").output
         assert "error\n" in output
         assert "the last words" in output
 
     def test_output_is_told_while_the_job_runs(self, play: Callable[..., Played], side: Path) -> None:
-        """A job that waits has told what it printed before."""
+        """The output of a job that waits is told before the job ends."""
 
         def let_go(played: Played, update: JobStatusUpdate) -> None:
             if "before" in played.output + update.logs:
@@ -235,19 +235,19 @@ class WorkerConformance:
     # --- faults ---------------------------------------------------------------------------------------------------
 
     def test_repeats_what_was_not_answered(self, play: Callable[..., Played]) -> None:
-        """The same update again, whether the Backend had it or not, until it is answered."""
+        """An unanswered update is repeated unchanged until it is answered, whether the Backend stored it or not."""
         answers: dict[int, int] = {}
 
         def lose(played: Played, update: JobStatusUpdate) -> Answer | None:
             answers[update.sequence] = answers.get(update.sequence, 0) + 1
             if answers[update.sequence] == 1:
-                return _unavailable()  # It never came to the store.
+                return _unavailable()  # The update is not stored.
             if answers[update.sequence] == 2:
                 played.api.backend.apply(update)
                 return _LOST
             return None
 
-        # What a Worker prints of the commands themselves is not what they print.
+        # A Worker may also print the commands, which differ from their output.
         played = play("echo $((20 + 1))", "echo $((20 + 2))", fault=lose)
         assert played.job.status is SUCCESS
         assert set(answers.values()) == {3}
@@ -256,7 +256,7 @@ class WorkerConformance:
         assert played.output.count("21\n") == played.output.count("22\n") == 1
 
     def test_stops_when_it_is_superseded(self, play: Callable[..., Played], side: Path) -> None:
-        """An answer `is_superseded` in the middle of a job: the job is stopped, and nothing more is told."""
+        """After an answer `is_superseded` the job is stopped, and nothing more is told."""
 
         def supersede_later(played: Played, update: JobStatusUpdate) -> Answer | None:
             return _supersede(played, update) if played.told else None
@@ -269,7 +269,7 @@ class WorkerConformance:
         assert ((side / "beats").read_text() if (side / "beats").exists() else "") == beats, "the job still runs"
 
     def test_is_heard_of_while_its_job_is_silent(self, play: Callable[..., Played]) -> None:
-        """Between two updates less than a lease goes by, and no output is told for it."""
+        """The time between two updates is shorter than a lease, also without output."""
         lease = self.lease_seconds
         played = play(f"sleep {2 * lease}", "echo end", lease_seconds=lease)
         assert played.job.status is SUCCESS
@@ -277,20 +277,20 @@ class WorkerConformance:
         assert max(gaps) < lease, f"nothing was heard for {max(gaps):.1f} s, of a lease of {lease} s"
         assert played.job.attempt == 1
 
-    # --- what a job gets and leaves -------------------------------------------------------------------------------
+    # --- files and environment of a job ---------------------------------------------------------------------------
 
     def test_a_job_runs_in_a_copy_of_its_repository(self, play: Callable[..., Played], repository: Path) -> None:
-        """It finds the files of the branch, and what it writes stays out of the repository."""
+        """The job finds the files of the branch, and its changes do not reach the repository."""
         played = play("cat greeting.txt", "echo changed > greeting.txt")
         assert "hello from the repository\n" in played.output
         assert (repository / "greeting.txt").read_text() == "hello from the repository\n"
 
     def test_a_job_has_its_environment(self, play: Callable[..., Played]) -> None:
-        """The variables of its request."""
+        """The job has the environment variables of its request."""
         assert "<good day>" in play('echo "<$GREETING>"', environment=Environment({"GREETING": "good day"})).output
 
     def test_artifacts_are_told_before_the_end(self, play: Callable[..., Played]) -> None:
-        """What the patterns match, with size and SHA-256; the contents are uploaded before that."""
+        """Files that match the patterns are told with size and SHA-256, after their contents were uploaded."""
         played = play("mkdir dist", "printf 'a wheel' > dist/a.whl", "touch other", artifacts=("dist/*.whl",))
         ((before, upload),) = played.uploads
         assert before < len(played.told), "the end was told before the artifacts"
@@ -301,7 +301,7 @@ class WorkerConformance:
         assert (content.status, content.body) == (200, b"a wheel"), "the content was not uploaded"
 
     def test_a_job_gets_the_artifacts_of_its_dependencies(self, play: Callable[..., Played]) -> None:
-        """The files of the jobs in `inputs` stand in its working copy, at their paths."""
+        """The artifacts of the jobs in `inputs` are in the working copy, at their paths."""
         content = b"made before\n"
         artifact = Artifact(path="dist/a.whl", size=len(content), sha256=sha256(content).hexdigest())
 
@@ -331,7 +331,7 @@ class WorkerConformance:
 
 _AUTHOR = ["-c", "user.name=conformance", "-c", "user.email=conformance@example.org"]
 _LOST = Answer(0)
-"""In place of an answer: the connection is broken off."""
+"""Stands for an answer: the connection is closed without one."""
 
 
 @contextmanager
@@ -359,7 +359,7 @@ def _played(
         with lock:
             if path == api.paths.update:
                 update = converter.loads(body, JobStatusUpdate)
-                # The fault sees what was told before; what it answers stands for the Backend.
+                # The fault sees the earlier updates. Its answer replaces that of the Backend.
                 answered = fault(played, update) if fault is not None else None
                 played.told.append(update)
                 played.times.append(time.monotonic())
@@ -394,5 +394,5 @@ def _unavailable() -> Answer:
 
 
 def _end(played: Played) -> tuple[ExecutionStatus, EndReason | None, int | None]:
-    """How the job ended, as the Backend has it."""
+    """Return the status, the reason and the exit code of the job at the Backend."""
     return played.job.status, played.job.reason, played.job.exit_code

@@ -1,7 +1,7 @@
-"""Hypothesis strategies for the contract: its types, what happens to executions, and documents.
+"""Hypothesis strategies for the types of the contract, for the histories of executions, and for JSON documents.
 
-Where the extra ``testing`` is installed, plain ``st.from_type(JobStatusUpdate)`` and ``@given(...)`` with annotations
-draw the same, without an import.
+With the extra ``testing``, plain ``st.from_type(JobStatusUpdate)`` and ``@given(...)`` with annotations draw the same
+values without an import of this module.
 """
 
 from .documents import Document, arbitrary_text, documents

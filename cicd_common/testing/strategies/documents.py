@@ -1,4 +1,4 @@
-"""Strategies for JSON text: what the contract writes, and everything that may be wrong with it."""
+"""Strategies for JSON documents, valid ones and ones with errors of every kind."""
 
 # ruff: noqa: E501 - the lists of tokens are read as tables
 
@@ -32,21 +32,21 @@ T = TypeVar("T")
 _CONVERTER = make_converter("json")
 
 Tree = Any
-"""JSON in which an object is a tuple of pairs, so that keys can repeat, an array a list, and all else its text."""
+"""JSON data: an object is a tuple of pairs, so that keys can repeat, an array is a list, any other value is its text."""
 
 TOKENS = [
-    # Values of every kind, and the limits of those that have any.
+    # Values of every kind, and limits of numbers.
     "null", "true", "false", "[]", "{}", '""', '" "', '"x"', "[null]", '["x"]', "[[]]", '[""]', "[1]", "[{}]", '{"a":1}',
     "0", "-0", "1", "-1", "2", "1000", "1001", "1.0", "1e0", "1E2", "-0.0", "0.1", "1e-400", "5e-324",
     "9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809",
     "18446744073709551615", "18446744073709551616", "1" * 30, "1" * 5_000, "-" + "1" * 5_000,
     "1" * 5_000 + ".5", "0." + "1" * 5_000, "1e308", "1e309", "-1e999", "1e99999999999999999999",
     "1" * 400 + ".0", "1" * 5_000 + "e-4990",
-    # What some parsers take for JSON.
+    # Texts that are no JSON and that some parsers accept.
     "NaN", "Infinity", "-Infinity", "nan", "inf", "undefined", "True", "None", "+1", "01", "-01", "-", ".5", "1.", "1.e1",
     "1e", "0x10", "1_000", "'x'", "x", "[1,]", "[,]", '{"a":1,}', "{1:2}", '{"a"}', '{"a":}', "[1 2]", "[", "]", "{", "}",
     "/*x*/1", "1//x", "", '"x', '"\\"', '"\\', '"a" "b"', "nulll", "nul", "tru", "1 1", "[]]", "\\u0031",
-    # Texts with all that may be in them.
+    # Strings with characters and escapes of every kind.
     '"\\ud83d\\ude80"', '"\\uD83D\\uDE80"', '"\\ud83d"', '"\\uDE80"', '"\\ude80\\ud83d"', '"\\ud83d\\ud83d\\ude80"',
     '"\\ud83dx\\ude80"', '"\\\\ud83d"', '"\\\\\\ud83d"', '"\\ud83d\\\\ude80"', '"\\u0000"', '"\\u001f"', '"\\u00e9"',
     '"\\b\\f\\n\\r\\t\\/\\\\\\""', '"\\a"', '"\\x41"', '"\\u12"', '"\\u12G4"', '"\\U0001F680"', '"\\u 123"', '"\\u+123"',
@@ -71,7 +71,7 @@ WRONG_BLANKS = ["\f", "\v", "\xa0", "\u2028", "\ufeff", "\x00", "#"]
 
 
 def tree_of(plain: Any) -> Tree:
-    """Plain JSON data as a tree."""
+    """Convert plain JSON data to a tree."""
     if isinstance(plain, dict):
         return tuple((json.dumps(key), tree_of(value)) for key, value in plain.items())
     if isinstance(plain, list):
@@ -80,7 +80,7 @@ def tree_of(plain: Any) -> Tree:
 
 
 def text_of(tree: Tree, blank: str = "") -> str:
-    """A tree as JSON text, with blanks wherever there may be some."""
+    """Write a tree as JSON text, with a blank in every place that allows one."""
     if isinstance(tree, tuple):
         pairs = (f"{key}{blank}:{blank}{text_of(value, blank)}" for key, value in tree)
         return f"{{{blank}{f'{blank},{blank}'.join(pairs)}{blank}}}"
@@ -90,7 +90,7 @@ def text_of(tree: Tree, blank: str = "") -> str:
 
 
 def tokens() -> st.SearchStrategy[str]:
-    """The text of one JSON value, or of none."""
+    """Draw the text of one JSON value, or a text that is no JSON."""
     anything = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | texts(),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(), inner, max_size=3),
@@ -120,7 +120,7 @@ def _keys(pairs: tuple[tuple[str, Tree], ...]) -> st.SearchStrategy[str]:
 
 @st.composite
 def mutated(draw: st.DrawFn, tree: Tree) -> Tree:
-    """A tree with something wrong, or unusual, at one place in it."""
+    """Draw a tree with one place that is wrong or unusual."""
     inside = isinstance(tree, (tuple, list)) and len(tree) > 0 and draw(st.integers(0, 9)) > 1
     if inside:
         at = draw(st.integers(0, len(tree) - 1))
@@ -142,7 +142,7 @@ def mutated(draw: st.DrawFn, tree: Tree) -> Tree:
 
 @st.composite
 def mutated_text(draw: st.DrawFn, data: bytes) -> bytes:
-    """Bytes with something wrong at one place, whatever it is."""
+    """Draw bytes with an arbitrary change in one place."""
     start = draw(st.integers(0, len(data)))
     end = draw(st.integers(start, min(len(data), start + 3)) | st.just(len(data)))
     some = st.binary(max_size=3) | tokens().map(_bytes) | st.sampled_from([*map(_bytes, WRONG_BLANKS), b"\xef\xbb\xbf"])
@@ -151,12 +151,12 @@ def mutated_text(draw: st.DrawFn, data: bytes) -> bytes:
 
 @frozen
 class Document(Generic[T]):
-    """A JSON text, and what must become of it.
+    """A JSON text with the expected result of reading it.
 
     Attributes:
         data: The text.
-        value: What it says; none if it is to be refused.
-        problems: The problems for which it is to be refused; none if it is not.
+        value: The instance that is read; None if the text must be refused.
+        problems: The problems of a text that must be refused; otherwise empty.
     """
 
     data: bytes
@@ -166,11 +166,11 @@ class Document(Generic[T]):
 
 @st.composite
 def documents(draw: st.DrawFn, cls: type[T]) -> Document[T]:
-    """Documents that say an instance of a class, or nearly: with up to three things wrong or unusual in them.
+    """Draw documents of an instance of a class, with up to five wrong or unusual places.
 
     Args:
         draw: Given by hypothesis.
-        cls: A type of the contract, or any that `from_type` takes.
+        cls: A type of the contract, or any other type that `from_type` takes.
     """
     tree = tree_of(_CONVERTER.unstructure(draw(from_type(cls))))
     for _ in range(draw(st.integers(0, 3))):
@@ -185,7 +185,7 @@ def documents(draw: st.DrawFn, cls: type[T]) -> Document[T]:
 
 
 def arbitrary_text() -> st.SearchStrategy[bytes]:
-    """Anything at all: bytes, texts, and JSON of no known type."""
+    """Draw arbitrary bytes, texts, and JSON of no known type."""
     return st.binary(max_size=30) | tokens().map(_bytes) | tokens().flatmap(lambda each: mutated_text(_bytes(each)))
 
 
@@ -194,7 +194,7 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-# The parts of a time: those that are right, and those that are not, or not in every dialect.
+# The parts of a time: the right ones, and those that are wrong or not allowed by RFC 3339.
 _TIME_PARTS: list[tuple[list[str], list[str]]] = [
     (["0001", "1969", "2000", "2024", "9999"], ["0000", "10000", "999", "+2024", "-001", "\u0662024"]),
     (["-"], ["", "/", "--", "\u2010"]),
@@ -220,7 +220,7 @@ _TIME_PARTS: list[tuple[list[str], list[str]]] = [
 
 @st.composite
 def time_texts(draw: st.DrawFn) -> str:
-    """Times in text, with at most one part wrong."""
+    """Draw texts of times, with at most one wrong part."""
     wrong = draw(st.integers(0, 2 * len(_TIME_PARTS)))
     parts = [draw(st.sampled_from(odd if at == wrong else right)) for at, (right, odd) in enumerate(_TIME_PARTS)]
     if draw(st.booleans()) and wrong != _FRACTION and parts[_FRACTION]:
@@ -233,7 +233,7 @@ _FRACTION = len(_TIME_PARTS) - 2
 
 @st.composite
 def uuid_texts(draw: st.DrawFn) -> str:
-    """UUIDs in text, or nearly."""
+    """Draw texts of UUIDs, half of them with a change in one place."""
     digits = draw(st.integers(0, 2**128 - 1).map("{:032x}".format))
     text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
     text = draw(st.sampled_from([text, text, digits, text.upper(), digits.upper(), text.title(), f"{{{text}}}"]))

@@ -1,4 +1,4 @@
-"""Strategies for what happens: executions on their way, what Workers tell of them, and how a network delivers that."""
+"""Strategies for executions under way, for the updates of their Workers, and for the order of delivery."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ _ENDS = [status for status in ExecutionStatus if status.is_terminal]
 
 @st.composite
 def job_histories(draw: st.DrawFn, job_execution_id: UUID = _SOME_JOB) -> list[JobStatusUpdate]:
-    """True histories of an attempt: one Worker, sequences rising by one, ranks never falling, one end.
+    """Draw the true history of an attempt: one Worker, sequences rising by one, statuses never going back, one end.
 
     Args:
         draw: Given by hypothesis.
         job_execution_id: The execution of the job.
     """
-    return _told(draw, job_execution_id, draw(st.sampled_from(_ENDS)))
+    return _updates_until(draw, job_execution_id, draw(st.sampled_from(_ENDS)))
 
 
-def _told(draw: st.DrawFn, job_execution_id: UUID, end: ExecutionStatus) -> list[JobStatusUpdate]:
+def _updates_until(draw: st.DrawFn, job_execution_id: UUID, end: ExecutionStatus) -> list[JobStatusUpdate]:
     pending, running = draw(st.integers(0, 1)), draw(st.integers(0, 3))
-    told = [ExecutionStatus.PENDING] * pending + [ExecutionStatus.RUNNING] * running + [end]
-    seconds = draw(st.lists(st.integers(0, 86_399), min_size=len(told), max_size=len(told)))
+    statuses = [ExecutionStatus.PENDING] * pending + [ExecutionStatus.RUNNING] * running + [end]
+    seconds = draw(st.lists(st.integers(0, 86_399), min_size=len(statuses), max_size=len(statuses)))
     return [
         JobStatusUpdate(
             job_execution_id=job_execution_id,
             sequence=sequence,
             status=status,
-            # Clocks may be set back: the order of the times is not that of the sequences.
+            # Clocks may be set back, so times need not be in the order of the sequences.
             occurred_at=_DAY + timedelta(seconds=second),
             logs=draw(st.text(max_size=3)),
             exit_code=draw(st.integers(0, 255)) if status.is_terminal else None,
             reason=draw(st.none() | st.sampled_from(EndReason)) if status.is_terminal else None,
             worker="worker",
         )
-        for sequence, (status, second) in enumerate(zip(told, seconds, strict=True), 1)
+        for sequence, (status, second) in enumerate(zip(statuses, seconds, strict=True), 1)
     ]
 
 
 @frozen
 class History:
-    """What Workers tell of a run, from its start to its end.
+    """The updates of a run's Workers, from its start to its end.
 
     Attributes:
-        execution: The run before anything of it was handed out.
-        rounds: The updates of jobs that are under way together, in the order in which they happened. The jobs of a
-            round are handed out once all updates of the rounds before it were applied.
+        execution: The run before its first jobs are handed out.
+        rounds: For each round the updates of its jobs, which are under way together, in the order in which they
+            happened. The jobs of a round are handed out once all updates of the rounds before it were applied.
     """
 
     execution: PipelineExecution
@@ -74,9 +74,9 @@ class History:
 
 @st.composite
 def histories(draw: st.DrawFn, pipeline: Pipeline) -> History:
-    """True histories of all jobs of a run.
+    """Draw true histories of all jobs of a run.
 
-    The jobs of a round either all halt the run, or none does: so any order of delivery ends in the same run.
+    Either all jobs of a round halt the run or none does, so any order of delivery leads to the same run.
 
     Args:
         draw: Given by hypothesis.
@@ -87,8 +87,8 @@ def histories(draw: st.DrawFn, pipeline: Pipeline) -> History:
     while not execution.status.is_terminal:
         execution, jobs = execution.hand_out(_DAY)
         halts = draw(st.integers(0, 4)) == 4
-        told = [_told(draw, job.id, draw(st.sampled_from(_ends_of(job, halts)))) for job in jobs]
-        rounds.append(tuple(_interleaved(draw, told)))
+        updates = [_updates_until(draw, job.id, draw(st.sampled_from(_ends_of(job, halts)))) for job in jobs]
+        rounds.append(tuple(_interleaved(draw, updates)))
         for update in rounds[-1]:
             execution, _ = execution.apply(update)
     return History(execution=start, rounds=tuple(rounds))
@@ -98,24 +98,24 @@ def _ends_of(job: JobExecution, halts: bool) -> list[ExecutionStatus]:
     return [end for end in _ENDS if is_halting(counted_status(end, job.job.allow_failure)) is halts]
 
 
-def _interleaved(draw: st.DrawFn, told: list[list[JobStatusUpdate]]) -> list[JobStatusUpdate]:
-    """The updates of several jobs in one order, in which those of each job keep their own."""
-    order = draw(st.permutations([at for at, updates in enumerate(told) for _ in updates]))
-    left = [iter(updates) for updates in told]
+def _interleaved(draw: st.DrawFn, histories: list[list[JobStatusUpdate]]) -> list[JobStatusUpdate]:
+    """Mix the updates of several jobs, and keep the order of each job's updates."""
+    order = draw(st.permutations([at for at, updates in enumerate(histories) for _ in updates]))
+    left = [iter(updates) for updates in histories]
     return [next(left[at]) for at in order]
 
 
 @st.composite
 def deliveries(draw: st.DrawFn, history: History) -> tuple[JobStatusUpdate, ...]:
-    """What a network makes of a history: updates are repeated, delayed and reordered, and none is lost.
+    """Draw how a network delivers a history: it repeats, delays and reorders updates, and loses none.
 
     Args:
         draw: Given by hypothesis.
-        history: What Workers told.
+        history: The history.
 
     Returns:
-        The updates in the order in which they arrive. Those of a round come before those of the next, since the jobs
-        of the next are handed out by what they tell; repeats come at any time.
+        The updates in the order in which they arrive. Those of a round come before those of the next, whose jobs are
+        handed out because of them; repeats come at any time.
     """
     arrived: list[JobStatusUpdate] = []
     for updates in history.rounds:
@@ -126,11 +126,11 @@ def deliveries(draw: st.DrawFn, history: History) -> tuple[JobStatusUpdate, ...]
 
 @st.composite
 def executions(draw: st.DrawFn, of: st.SearchStrategy[Pipeline] | None = None) -> PipelineExecution:
-    """Executions in a state that they came to by the rules.
+    """Draw executions in a state that they reach by the rules.
 
     Args:
         draw: Given by hypothesis.
-        of: The pipelines; any by default.
+        of: The strategy for their pipelines; any pipelines by default.
     """
     pipeline = draw(pipelines() if of is None else of)
     execution = PipelineExecution.of(pipeline, run_number=draw(integers(1, 2**31)), id=draw(uuids()))

@@ -1,4 +1,4 @@
-"""Strategies for JSON data, with the numbers and keys in which writers of JSON differ."""
+"""Strategies for JSON data, with numbers and keys that JSON encoders write in different ways."""
 
 from functools import cache
 from typing import Any
@@ -36,14 +36,14 @@ EDGE_KEYS = [
 
 @cache
 def json_texts() -> st.SearchStrategy[str]:
-    """Strings that UTF-8 can write."""
+    """Draw strings that UTF-8 can write."""
     edges = st.sampled_from([*EDGE_KEYS, '"\\\b\f\n\r\t\x1f', "\u2028", "1.0", "1e-05", '"1e-05', "null", "{}"])
     return st.text(st.characters(codec="utf-8"), max_size=8) | edges
 
 
 @cache
 def json_numbers() -> st.SearchStrategy[int | float]:
-    """Numbers that a `JsonObject` holds."""
+    """Draw numbers that a `JsonObject` holds."""
     return (
         st.integers(-MAX_INTEGER, MAX_INTEGER)
         | st.floats(allow_nan=False, allow_infinity=False)
@@ -54,7 +54,7 @@ def json_numbers() -> st.SearchStrategy[int | float]:
 
 @cache
 def json_values() -> st.SearchStrategy[Any]:
-    """Any JSON data that a `JsonObject` holds."""
+    """Draw JSON data that a `JsonObject` holds."""
     return st.recursive(
         st.none() | st.booleans() | json_numbers() | json_texts(),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(json_texts(), inner, max_size=4),
@@ -64,16 +64,16 @@ def json_values() -> st.SearchStrategy[Any]:
 
 @cache
 def plain_objects() -> st.SearchStrategy[dict[str, Any]]:
-    """Plain JSON objects that a `JsonObject` holds."""
+    """Draw plain JSON objects that a `JsonObject` holds."""
     return st.dictionaries(json_texts(), json_values(), max_size=4)
 
 
 def json_objects() -> st.SearchStrategy[JsonObject]:
-    """Objects of any JSON data."""
+    """Draw instances of `JsonObject`."""
     return plain_objects().map(JsonObject)
 
 
 def environments() -> st.SearchStrategy[Environment]:
-    """Environment variables."""
+    """Draw instances of `Environment`."""
     names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True, alphabet=st.characters(max_codepoint=127))
     return st.dictionaries(names, json_texts().map(lambda text: text.replace("\0", "")), max_size=3).map(Environment)

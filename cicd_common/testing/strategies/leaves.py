@@ -1,4 +1,4 @@
-"""Strategies for the values that a field may hold, edge values included."""
+"""Strategies for the values of fields, edge values included."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ INT64 = (-(2**63), 2**63 - 1)
 
 @cache
 def texts() -> st.SearchStrategy[str]:
-    """Any text that UTF-8 can write."""
-    # By their index, so that no report of a strategy shows a huge text.
+    """Draw texts that UTF-8 can write."""
+    # Drawn by their index, so that the repr of the strategy shows no huge text.
     edges = st.integers(0, len(EDGE_TEXTS) - 1).map(_edge_text)
     return st.text(st.characters(codec="utf-8"), max_size=20) | edges
 
@@ -62,7 +62,7 @@ def _edge_text(at: int) -> str:
 
 @cache
 def names() -> st.SearchStrategy[str]:
-    """What a `Name` may be."""
+    """Draw values of a `Name`."""
     no_control = st.characters(codec="utf-8", exclude_categories=["Cc"])
     usual = st.text(no_control, min_size=1, max_size=20).map(partial(normalize, "NFC")).map(str.strip).filter(is_name)
     return usual | st.sampled_from(EDGE_NAMES)
@@ -70,26 +70,26 @@ def names() -> st.SearchStrategy[str]:
 
 @cache
 def integers(low: int = INT64[0], high: int = INT64[1]) -> st.SearchStrategy[int]:
-    """Integers of 64 bits, those at the limits often."""
+    """Draw integers of 64 bits, often those at the limits."""
     edges = {low, low + 1, high - 1, high} | {edge for edge in (-1, 0, 1, 2**53 + 1) if low <= edge <= high}
     return st.integers(low, high) | st.sampled_from(sorted(edges))
 
 
 @cache
 def uuids() -> st.SearchStrategy[UUID]:
-    """UUIDs of every version and of none."""
+    """Draw UUIDs of every version and of none."""
     return st.uuids() | st.integers(0, 2**128 - 1).map(lambda value: UUID(int=value)) | st.just(UUID(int=0))
 
 
 @cache
 def distinct_uuids(count: int) -> st.SearchStrategy[list[UUID]]:
-    """A number of UUIDs, all different."""
+    """Draw a number of different UUIDs."""
     return st.lists(st.uuids(), min_size=count, max_size=count, unique=True)
 
 
 @cache
 def offsets() -> st.SearchStrategy[timezone]:
-    """Fixed offsets, to the minute, as RFC 3339 writes them."""
+    """Draw fixed offsets in whole minutes, as RFC 3339 writes them."""
     minutes = st.integers(-23 * 60 - 59, 23 * 60 + 59) | st.sampled_from([-1439, -1, 0, 330, 1439])
     return minutes.map(lambda each: timezone(timedelta(minutes=each)))
 
@@ -120,7 +120,7 @@ def _is_in_range(time: datetime) -> bool:
 
 @cache
 def times() -> st.SearchStrategy[datetime]:
-    """Times with any offset that are in the years 1 to 9999 in UTC."""
+    """Draw times with any offset that are in the years 1 to 9999 in UTC."""
     anywhere = st.datetimes(timezones=offsets()).filter(_is_in_range).map(lambda each: each.replace(fold=0))
     in_utc = st.datetimes().map(lambda each: each.replace(tzinfo=UTC, fold=0))
     return anywhere | in_utc | st.sampled_from(EDGE_TIMES)
@@ -128,19 +128,19 @@ def times() -> st.SearchStrategy[datetime]:
 
 @cache
 def kinds() -> st.SearchStrategy[str]:
-    """What a `Kind` may be; the kind of scripts often."""
+    """Draw values of a `Kind`, often the kind ``script``."""
     part = st.from_regex(r"[a-z0-9]{1,5}", fullmatch=True)
     joined = st.lists(st.tuples(st.sampled_from(".-"), part), max_size=3).map(lambda each: "".join(map("".join, each)))
     return st.just("script") | st.builds("{}{}".format, st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True), joined)
 
 
 def sha256s() -> st.SearchStrategy[str]:
-    """64 lower-case hexadecimal digits."""
+    """Draw 64 lower-case hexadecimal digits."""
     return st.integers(0, 2**256 - 1).map("{:064x}".format)
 
 
 def relative_paths() -> st.SearchStrategy[str]:
-    """Relative POSIX paths that do not climb."""
+    """Draw relative POSIX paths without a part ``..``."""
     part = st.text(st.characters(codec="utf-8", exclude_characters="/\\\x00:"), min_size=1, max_size=8)
     parts = st.lists(part.filter(lambda each: each != ".."), min_size=1, max_size=4)
     return parts.map("/".join) | st.sampled_from(["...", "a/..b/c", "a//b", "a/", ".", "a b/" + ASTRAL, "a/c:x"])
@@ -148,5 +148,5 @@ def relative_paths() -> st.SearchStrategy[str]:
 
 @cache
 def distinct_names(count: int) -> st.SearchStrategy[list[str]]:
-    """A number of names, all different."""
+    """Draw a number of different names."""
     return st.lists(names(), min_size=count, max_size=count, unique=True)

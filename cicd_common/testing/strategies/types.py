@@ -1,7 +1,7 @@
-"""Strategies for the types of the contract, and for attrs classes that are annotated as these are.
+"""Strategies for the types of the contract, and for attrs classes with annotations like theirs.
 
-Most types follow from their annotations. Those with rules about several fields have a function of their own, which the
-table at the end names.
+The strategies of most types follow from the annotations. A type with rules about several fields has its own function in
+the table at the end.
 """
 
 from __future__ import annotations
@@ -72,15 +72,15 @@ RULES: dict[Rule, Callable[[], st.SearchStrategy[Any]]] = {
     _rule(Sha256): leaves.sha256s,
     _rule(RelativePath): leaves.relative_paths,
 }
-"""What keeps a rule of the contract, and the rules that stand beside it in an annotation."""
+"""The strategy for each rule of the contract. It keeps the other rules of the rule's annotation, too."""
 
 
 @cache
 def values(hint: Any) -> st.SearchStrategy[Any]:
-    """What a field may hold.
+    """Draw the values of a field.
 
     Args:
-        hint: The annotation of the field, with its rules. Values that a rule of one's own refuses are filtered out.
+        hint: The annotation of the field, with its rules. Values that a user's own rule refuses are filtered out.
     """
     base, rules, optional = split(hint)
     strategy = _values_of(base, rules)
@@ -95,7 +95,7 @@ def _values_of(base: Any, rules: tuple[Rule, ...]) -> st.SearchStrategy[Any]:
         least = 1 if SOME in rules else 0
         return st.lists(values(items[0]), min_size=least, max_size=least + 2).map(tuple)
     if attrs.has(base):
-        # Later, since a class may hold others of its own.
+        # Deferred, since a class may contain instances of itself.
         return st.deferred(lambda: from_type(base))
     for rule in rules:
         if rule in RULES:
@@ -111,11 +111,11 @@ def _values_of(base: Any, rules: tuple[Rule, ...]) -> st.SearchStrategy[Any]:
 
 @cache
 def fields(cls: Any, *without: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Values for the arguments of a class, by its annotations.
+    """Draw the arguments of a class by its annotations.
 
     Args:
         cls: An attrs class.
-        without: The names of fields that are not wanted.
+        without: The names of fields to leave out.
     """
     hints = get_type_hints(cls, include_extras=True)
     wanted = [field for field in attrs.fields(cls) if field.init and field.name not in without]
@@ -126,11 +126,11 @@ def fields(cls: Any, *without: str) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def from_type(cls: type[T]) -> st.SearchStrategy[T]:
-    """Instances of a class, with every field given: edge values and small ones.
+    """Draw instances of a class with values for every field, edge values and small ones.
 
     Args:
-        cls: A type of the contract, or an attrs class whose fields are annotated as those of the contract are. Rules
-            about several fields are known of the types of the contract alone.
+        cls: A type of the contract, or an attrs class with annotations like those of the contract. Only for types of
+            the contract the strategy knows rules about several fields.
     """
     any_class: Any = cls
     return cast("st.SearchStrategy[T]", _instances(any_class))
@@ -143,30 +143,30 @@ def _instances(cls: Any) -> st.SearchStrategy[Any]:
 
 
 def _some_given(cls: Any, *names: str) -> st.SearchStrategy[Any]:
-    """Instances of a class that demands that at least one of some optional fields is given."""
+    """Draw instances of a class that requires at least one of some optional fields."""
     given = fields(cls).filter(lambda values: any(values[name] is not None for name in names))
     return given.map(lambda values: cls(**values))
 
 
 def _with_commands(values: dict[str, Any], name: str) -> dict[str, Any]:
-    """Values of fields in which a job of the kind ``script`` has commands."""
+    """Give a job of the kind ``script`` a command if it has none."""
     return values if values[name] or values["kind"] != "script" else {**values, name: ("true",)}
 
 
 def _job_status_updates() -> st.SearchStrategy[JobStatusUpdate]:
-    """Updates with a reason only at the end, and released only while running."""
+    """Draw updates that have a reason only at the end, and are released only while running."""
 
-    def settled(values: dict[str, Any]) -> JobStatusUpdate:
+    def build(values: dict[str, Any]) -> JobStatusUpdate:
         status = values["status"]
         values = values if status.is_terminal else {**values, "reason": None}
         is_released = values["is_released"] and status is ExecutionStatus.RUNNING
         return JobStatusUpdate(**{**values, "is_released": is_released})
 
-    return fields(JobStatusUpdate).map(settled)
+    return fields(JobStatusUpdate).map(build)
 
 
 def _report_requests() -> st.SearchStrategy[ReportRequest]:
-    """Requests at each level; a job has its stage."""
+    """Draw requests at each level. One that names a job names its stage, too."""
     given = fields(ReportRequest).filter(lambda values: values["stage_name"] or not values["job_name"])
     return given.map(lambda values: ReportRequest(**values))
 
@@ -180,13 +180,13 @@ def pipelines(
     max_stages: int = 3,
     kinds: Collection[str] | None = None,
 ) -> Pipeline:
-    """Pipelines whose dependencies point wherever they may: to earlier stages, and to any job inside a stage.
+    """Draw pipelines whose jobs depend on jobs of earlier stages and on any job of their own stage, without cycles.
 
     Args:
         draw: Given by hypothesis.
         min_jobs: How many jobs a pipeline has at least, in all its stages, from 1.
-        max_jobs: How many it has at most.
-        max_stages: How many stages it has at most, from 1. It has fewer if there are fewer jobs.
+        max_jobs: How many jobs it has at most.
+        max_stages: How many stages it has at most, from 1. It has no more stages than jobs.
         kinds: The kinds of jobs; any kind by default.
     """
     count = draw(st.integers(min_jobs, max_jobs))
@@ -213,7 +213,7 @@ def pipelines(
 
 @st.composite
 def _pipeline_executions(draw: st.DrawFn) -> PipelineExecution:
-    """Executions of a pipeline with all its jobs, in any state, whether they can come to it or not."""
+    """Draw executions of a pipeline with all its jobs, in any state, also one that no execution can reach."""
     pipeline = draw(pipelines())
     stage_ids = draw(leaves.distinct_uuids(len(pipeline.stages)))
     job_ids = iter(draw(leaves.distinct_uuids(sum(len(stage.jobs) for stage in pipeline.stages))))

@@ -1,1 +1,1 @@
-"""Backends and Workers with one fault each, for which the kits are."""
+"""Backends and Workers with one fault each, which the kits must find."""

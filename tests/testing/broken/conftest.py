@@ -1,8 +1,4 @@
-"""Of each broken Backend and Worker the tests that name its fault have to fail, and no others.
-
-Two kinds of tests are left out where they name no fault: the machine, whose findings are left to chance, and those that
-only wait, which would take minutes.
-"""
+"""For each broken Backend and Worker exactly the tests that name its fault must fail."""
 
 import pytest
 

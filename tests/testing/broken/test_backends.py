@@ -34,22 +34,22 @@ class Broken(BackendConformance):
 
     @pytest.fixture
     def api(self) -> BackendApi:
-        """The Backend, with a lease that no test outlasts."""
+        """The Backend, with a lease that is longer than any test."""
         return self.make_api(self.make_backend())
 
     @pytest.fixture
     def backend(self, api: BackendApi) -> Client:
-        """Asked without a server."""
+        """A client of the Backend without a server."""
         return client_of(api)
 
     @pytest.fixture
     def short_leases(self) -> Client:
-        """Another one like it."""
+        """A client of another Backend of the class."""
         return client_of(self.make_api(self.make_backend(lease_seconds=1)))
 
     @pytest.fixture
     def handed_out(self, api: BackendApi):
-        """What it has handed out."""
+        """A function that returns the requests that the Backend has handed out."""
         return lambda: api.requests
 
 

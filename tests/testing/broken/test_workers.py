@@ -31,11 +31,11 @@ RUNNING, SUCCESS, FAILED, CANCELED = list(ExecutionStatus)[1:]
 
 
 class Superseded(Exception):
-    """The job is another's."""
+    """Raised when another Worker has the job."""
 
 
 class SmallWorker:
-    """Runs one job of the kind ``script``, and tells of it: what the contract demands of a Worker, and no more."""
+    """Runs one job of the kind ``script`` and sends its updates: no more than the contract requires of a Worker."""
 
     pace = 0.1
 
@@ -167,7 +167,7 @@ class SmallWorker:
                 return text
 
     def watch(self, process, lines):
-        """Tell output until the process ends, or why it has to."""
+        """Send output until the process ends or must be stopped."""
         limit = self.request.timeout_seconds
         deadline = None if limit is None else time.monotonic() + limit
         while process.poll() is None:
@@ -219,7 +219,7 @@ class Kit(WorkerConformance):
 
     @pytest.fixture
     def run_job(self):
-        """Run it here."""
+        """A function that runs the Worker in this process."""
         return lambda request, url: self.make_worker(request, url).run()
 
 
@@ -285,7 +285,7 @@ class TestIsDeafToCancels(Kit):
 
     @pytest.fixture
     def run_job(self):
-        """Give up at some time."""
+        """A function that runs the Worker and gives up after some time."""
 
         def run_job(request, url):
             worker = IsDeafToCancels(request, url)
@@ -360,4 +360,4 @@ class TestEndsBeforeItUploads(Kit):
 
 
 class TestSmallWorker(Kit):
-    """The one without a fault."""
+    """The Worker without a fault, which passes all tests of the kit."""
