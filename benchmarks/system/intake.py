@@ -76,7 +76,12 @@ def updates(job: UUID, count: int) -> list[JobStatusUpdate]:
     now = datetime.now(UTC)
     return [
         JobStatusUpdate(
-            job_execution_id=job, sequence=number, status=ExecutionStatus.RUNNING, occurred_at=now, logs=LINE
+            job_execution_id=job,
+            sequence=number,
+            status=ExecutionStatus.RUNNING,
+            occurred_at=now,
+            logs=LINE,
+            worker="w",
         )
         for number in range(1, count + 1)
     ]
