@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +25,7 @@ from cicd_common.artifacts import ArtifactStore
 from cicd_common.store import ExecutionStore
 from cicd_common.testing.conformance import BackendConformance, WorkerConformance, client_of
 from tests.support.examples.settings import SETTINGS, Setting
+from tests.support.examples.waiting import DEADLINE
 
 ON_DATABASES = pytest.mark.parametrize("place", ["embedded", "rabbitmq"], indirect=True, scope="module")
 
@@ -54,16 +57,23 @@ def store(place: Setting) -> Iterator[ExecutionStore]:
 
 
 @pytest.fixture
-def jobs(place: Setting) -> Iterator[JobQueue]:
-    """A queue of the broker."""
-    with closing(JobQueue(place.broker, queue=f"{place.queue}-{uuid4().hex}")) as jobs:
+def setting(place: Setting) -> Setting:
+    """The same with a queue that no other test uses."""
+    return replace(place, queue=f"{place.queue}-{uuid4().hex}")
+
+
+@pytest.fixture
+def jobs(setting: Setting) -> Iterator[JobQueue]:
+    """The queue of scripts."""
+    with closing(JobQueue(setting.broker, queue=setting.queue)) as jobs:
         yield jobs
         jobs.delete()
 
 
 def take(jobs: JobQueue) -> Delivery:
     """Take a job that is there, as a Worker does."""
-    delivery = jobs.take(lambda: True)
+    end = monotonic() + DEADLINE
+    delivery = jobs.take(lambda: monotonic() < end)
     assert delivery is not None
     return delivery
 
@@ -126,9 +136,11 @@ class TestBackend(BackendConformance):
 
 
 class TestWorker(WorkerConformance):
+    lease_seconds = 2
+
     @pytest.fixture
-    def run_job(self, jobs: JobQueue, tmp_path: Path) -> Callable[[JobExecutionRequest, str], None]:
-        """The example's Worker, in this process, with a job from the broker."""
+    def run_job(self, setting: Setting, tmp_path: Path) -> Callable[[JobExecutionRequest, str], None]:
+        """The example's Worker, in this process, with a job from the queue of the job's kind."""
         settings = Settings(
             name="conformance",
             directory=tmp_path,
@@ -139,15 +151,13 @@ class TestWorker(WorkerConformance):
 
         def run_job(request: JobExecutionRequest, url: str) -> None:
             client = BackendClient(url, None, ending=Event(), longest_pause=0.1)
-            try:
+            jobs = JobQueue(setting.broker, queue=setting.queue, kinds=[request.kind])
+            with closing(jobs), closing(client):
                 jobs.put(request)
                 run_delivery(take(jobs), client, settings, Leaving())
-            finally:
-                client.close()
+                jobs.delete()
 
         return run_job
-
-    lease_seconds = 2
 
     @pytest.mark.parametrize("place", ["embedded"], indirect=True, scope="module")
     def test_is_heard_of_while_its_job_is_silent(self, play: Callable[..., Any]) -> None:
