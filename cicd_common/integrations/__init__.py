@@ -1,1 +1,1 @@
-"""The package with other libraries. Each module needs the extra of its name."""
+"""Integrations with other libraries. Each module needs the extra of its name."""

@@ -1,4 +1,4 @@
-"""What happened to runs and jobs, and where their source is, in the words that several standards share."""
+"""The results of runs and jobs, and the URLs of their repositories, in terms that several standards share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RESULTS = {ExecutionStatus.SUCCESS: "success", ExecutionStatus.CANCELED: "cance
 
 
 def job_result(job: JobExecution) -> str:
-    """The result of a job that ended: ``success``, ``failure``, ``error``, ``timeout``, ``cancellation`` or ``skip``.
+    """Return the result of an ended job: ``success``, ``failure``, ``error``, ``timeout``, ``cancellation``, ``skip``.
 
     Args:
         job: The job.
@@ -24,10 +24,10 @@ def job_result(job: JobExecution) -> str:
 
 
 def result(status: ExecutionStatus, jobs: Sequence[JobExecution]) -> str:
-    """The result of a run or a stage that ended, in the same words.
+    """Return the result of a run or a stage that ended, in the same terms.
 
     Args:
-        status: Its status.
+        status: The status of the run or the stage.
         jobs: Its jobs.
     """
     cause = cause_of(status, jobs)
@@ -39,10 +39,10 @@ def result(status: ExecutionStatus, jobs: Sequence[JobExecution]) -> str:
 def moved_jobs(
     before: PipelineExecution | None, after: PipelineExecution
 ) -> Iterator[tuple[JobExecution | None, JobExecution]]:
-    """The jobs that may have changed between two states of a run, each as it was and as it is.
+    """Yield the jobs that may have changed between two states of a run, each with its states before and after.
 
     Args:
-        before: The run before; none if it did not exist: each job is then one that was not there before.
+        before: The run before; None if it is new, and so are its jobs.
         after: The run after.
 
     Raises:
@@ -52,7 +52,7 @@ def moved_jobs(
         raise ValueError("expected two states of one run")
     for at, stage in enumerate(after.stages):
         known = None if before is None else before.stages[at].jobs
-        # A move shares what it does not change with the run before it.
+        # A changed run shares its unchanged parts with the run before.
         for place, job in enumerate(stage.jobs if stage.jobs is not known else ()):
             was = None if known is None else known[place]
             if was is not job:
@@ -60,20 +60,20 @@ def moved_jobs(
 
 
 def cause_of(status: ExecutionStatus, jobs: Sequence[JobExecution]) -> JobExecution | None:
-    """The job whose failure made a run or a stage fail; none if it did not fail.
+    """Return the job whose failure made a run or a stage fail; None if it did not fail.
 
     Args:
-        status: Its status.
+        status: The status of the run or the stage.
         jobs: Its jobs.
     """
     return explain(status, jobs, None).jobs[0] if status is ExecutionStatus.FAILED else None
 
 
 def plain_url(text: str) -> str | None:
-    """A URL without the user and the password that it may hold; none if the text is no URL of plain characters.
+    """Return a URL without user and password; None if the text is no URL, or has other than plain characters.
 
     Args:
-        text: The place of a repository, as a URL or a path.
+        text: The URL or the path of a repository.
     """
     try:
         parts = urlsplit(text)

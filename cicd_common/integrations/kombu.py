@@ -1,14 +1,14 @@
 """Contract types as messages of kombu and as tasks of Celery. Needs the extra ``kombu``.
 
-The body of a message is the JSON of one instance, as `converter.dumps` writes it, and nothing else; its content type
-says of which class. A consumer accepts the content types that it expects, and no others::
+The body of a message is the JSON of one instance, as `converter.dumps` writes it. The content type names the class. A
+consumer accepts only the content types that it expects::
 
     request = register(JobExecutionRequest)
     producer.publish(instance, serializer=request.name)
     consumer = Consumer(channel, queues, accept=[request.content_type])
 
-A task of Celery names its serializer, and the app accepts it beside JSON, in which Celery writes results and the
-messages of its remote control::
+A task of Celery names its serializer. The app also accepts JSON, in which Celery writes results and the messages of its
+remote control::
 
     task = register_task(JobExecutionRequest)
     app.conf.accept_content = ["json", task.name]
@@ -16,8 +16,8 @@ messages of its remote control::
     @app.task(serializer=task.name)
     def run_job(request): ...
 
-What is wrong with a body ends in `kombu.exceptions.DecodeError`, caused by a `ContractError`. One thing kombu does not
-ask a serializer about: an empty body, which it hands on as it is.
+A wrong body raises a `kombu.exceptions.DecodeError`, caused by a `ContractError`. Kombu passes an empty body on without
+calling the serializer.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ __all__ = ["Serializer", "register", "register_task"]
 
 @attrs.frozen
 class Serializer:
-    """What a serializer is called.
+    """The names of a serializer.
 
     Attributes:
-        name: The name by which kombu and Celery know it: ``cicd-common.JobStatusUpdate``.
+        name: The name for kombu and Celery: ``cicd-common.JobStatusUpdate``.
         content_type: The content type of its messages: ``application/vnd.cicd-common.job-status-update+json``.
     """
 
@@ -59,41 +59,41 @@ _registered: dict[str, type] = {}
 
 
 def register(cls: type, *, vendor: str = "cicd-common") -> Serializer:
-    """Register a serializer for instances of a class with kombu. To do it again changes nothing.
+    """Register a serializer for instances of a class with kombu. A second call changes nothing.
 
-    Kombu has one reader for each content type in a process. Where two copies of this package meet in one process, the
-    second one registers its types under a ``vendor`` of its own, on both sides of the broker.
+    Kombu has one reader for each content type in a process. If two copies of this package are in one process, the
+    second one registers its types under another ``vendor``, on both sides of the broker.
 
     Args:
-        cls: A contract type, or an attrs class of one's own.
-        vendor: Whose content types these are: lower case letters, digits and hyphens.
+        cls: A contract type, or any other attrs class.
+        vendor: The vendor in the content types: lower case letters, digits and hyphens.
 
     Returns:
-        Its name and content type.
+        The name and the content type of the serializer.
 
     Raises:
         TypeError: ``cls`` is no attrs class.
-        ValueError: Something else is registered under the name already, or ``vendor`` is no such name.
+        ValueError: Another serializer has the name or the content type, or ``vendor`` has other characters.
     """
     return _register(cls, vendor, "", lambda body: body, lambda instance: instance)
 
 
 def register_task(cls: type, *, vendor: str = "cicd-common") -> Serializer:
-    """Register a serializer for Celery tasks with one argument, an instance of a class. To do it again changes nothing.
+    """Register a serializer for Celery tasks with one argument, an instance of a class. A second call changes nothing.
 
-    The task gets the instance as its only argument. It speaks version 2 of Celery's message protocol. What Celery
-    would add to the body cannot travel: callbacks, chains and chords are refused when they are sent.
+    The serializer reads and writes version 2 of Celery's message protocol. The body has room for the instance alone, so
+    callbacks, chains and chords are refused when they are sent.
 
     Args:
-        cls: A contract type, or an attrs class of one's own.
+        cls: A contract type, or any other attrs class.
         vendor: As for `register`.
 
     Returns:
-        Its name and content type, which are other ones than those of `register`.
+        The name and the content type of the serializer, which differ from those of `register`.
 
     Raises:
         TypeError: ``cls`` is no attrs class.
-        ValueError: Something else is registered under the name already, or ``vendor`` is no such name.
+        ValueError: Another serializer has the name or the content type, or ``vendor`` has other characters.
     """
     return _register(cls, vendor, ".task", _only_argument, lambda instance: ((instance,), {}, {}))
 
@@ -116,7 +116,7 @@ def _register(
 
     def encode(body: Any) -> bytes:
         instance = unwrap(body)
-        # Not a subclass: the reader would not get back what was sent.
+        # No instance of a subclass: the reader would make an instance of ``cls``.
         if instance.__class__ is not cls:
             raise TypeError(f"expected one {cls.__name__}")
         return converter.dumps(instance)
@@ -130,7 +130,7 @@ def _register(
 
 
 def _only_argument(body: Any) -> Any:
-    """Unwrap the body of a task, of version 2 of Celery's protocol."""
+    """Return the only argument in the body of a task, of version 2 of Celery's protocol."""
     match body:
         case ([argument], kwargs, embed) if not kwargs:
             pass

@@ -1,7 +1,7 @@
-"""JSON Schema (draft 2020-12) of the contract's types, and what breaks between two versions of it.
+"""JSON Schema (draft 2020-12) of the contract's types, and the breaking changes between two versions of it.
 
 The schemas are made from the classes: their annotations, rules, defaults and docstrings. A document is valid exactly if
-a strict reader takes it, but for the exceptions that `NOT_IN_SCHEMA` lists.
+a strict reader accepts it, except for the differences that `NOT_IN_SCHEMA` lists.
 """
 
 from .build import contract_types, schema

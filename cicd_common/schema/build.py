@@ -46,18 +46,18 @@ Schema = dict[str, Any]
 def schema(type: Any = None) -> Schema:
     """Make the JSON Schema (draft 2020-12) of a type, or of the contract.
 
-    A document is valid exactly if `cicd_common.loads` takes it with ``strict=True``, but for what `NOT_IN_SCHEMA`
-    lists. An enum that is open to unknown values takes any text, and its known values are listed.
+    A document is valid exactly if `cicd_common.loads` accepts it with ``strict=True``, except for the differences that
+    `NOT_IN_SCHEMA` lists. An enum that is open to unknown values accepts any text, and its known values are listed.
 
     Args:
         type: A type of the contract, any other attrs class or dataclass, or another annotation that the converter
             reads, such as ``tuple[Job, ...]``. By default all types of the contract, under ``$defs``.
 
     Returns:
-        The schema, new all through, as plain JSON data. It refers to classes and enums under its ``$defs``.
+        A new schema as plain JSON data. It refers to classes and enums under its ``$defs``.
 
     Raises:
-        TypeError: The type, or one inside it, is none that the converter reads without hooks of others.
+        TypeError: The converter does not read the type, or a type inside it, without a registered hook.
     """
     definitions = Definitions("#/$defs/")
     if type is None:
@@ -71,16 +71,16 @@ def schema(type: Any = None) -> Schema:
 def contract_types() -> tuple[type, ...]:
     """Return every type of the contract: the messages, the records and the models."""
     modules = (request, response, dto, model)
-    things = [getattr(module, name) for module in modules for name in module.__all__]
-    return tuple(thing for thing in things if is_checked(thing))
+    exported = [getattr(module, name) for module in modules for name in module.__all__]
+    return tuple(each for each in exported if is_checked(each))
 
 
 class Definitions:
-    """The schemas of classes and enums, to which others refer.
+    """The schemas of classes and enums, to which other schemas refer.
 
     Args:
-        prefix: What stands before the name of a class where it is referred to.
-        others: Schemas that are no classes, by their names.
+        prefix: The prefix of a class's name in a reference.
+        others: The schemas of other definitions than classes, by their names.
     """
 
     def __init__(self, prefix: str, others: Mapping[str, Schema] = {}) -> None:
@@ -90,7 +90,7 @@ class Definitions:
         self._converter = make_converter("json")
 
     def all(self) -> dict[str, Schema]:
-        """Return the schemas by their names, in the order of these, new all through."""
+        """Return a copy of the schemas by their names, in the order of the names."""
         return deepcopy(dict(sorted(self._schemas.items())))
 
     def of(self, hint: Any) -> Schema:
@@ -100,7 +100,7 @@ class Definitions:
             hint: The annotation.
 
         Raises:
-            TypeError: It has no schema.
+            TypeError: The annotation has no schema.
         """
         base, rules, optional = split(hint)
         made = _merged([self._of_base(base), *(dict(rule.keywords) for rule in rules)])
@@ -118,14 +118,14 @@ class Definitions:
 
     def _refer(self, cls: Any, make: Callable[[Any], Schema]) -> Schema:
         if cls not in self._names:
-            # The name is taken before the schema is made: a class may hold itself.
+            # The name is taken before the schema is made, since a class may contain instances of itself.
             name = self._names[cls] = self._new_name(cls)
             self._schemas[name] = {}
             self._schemas[name] = make(cls)
         return {"$ref": self._prefix + self._names[cls]}
 
     def _new_name(self, cls: type) -> str:
-        # Only characters that OpenAPI takes in a name.
+        # Only characters that OpenAPI allows in a name.
         long = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{cls.__module__}.{cls.__qualname__}")
         names = chain((cls.__name__, long), (f"{long}_{number}" for number in count(2)))
         return next(name for name in names if name not in self._schemas)
@@ -158,7 +158,7 @@ class Definitions:
         try:
             return {"default": self._converter.unstructure(value, hint)}
         except (ValueError, TypeError):
-            # It is not of the type: an int that is None where the key is missing.
+            # The default is not of the field's type, such as None for an int.
             return {}
 
     def _enum(self, cls: Any) -> Schema:
@@ -172,7 +172,7 @@ class Definitions:
             return dict(leaf.keywords)
         return self._refer(cls, lambda cls: {**_described(cls), **leaf.keywords})
 
-    # --- annotations that are made of others -----------------------------------------------------------------------
+    # --- annotations with arguments --------------------------------------------------------------------------------
 
     def _union(self, hint: Any) -> Schema:
         return {"anyOf": [self.of(member) for member in get_args(hint)]}
@@ -205,11 +205,11 @@ _KEYS = {int: _INTEGER, float: rf"{_INTEGER}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", 
 
 
 def _base_leaf(hint: Any) -> Any:
-    """The base of a class that has an entry of its own, if there is one."""
+    """Return the first base of a class that is a leaf type, if there is one."""
     return next((base for base in getattr(hint, "__mro__", ()) if base in LEAVES), None)
 
 
-# The first that applies counts.
+# The first function whose condition applies makes the schema.
 _MAKERS: list[tuple[Callable[[Any], Any], Callable[[Definitions, Any], Schema]]] = [
     (lambda hint: hint is Any, lambda _, __: {}),
     (lambda hint: hint is None or hint is NoneType, lambda _, __: {"type": "null"}),
@@ -230,7 +230,7 @@ _MAKERS: list[tuple[Callable[[Any], Any], Callable[[Definitions, Any], Schema]]]
 
 
 def _merged(parts: Iterable[Schema]) -> Schema:
-    """Join keywords so that a document has to satisfy all of them."""
+    """Merge keywords so that a document must satisfy all of them."""
     made: Schema = {}
     for part in parts:
         made = {**made, "allOf": [*made.get("allOf", []), part]} if made.keys() & part.keys() else {**made, **part}
@@ -243,7 +243,7 @@ def _described(cls: type) -> Schema:
 
 
 def _constant_defaults(cls: type) -> dict[str, Any]:
-    """The defaults of fields by their names, without those that may be another value each time."""
+    """Return the defaults of fields by their names, without those that a factory makes anew each time."""
     fields: Any = attrs.fields(cls) if attrs.has(cls) else dataclasses.fields(cls)
     defaults: dict[str, Any] = {}
     for field in fields:

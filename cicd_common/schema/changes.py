@@ -1,4 +1,4 @@
-"""The ways in which a type changes, and what each of them breaks."""
+"""The kinds of changes of a type, and their effects."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Change", "ChangeKind", "Effect"]
 
 
 class Effect(StrEnum):
-    """What a change means for those who know one version of a type only.
+    """The effect of a change on programs that know only one version of a type.
 
     Attributes:
-        description: The same in one sentence.
+        description: The effect in one sentence.
         is_break: Whether documents are refused.
     """
 
@@ -35,11 +35,11 @@ class Effect(StrEnum):
 
 
 class ChangeKind(Enum):
-    """The ways in which a type changes: a row for each in the contract's chapter "How the contract changes".
+    """The kinds of changes of a type. Each has a row in the contract's chapter "How the contract changes".
 
     Attributes:
-        words: The same in words.
-        effects: What it means for those who know one version only.
+        words: The kind in words.
+        effects: The effects on programs that know only one version.
     """
 
     words: str
@@ -82,8 +82,8 @@ class Change:
     Attributes:
         pointer: The place in both schemas, or in the one that has it, as an RFC 6901 JSON pointer:
             ``/$defs/Job/properties/retries``. References and ``null`` are no steps of it.
-        kind: What changed.
-        detail: Which rule, value or default, in words; empty if there is no more to say.
+        kind: The kind of the change.
+        detail: The rule, value or default that changed, in words; empty if the kind says it all.
     """
 
     pointer: str
@@ -92,12 +92,12 @@ class Change:
 
     @property
     def effects(self) -> tuple[Effect, ...]:
-        """What the change means for those who know one version only."""
+        """The effects on programs that know only one version."""
         return self.kind.effects
 
     @property
     def breaks(self) -> tuple[Effect, ...]:
-        """Those of the effects by which documents are refused."""
+        """The effects by which documents are refused."""
         return tuple(effect for effect in self.effects if effect.is_break)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What changed between two versions of a schema."""
+"""The changes between two versions of a schema."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ __all__ = ["compare"]
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    """Say what changed between two versions of a schema.
+    """Compare two versions of a schema.
 
-    Readers are taken to ignore unknown keys, as those of `cicd_common` do by default. Descriptions do not count.
+    The effects assume that readers ignore unknown keys, as those of `cicd_common` do by default. Descriptions are not
+    compared.
 
     Args:
-        old: What `schema` made of the old version.
-        new: What `schema` made of the new version.
+        old: The schema that `schema` made of the old version.
+        new: The schema that `schema` made of the new version.
 
     Returns:
         The changes, in the order of the schemas.
 
     Raises:
-        ValueError: One of them is no schema as `schema` makes it.
+        ValueError: An argument is no schema that `schema` can make.
     """
     try:
         return list(_Comparison(Document(old), Document(new)).changes())
@@ -39,7 +40,7 @@ class _Comparison:
     def __init__(self, old: Document, new: Document) -> None:
         self.old = old
         self.new = new
-        # References to definitions of two names that were compared already.
+        # The pairs of definitions that were compared already, by their names.
         self.seen: set[tuple[str | None, str | None]] = set()
 
     def changes(self) -> Iterator[Change]:
@@ -83,7 +84,7 @@ class _Comparison:
         names = old.get("$ref"), new.get("$ref")
         before, after = self.old.resolved(old), self.new.resolved(new)
         if names[0] is not None and names[0] == names[1]:
-            # The definitions are compared where they stand.
+            # The definitions of this name are compared under ``$defs``.
             yield from self._rules(old, new, pointer)
         elif kinds(before) != kinds(after) or shape(before) != shape(after):
             yield Change(pointer, Kind.TYPE_CHANGED)
@@ -102,7 +103,7 @@ class _Comparison:
             yield Change(pointer, Kind.RULE_TIGHTENED if is_closed else Kind.RULE_LOOSENED, "values of an enum")
             return
         olds, news = before.texts if before else [], after.texts if after else []
-        added, removed = _OF_CLOSED if is_closed else _OF_OPEN
+        added, removed = _CLOSED_KINDS if is_closed else _OPEN_KINDS
         yield from (Change(pointer, added, value) for value in news if value not in olds)
         yield from (Change(pointer, removed, value) for value in olds if value not in news)
 
@@ -144,8 +145,8 @@ class _Comparison:
             yield from self._nodes(olds[name], news[name], place)
 
 
-_OF_CLOSED = Kind.VALUE_ADDED, Kind.VALUE_REMOVED
-_OF_OPEN = Kind.OPEN_VALUE_ADDED, Kind.OPEN_VALUE_REMOVED
+_CLOSED_KINDS = Kind.VALUE_ADDED, Kind.VALUE_REMOVED
+_OPEN_KINDS = Kind.OPEN_VALUE_ADDED, Kind.OPEN_VALUE_REMOVED
 _LEAST = {"minimum", "minItems", "minLength", "minProperties"}
 _BOUNDS = _LEAST | {"maximum", "maxItems", "maxLength", "maxProperties"}
 _STRUCTURE = {
@@ -155,7 +156,7 @@ _STRUCTURE = {
 
 
 def _kind_of(keyword: str, before: Any, after: Any) -> Kind:
-    """What a rule was that changed."""
+    """Return the kind of a changed rule."""
     if before is None or after is None:
         return Kind.RULE_TIGHTENED if before is None else Kind.RULE_LOOSENED
     if keyword not in _BOUNDS:

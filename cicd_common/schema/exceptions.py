@@ -1,4 +1,4 @@
-"""What a reader refuses that JSON Schema cannot say."""
+"""Rules of readers that JSON Schema cannot express."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NOT_IN_SCHEMA: Mapping[str, str] = {
     ),
     "large": "in classes outside the contract, bytes, decimal numbers, durations, flags and keys that are out of range",
 }
-"""What a strict reader refuses although it is valid by a schema, in words. There are no other differences.
+"""The documents that a strict reader refuses although they are valid, in words. There are no other differences.
 
-Nothing that a strict reader of the contract takes is invalid. For classes outside the contract there is one exception:
+Every document that a strict reader of the contract accepts is valid. Classes outside the contract have one exception:
 unknown keys inside a union of classes are ignored, since cattrs reads it. ``format`` is an annotation: a validator that
 asserts it refuses UUIDs without hyphens, and times with a blank before the time of day or an offset without a colon.
 """
 
 
 def comment() -> str:
-    """Say the exceptions in one text."""
+    """Return the exceptions as one text."""
     return "\n- ".join(("A reader refuses, although it is valid by this schema:", *NOT_IN_SCHEMA.values()))

@@ -1,4 +1,4 @@
-"""A schema taken apart for comparison: references, alternatives, and kinds of JSON values."""
+"""Parts of schemas for comparison: references, alternatives, and kinds of JSON values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ANNOTATIONS", "Document", "Node", "Values", "kinds", "shape", "value
 Node = dict[str, Any]
 """A part of a schema."""
 ANNOTATIONS = {"$comment", "$schema", "default", "description", "format", "title"}
-"""Keywords by which no document is refused."""
+"""Keywords that make no document invalid."""
 
 
 @attrs.frozen
@@ -32,17 +32,17 @@ class Document:
 
     @property
     def root(self) -> Node:
-        """What the schema says of a whole document; empty if it has definitions alone."""
+        """The keywords for the whole document; empty if the schema has only definitions."""
         return _without(self.node, ANNOTATIONS | {"$defs"})
 
     def resolved(self, node: Node) -> Node:
-        """Return a node with what it refers to, if it does."""
+        """Return a node with the definition that it refers to, if there is one."""
         if "$ref" not in node:
             return node
         return {**self.definitions[node["$ref"].removeprefix("#/$defs/")], **_without(node, {"$ref"})}
 
     def identity(self, node: Node) -> Any:
-        """Return what tells an alternative from the others: its class, or else its kinds of JSON values."""
+        """Return the identity of an alternative: its class, or else its kinds of JSON values."""
         node_kinds = kinds(self.resolved(node))
         return node.get("$ref") if node_kinds == {"object"} and "$ref" in node else node_kinds
 
@@ -67,7 +67,7 @@ class Values:
 
     Attributes:
         texts: The values as JSON text.
-        is_open: Whether it takes other values, too.
+        is_open: Whether the enum accepts other values, too.
     """
 
     texts: list[str]
@@ -82,7 +82,7 @@ def values(node: Node) -> Values | None:
 
 
 def kinds(node: Node) -> set[str]:
-    """Return the kinds of JSON values that a resolved node takes; none if it takes all."""
+    """Return the kinds of JSON values that a resolved node accepts; empty if it accepts all."""
     if _is_open(node):
         return kinds(node["anyOf"][0])
     if "type" in node:
@@ -91,7 +91,7 @@ def kinds(node: Node) -> set[str]:
 
 
 def shape(node: Node) -> tuple[Any, ...]:
-    """Return what makes objects and arrays of different types."""
+    """Return a value that differs for objects and arrays of different structure."""
     return "properties" in node, "items" in node, len(node.get("prefixItems", ()))
 
 
@@ -99,7 +99,7 @@ _KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(
 
 
 def _is_open(node: Node) -> bool:
-    """Whether a node is that of an enum that takes unknown values."""
+    """Tell whether a node is an enum that accepts unknown values."""
     first, *others = node.get("anyOf", ({},))
     return "enum" in first and bool(others) and all({"type": kind} in others for kind in kinds(first))
 

@@ -12,9 +12,9 @@ _PROBLEM: dict[str, Any] = {
     "type": "object",
     "description": "A problem document of RFC 9457: why a document was refused.",
     "properties": {
-        "type": {"type": "string", "description": "What kind of problem it is, as a URI."},
-        "title": {"type": "string", "description": "The same for people."},
-        "status": {"type": "integer", "description": "The status of the answer."},
+        "type": {"type": "string", "description": "The kind of the problem, as a URI."},
+        "title": {"type": "string", "description": "The kind of the problem, in words."},
+        "status": {"type": "integer", "description": "The HTTP status of the response."},
         "detail": {"type": "string", "description": "All problems, a line each."},
         "is_complete": {"type": "boolean", "description": "Whether these are all problems."},
         "errors": {
@@ -38,15 +38,15 @@ def openapi_components(*types: Any) -> dict[str, Any]:
     """Make the ``components`` of an OpenAPI document.
 
     Args:
-        types: The types that the interface has, as of `schema`. By default all types of the contract.
+        types: The types of the interface, as for `schema`. By default all types of the contract.
 
     Returns:
-        Plain JSON data, new all through: ``schemas`` has a schema for each class and enum, by its name, to be referred
-        to as ``{"$ref": "#/components/schemas/JobStatusUpdate"}``; and ``ProblemDocument``, which is what
-        `cicd_common.ContractError.to_problem` makes.
+        New plain JSON data. ``schemas`` has a schema for each class and enum by its name, for references like
+        ``{"$ref": "#/components/schemas/JobStatusUpdate"}``, and ``ProblemDocument``, the schema of the result of
+        `cicd_common.ContractError.to_problem`.
 
     Raises:
-        TypeError: As of `schema`.
+        TypeError: As for `schema`.
     """
     definitions = Definitions("#/components/schemas/", {"ProblemDocument": _PROBLEM})
     for each in types or contract_types():

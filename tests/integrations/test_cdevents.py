@@ -1,4 +1,4 @@
-"""Events of CDEvents tell what happened to runs, are those of the standard, and are enough to rebuild a run."""
+"""Events of CDEvents describe the changes of runs by the standard, and suffice to rebuild a run."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def told_by_worker(run: PipelineExecution, place: int, sequence: int, status: st
 
 
 def ended(run: PipelineExecution, status: str, reason: str | None = None, **fields) -> PipelineExecution:
-    """The run after its first job ran and ended."""
+    """Return the run after its first job ran and ended."""
     run, _ = run.hand_out(NOW)
     run, _ = run.apply(told_by_worker(run, 0, 1, "RUNNING"))
     run, _ = run.apply(told_by_worker(run, 0, 2, status, reason=reason and EndReason(reason), **fields))
@@ -78,7 +78,7 @@ def ended(run: PipelineExecution, status: str, reason: str | None = None, **fiel
 
 class TestEvents:
     def test_of_a_run_that_succeeds(self):
-        """Each step tells what happened in it, with the times of the model where it has them."""
+        """Each change has its events, with the times of the model where it has them."""
         run = run_of(job("build"))
         handed_out, _ = run.hand_out(NOW)
         running, _ = handed_out.apply(told_by_worker(run, 0, 1, "RUNNING"))
@@ -108,13 +108,13 @@ class TestEvents:
         ],
     )
     def test_outcomes(self, status, reason, of_job, of_run):
-        """The outcomes follow from the status and from why the job ended."""
+        """The outcomes follow from the status and the reason of the end."""
         run = run_of(job("build"))
         *_, of_task, of_pipeline = told(run, ended(run, status, reason))
         assert (of_task.content["outcome"], of_pipeline.content["outcome"]) == (of_job, of_run)
 
     def test_errors_of_a_failure(self):
-        """A job says why it ended, a run what its explanation says, and the jobs that never ran were canceled."""
+        """A job has its reason and a run its explanation; jobs that never ran are canceled."""
         run = run_of(job("build"), job("test", dependencies=("build",)))
         failed = ended(run, "FAILED", "EXITED", exit_code=3)
         *_, build, test, pipeline = told(run, failed)
@@ -127,7 +127,7 @@ class TestEvents:
         assert pipeline.content["errors"] == failed.explain().text
 
     def test_errors_of_a_failure_without_a_reason(self):
-        """A job of which nobody said why it ended says what its status means."""
+        """A job without a reason has the description of its status."""
         run = run_of(job("build"))
         *_, build, _ = told(run, ended(run, "FAILED"))
         assert build.content["errors"] == "Ended, and did not do what it was asked to do."
@@ -139,7 +139,7 @@ class TestEvents:
         assert (lint.content["outcome"], pipeline.content["outcome"]) == ("failure", "success")
 
     def test_links(self):
-        """The end of a run hangs on its start and names its cause; a job hangs on those that it depends on."""
+        """The end of a run is linked to its start and its cause, and a job to its dependencies."""
         run = run_of(job("build"), job("test", dependencies=("build", "build")))
         built = ended(run, "SUCCESS")
         second = attrs.evolve(built.hand_out(NOW)[0])
@@ -162,7 +162,7 @@ class TestEvents:
         ]
 
     def test_canceled_before_it_started(self):
-        """A run that never ran ends when it was canceled, and hangs on its queueing."""
+        """The end of a run that never ran is linked to its queueing."""
         run = run_of(job("build"))
         canceled, _ = run.cancel(NOW + timedelta(hours=1))
         task, pipeline = told(run, canceled)
@@ -173,7 +173,7 @@ class TestEvents:
         assert pipeline.content["outcome"] == "cancel"
 
     def test_uris(self):
-        """The URI of a subject is what the caller makes of the id of its execution."""
+        """The caller's function makes the URI of a subject from the id of its execution."""
         run = run_of(job("build"))
         (queued,) = events(None, run, source=SOURCE, at=NOW, uri=lambda each: f"https://ci/runs/{each}")
         assert queued.content["uri"] == f"https://ci/runs/{run.id}"
@@ -187,7 +187,7 @@ class TestEvents:
     @pytest.mark.no_cover
     @given(run_states())
     def test_each_is_told_once(self, states):
-        """Told step by step or all at once, in whatever order the updates came, the events have the same ids."""
+        """The ids of events are the same step by step or at once, and in any order of updates."""
         by_step = [event.id for before, after in pairwise(states) for event in told(before, after)]
         assert len(set(by_step)) == len(by_step)
         assert set(by_step) == {event.id for event in told(None, states[-1])}
@@ -195,7 +195,7 @@ class TestEvents:
     @pytest.mark.no_cover
     @given(run_states())
     def test_links_point_to_events_that_were_told(self, states):
-        """All events of a run are of its chain, and each is tied to others that were told no later."""
+        """All events of a run are of its chain, and linked only to earlier events."""
         seen = set()
         for before, after in pairwise(states):
             step = told(before, after)
@@ -211,7 +211,7 @@ class TestEvents:
 class TestExecutionOf:
     @given(st.data(), run_states(in_order=True))
     def test_rebuilds_a_run_at_every_step(self, data, states):
-        """From the events told so far, in any order and repeated: each job is as it was when it was told of last."""
+        """From the events so far, in any order and repeated, each job has the state of its last event."""
         so_far = []
         for before, after in pairwise(states):
             so_far += told(before, after)
@@ -225,12 +225,12 @@ class TestExecutionOf:
 
     @given(run_states())
     def test_rebuilds_a_run_as_it_ended(self, states):
-        """In whatever order the updates came, the run is as it was at its end."""
+        """The rebuilt run equals the run at its end, in any order of updates."""
         so_far = [event for before, after in pairwise(states) for event in told(before, after)]
         assert execution_of(so_far) == next(state for state in states if state and state.status.is_terminal)
 
     def test_passes_over_other_events(self):
-        """Events of artifacts and of others are ignored."""
+        """Events of artifacts and of other sources are ignored."""
         run = run_of(job("build"))
         request = ArtifactUploadRequest(
             job_execution_id=run.stages[0].jobs[0].id, artifacts=(Artifact(path="a", size=0, sha256="0" * 64),)
@@ -240,7 +240,7 @@ class TestExecutionOf:
         assert execution_of([*others, foreign, attrs.evolve(foreign, custom_data=None), *told(None, run)]) == run
 
     def test_refuses_what_is_no_run(self):
-        """No events, events of two runs, and custom data that breaks the contract."""
+        """No events, events of two runs, and wrong custom data are refused."""
         run = run_of(job("build"))
         (queued,) = told(None, run)
         other = told(None, attrs.evolve(run, id=UUID(int=8)))
@@ -259,7 +259,7 @@ class TestArtifactEvents:
         return artifact_events(request, run, source=SOURCE, at=NOW)
 
     def test_packaged_and_published(self):
-        """Each artifact has a package URL with its checksum, the commit that it was made of, and hangs on its job."""
+        """Each artifact has a package URL with its checksum, its commit, and a link to its job."""
         run = ended(run_of(job("build"), commit_hash="c0ffee"), "SUCCESS")
         packaged, published, *others = self.told(run, "dist/my app.whl", "report.txt")
         assert kinds((packaged, published, *others)) == ["artifact.packaged", "artifact.published"] * 2
@@ -284,7 +284,7 @@ class TestArtifactEvents:
         ],
     )
     def test_source_of_the_change(self, repo_url, source):
-        """The repository is told only if it is a URL, without its password."""
+        """The repository is in the event only if it is a URL, without its password."""
         packaged, _ = self.told(run_of(job("build"), repo_url=repo_url), "report.txt")
         assert packaged.content["change"] == {"id": "main"} | ({"source": source} if source else {})
 
@@ -301,13 +301,13 @@ class TestArtifactEvents:
 class TestStandard:
     @given(executions() | from_type(PipelineExecution))
     def test_events_of_runs_are_valid(self, run):
-        """The official schemas accept whatever is told of a run, in whatever state it is."""
+        """The official schemas accept the events of a run in any state."""
         for event in told(None, run):
             cdevents.validator(event.type).validate(event.document())
 
     @given(executions(), st.data())
     def test_events_of_artifacts_are_valid(self, run, data):
-        """The official schemas accept whatever is told of an artifact."""
+        """The official schemas accept the events of any artifact."""
         request = data.draw(from_type(ArtifactUploadRequest))
         request = attrs.evolve(request, job_execution_id=run.stages[0].jobs[0].id)
         for event in artifact_events(request, run, source=SOURCE, at=NOW):
@@ -316,7 +316,7 @@ class TestStandard:
 
     @pytest.mark.parametrize("path", sorted(cdevents.FOLDER.glob("conformance/*.json")), ids=lambda path: path.stem)
     def test_reads_the_conformance_examples(self, path):
-        """The official examples are read and written again as they are."""
+        """The official examples are read, and written unchanged."""
         example = json.loads(path.read_text())
         cdevents.validator(example["context"]["type"]).validate(example)
         assert read(path.read_bytes()).document() == read(example).document() == example
@@ -335,7 +335,7 @@ class TestRead:
 
     @given(from_type(CDEvent))
     def test_reads_any_event(self, event):
-        """Whatever the fields of an event are."""
+        """An event with any field values is read back equal."""
         event = attrs.evolve(event, custom_data=None if event.custom_data is None else json.dumps(event.custom_data))
         assert read(event.document()).document() == event.document()
 
@@ -354,7 +354,7 @@ class TestRead:
         ],
     )
     def test_refuses(self, change, pointer):
-        """What is no event is refused, with the place in the document."""
+        """A document that is no event is refused with the place of the problem."""
         document = self.EVENT.document()
         change(document)
         with pytest.raises(ContractError) as caught:
@@ -363,17 +363,17 @@ class TestRead:
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"customData": NaN}', b"\xff"])
     def test_refuses_text(self, text):
-        """What is no JSON object is refused as a document that breaks the contract."""
+        """A text that is no JSON object is a ContractError."""
         with pytest.raises(ContractError):
             read(text)
 
     def test_is_hashable(self):
-        """Equal events have one place in a set."""
+        """Equal events are one element of a set."""
         assert len({self.EVENT, read(self.EVENT.document())}) == 1
 
 
 def test_needs_cloudevents(monkeypatch):
-    """Without cloudevents there is one error, and it names the extra."""
+    """Without cloudevents the import is one error, which names the extra."""
     for name in [name for name in sys.modules if name.startswith("cicd_common.integrations.cdevents")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "cloudevents.core", None)

@@ -1,4 +1,4 @@
-"""Events travel as CloudEvents over HTTP, and are sent again until they are taken in."""
+"""Events are sent as CloudEvents over HTTP, again until the receiver accepts them."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ PIPELINE = Pipeline(
 class TestHttp:
     @given(run=executions())
     def test_reads_what_was_written(self, mode, run):
-        """Every event comes back equal, whatever case the names of headers have."""
+        """Every event is read back equal, with header names in any case."""
         for event in events(None, run, source=SOURCE, at=NOW):
             message = to_http(event, mode)
             assert from_http({name.title(): value for name, value in message.headers.items()}, message.body) == event
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"3", b'{"data": 3}', b"[" * 100_000])
     def test_refuses_what_is_no_event(self, mode, body):
-        """Whatever the body is, it ends in one error."""
+        """Every other body is one error."""
         with pytest.raises(ContractError):
             from_http(to_http(EVENT, mode).headers, body)
 
 
 def test_attributes():
-    """The attributes of the CloudEvent are those of the event."""
+    """The CloudEvent has the attributes of the event."""
     assert to_cloudevent(EVENT).get_attributes() == {
         "specversion": "1.0",
         "id": EVENT.id,
@@ -91,7 +91,7 @@ class TestSender:
         assert first.headers["X-Token"] == "t"
 
     def test_sends_again(self):
-        """After answers that say so, and after a connection that broke; no sooner than the receiver asks for."""
+        """Events are sent again after a temporary status and a broken connection, not before `Retry-After`."""
         waited = []
         answers = [503, DROP, (429, {"Retry-After": "7"}), (500, {"Retry-After": "Sun, 01 Feb 2026 12:00:00 GMT"}), 202]
         with receiver(*answers) as server, EventSender(server.url, sleep=waited.append) as sender:
@@ -100,7 +100,7 @@ class TestSender:
         assert waited == [0.5, 1, 7, 4]
 
     def test_opens_a_connection_that_was_closed(self):
-        """A receiver that closed the connection in between costs an attempt, and no event."""
+        """A connection that the receiver closed costs an attempt and no event."""
         with receiver(200, DROP) as server, EventSender(server.url, attempts=2, sleep=lambda _: None) as sender:
             sender.send(EVENT)
             sender.send(EVENT)
@@ -108,7 +108,7 @@ class TestSender:
 
     @pytest.mark.parametrize("status", [400, 401, 404, 413, 301])
     def test_gives_up_at_once(self, status):
-        """An answer that would be the same again ends it."""
+        """A status that is not temporary is not tried again."""
         with (
             receiver(status) as server,
             EventSender(server.url) as sender,
@@ -119,7 +119,7 @@ class TestSender:
         assert len(server.requests) == 1
 
     def test_gives_up_in_the_end(self):
-        """After the last attempt, the error says what the last answer was."""
+        """After the last attempt the error has the status of the last response."""
         with receiver(*[503] * 3) as server, EventSender(server.url, attempts=3, sleep=lambda _: None) as sender:
             with pytest.raises(DeliveryError, match="503"):
                 sender.send(EVENT)
@@ -127,7 +127,7 @@ class TestSender:
         assert len(server.requests) == 4
 
     def test_without_a_receiver(self):
-        """Where nobody listens there is no status."""
+        """Without a receiver the error has no status."""
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -136,7 +136,7 @@ class TestSender:
         assert caught.value.status is None
 
     def test_speaks_tls(self):
-        """A URL of https is spoken to in TLS, and a receiver that does not speak it is one that did not answer."""
+        """An https URL uses TLS, and a receiver without TLS counts as one that did not answer."""
         with receiver() as server:
             sender = EventSender(server.url.replace("http", "https"), attempts=1)
             with sender, pytest.raises(DeliveryError, match="SSL"):
@@ -152,7 +152,7 @@ class TestSender:
             EventSender(url, **arguments)
 
     def test_refuses_a_mode(self):
-        """There are two modes."""
+        """A mode other than the two is refused."""
         with pytest.raises(ValueError, match="structured"):
             to_http(EVENT, "batched")
 

@@ -1,4 +1,4 @@
-"""The recipe for Celery keeps what Celery can do: results, remote control and revoking work beside contract types."""
+"""With the recipe for Celery, results, remote control and revocation work with contract types."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SERVERS = {"rabbitmq": (RABBITMQ, lambda _: "rpc://"), "redis": (REDIS, lambda u
 
 @pytest.mark.parametrize("kind", SERVERS)
 def test_results_ping_and_revoke(kind, tmp_path):
-    """`get` returns a result, `control.ping` is answered, and `revoke` keeps a task that waits from running."""
+    """`get` returns a result, `control.ping` is answered, and `revoke` stops a waiting task."""
     server, backend_of = SERVERS[kind]
     queue = f"cicd-test-{uuid4().hex}"
     where = [server.answering(), backend_of(server.url), queue]

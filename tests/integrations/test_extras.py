@@ -1,4 +1,4 @@
-"""What an integration needs is an extra: its absence is one error, and the core does without."""
+"""Each integration needs an extra: without it the import is one error, and the core does not need it."""
 
 import importlib
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 
 def test_needs_kombu(monkeypatch):
-    """Without kombu there is one error, and it names the extra."""
+    """Without kombu the import is one error, which names the extra."""
     monkeypatch.delitem(sys.modules, "cicd_common.integrations.kombu", raising=False)
     monkeypatch.setitem(sys.modules, "kombu", None)
     monkeypatch.setitem(sys.modules, "kombu.serialization", None)
@@ -21,7 +21,7 @@ def test_needs_kombu(monkeypatch):
 
 
 def test_is_not_part_of_the_core():
-    """The package alone imports none of them."""
+    """The package itself imports no integration."""
     code = """
 import sys
 import cicd_common.integrations

@@ -1,4 +1,4 @@
-"""Contract types travel as messages of kombu, in their own JSON and nothing else."""
+"""Contract types are sent as messages of kombu, whose body is their JSON."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TestNames:
         [(JobExecutionRequest, "job-execution-request"), (JobDTO, "job-dto")],
     )
     def test_derived_from_the_class(self, cls, name):
-        """Both ways have names of their own."""
+        """Messages and tasks have different names."""
         assert register(cls) == Serializer(f"cicd-common.{cls.__name__}", f"application/vnd.cicd-common.{name}+json")
         assert register_task(cls) == Serializer(
             f"cicd-common.{cls.__name__}.task", f"application/vnd.cicd-common.{name}.task+json"
@@ -76,21 +76,21 @@ class TestNames:
 
     @pytest.mark.parametrize("way", [register, register_task])
     def test_taken(self, way):
-        """A name says one thing only."""
+        """A name belongs to one class."""
         way(JobDTO)
         with pytest.raises(ValueError, match=r"is registered as cicd-common\.JobDTO"):
             way(attrs.make_class("JobDTO", []))
 
     @pytest.mark.parametrize("name", ["cicd-common.Taken", "other"])
     def test_taken_by_others(self, name):
-        """Nor is what others registered with kombu replaced, by name or by content type."""
+        """A serializer that others registered is not replaced, by name or by content type."""
         register_with_kombu(name, str, str, "application/vnd.cicd-common.taken+json")
         with pytest.raises(ValueError, match=r"is registered as cicd-common\.Taken"):
             register(attrs.make_class("Taken", []))
 
     @pytest.mark.parametrize("thing", [dict, response(), "JobDTO"])
     def test_for_attrs_classes(self, thing):
-        """What the converter does not know is refused."""
+        """Classes other than attrs classes are refused."""
         with pytest.raises(TypeError, match=r"^expected an attrs class$"):
             register(thing)
 
@@ -146,7 +146,7 @@ class TestVendor:
 class TestRoundTrip:
     @given(st.data())
     def test_message(self, cls, data):
-        """The body is the JSON of the instance, and gives an equal one."""
+        """The body is the JSON of the instance, and is read back equal."""
         instance, serializer = data.draw(from_type(cls)), register(cls)
         content_type, encoding, body = dumps(instance, serializer.name)
         assert (content_type, encoding, body) == (serializer.content_type, "utf-8", converter.dumps(instance))
@@ -154,7 +154,7 @@ class TestRoundTrip:
 
     @given(st.data())
     def test_task(self, cls, data):
-        """So it is for a task."""
+        """The body of a task is the JSON of its argument, and is read back equal."""
         instance, serializer = data.draw(from_type(cls)), register_task(cls)
         content_type, encoding, body = dumps(((instance,), {}, NOTHING_ELSE), serializer.name)
         assert (content_type, encoding, body) == (serializer.content_type, "utf-8", converter.dumps(instance))
@@ -162,7 +162,7 @@ class TestRoundTrip:
 
     @given(st.binary(min_size=1) | st.text(min_size=1))
     def test_any_bytes(self, cls, body):
-        """Whatever the body, it ends in an instance or in kombu's error."""
+        """Any body is an instance or kombu's error."""
         serializer = register_task(cls)
         with suppress(DecodeError):
             (instance,), _, _ = loads(body, serializer.content_type, "utf-8", accept=[serializer.content_type])
@@ -170,7 +170,7 @@ class TestRoundTrip:
 
 
 class Subclass(JobExecutionRequest):
-    """Says more than the contract."""
+    """A subclass of a contract type."""
 
 
 INSTANCE = request()
@@ -183,7 +183,7 @@ class TestRefused:
         ids=lambda body: type(body).__name__,
     )
     def test_other_things(self, body):
-        """Only what the serializer is for is written; the error does not repeat what it was given."""
+        """Only instances of the class are written, and the error does not repeat other values."""
         with pytest.raises(EncodeError, match=r"^expected one JobExecutionRequest$"):
             dumps(body, register(JobExecutionRequest).name)
 
@@ -203,7 +203,7 @@ class TestRefused:
         ],
     )
     def test_other_tasks(self, body, message):
-        """A task has one argument, and nothing that Celery would add; version 1 of its protocol is refused, too."""
+        """Other arguments, callbacks and version 1 of Celery's protocol are refused."""
         with pytest.raises(EncodeError, match=message) as caught:
             dumps(body, register_task(JobExecutionRequest).name)
         assert SECRET not in str(caught.value)
@@ -218,12 +218,12 @@ class TestRefused:
         ],
     )
     def test_other_content(self, content_type, body):
-        """Who accepts one content type gets no other."""
+        """A consumer that accepts one content type gets no other."""
         with pytest.raises(ContentDisallowed):
             loads(body, content_type, "utf-8", accept=[register_task(JobExecutionRequest).content_type])
 
     def test_no_echo(self):
-        """What is wrong is told, and not what was there."""
+        """The error has the problem and not the refused text."""
         body = converter.dumps(INSTANCE).replace(b'"commands":[', b'"commands":[1,')
         serializer = register(JobExecutionRequest)
         with pytest.raises(DecodeError, match="/commands/0: expected a string") as caught:
@@ -241,7 +241,7 @@ def connection(request):
 
 class TestBrokers:
     def test_round_trip(self, connection):
-        """A real broker gives back what it was given."""
+        """A message through a real broker is read back equal."""
         serializer, received = register(JobExecutionRequest), []
         queue = kombu.Queue(f"cicd-test-{uuid4().hex}", auto_delete=True)
         with connection.Consumer(queue, accept=[serializer.content_type]) as consumer:

@@ -1,4 +1,4 @@
-"""A run that ended is one trace, whose spans are those of its stages and jobs."""
+"""A run that ended is one trace, with the spans of its stages and jobs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run_of(*stages: tuple[Job, ...], **fields) -> PipelineExecution:
 
 
 def with_end(run: PipelineExecution, name: str, status: str, reason: str | None = None, **fields) -> PipelineExecution:
-    """The run after a job was handed out, ran for a minute, and ended."""
+    """Return the run after a job was handed out, ran for a minute, and ended."""
     run, _ = run.hand_out(NOW)
     (found,) = (each for stage in run.stages for each in stage.jobs if each.job.name == name)
     update = JobStatusUpdate(
@@ -88,7 +88,7 @@ def with_end(run: PipelineExecution, name: str, status: str, reason: str | None 
 
 
 def recorded(run: PipelineExecution, **arguments):
-    """The spans of a run as an exporter gets them, by their ids."""
+    """Return the exported spans of a run, by their ids."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(id_generator=RunIdGenerator(), resource=Resource({}), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -107,7 +107,7 @@ def seconds(span) -> timedelta:
 class TestTrace:
     @given(finished_runs())
     def test_is_that_of_the_model(self, run):
-        """Each run, stage and job is one span, in its parent, as long as in the model, with its links and events."""
+        """Each run, stage and job is a span with the parent, times, links and events of the model."""
         found = recorded(run)
         parents = {span_id(run.id): (run, None)}
         for stage in run.stages:
@@ -192,7 +192,7 @@ class TestTrace:
         ],
     )
     def test_results(self, status, reason, of_job, of_run, error):
-        """Results and types of errors follow from the status and the reason; what never ran was skipped."""
+        """Results and error types follow from the status and the reason; a job that never ran is skipped."""
         run = with_end(run_of((job("build"),), (job("test"),)), "build", status, reason)
         found = recorded(run)
         first, second = run.stages
@@ -208,7 +208,7 @@ class TestTrace:
             assert found[span_id(run.id)].status.description == run.explain().text
 
     def test_is_no_part_of_what_records_it(self):
-        """A span that is current while a run is recorded is not its parent, and keeps a random id."""
+        """The current span is not the parent of the run, and keeps its random id."""
         run = with_end(run_of((job("build"),)), "build", "SUCCESS")
         exporter = InMemorySpanExporter()
         provider = TracerProvider(id_generator=RunIdGenerator(), shutdown_on_exit=False)
@@ -220,7 +220,7 @@ class TestTrace:
         assert {span.context.trace_id for span in of_run} == {trace_id(run.id)}
 
     def test_is_not_recorded_where_nothing_is_sampled(self):
-        """The sampler of the provider decides."""
+        """The provider's sampler decides whether a run is recorded."""
         exporter = InMemorySpanExporter()
         provider = TracerProvider(id_generator=RunIdGenerator(), sampler=ALWAYS_OFF, shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -228,7 +228,7 @@ class TestTrace:
         assert exporter.get_finished_spans() == ()
 
     def test_needs_the_generator_of_ids(self):
-        """Another provider would give the spans random ids."""
+        """A provider with another id generator is refused."""
         with pytest.raises(ValueError, match="RunIdGenerator"):
             record_trace(run_of((job("build"),)), TracerProvider(shutdown_on_exit=False))
 
@@ -243,7 +243,7 @@ class TestTrace:
 
     @given(from_type(PipelineExecution))
     def test_any_state_can_be_carried(self, run):
-        """Times that OTLP cannot carry are moved into its range, and no span ends before it starts."""
+        """Times are moved into the range of OTLP, and no span ends before it starts."""
         if run.completion_time is not None:
             assert all(0 <= span.start_time <= span.end_time < 2**64 for span in spans(run))
 
@@ -252,13 +252,13 @@ class TestTrace:
 class TestOtlp:
     @given(run=from_type(PipelineExecution))
     def test_every_run_is_encoded(self, run):
-        """A receiver of OTLP/HTTP gets every span of every run that ended, whatever state it is in."""
+        """A receiver of OTLP/HTTP gets every span of any run that ended."""
         if run.completion_time is None:
             return
         assert self.received(run).keys() == {span.span_id for span in spans(run)}
 
     def test_arrives(self):
-        """Ids, parents, times, attributes, links and events come through the wire."""
+        """Ids, parents, times, attributes, links and events arrive at the receiver."""
         run = with_end(run_of((job("build"),), (job("test", dependencies=("build",)),)), "build", "SUCCESS")
         run = with_end(run, "test", "FAILED", "EXITED", exit_code=3)
         got = self.received(run)
@@ -275,7 +275,7 @@ class TestOtlp:
 
     @staticmethod
     def received(run: PipelineExecution):
-        """The spans of a run that a receiver gets, decoded, by their ids."""
+        """Return the decoded spans that a receiver gets of a run, by their ids."""
         with receiver() as server:
             provider = TracerProvider(id_generator=RunIdGenerator(), resource=Resource({}), shutdown_on_exit=False)
             provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{server.url}/v1/traces")))
@@ -296,7 +296,7 @@ class TestTraceparent:
     @pytest.mark.no_cover
     @given(executions())
     def test_is_the_span_of_the_job(self, run):
-        """What a job traces with its TRACEPARENT hangs on the span of the job."""
+        """A span that a job makes with its TRACEPARENT has the job's span as its parent."""
         each = run.stages[0].jobs[0]
         request = job_execution_request(run, each.id)
         context = TraceContextTextMapPropagator().extract({"traceparent": traceparent(request)})
@@ -306,7 +306,7 @@ class TestTraceparent:
         assert parent.trace_flags.sampled
 
     def test_is_in_the_environment(self):
-        """The request says the same otherwise, and a TRACEPARENT that was there before is replaced."""
+        """The request is otherwise unchanged, and an earlier TRACEPARENT is replaced."""
         run = run_of((job("build", environment=Environment({"TRACEPARENT": "x", "A": "b"})),))
         request = job_execution_request(run, run.stages[0].jobs[0].id)
         told = with_traceparent(request)
@@ -314,13 +314,13 @@ class TestTraceparent:
         assert attrs.evolve(told, environment=request.environment) == request
 
     def test_of_the_least_id(self):
-        """The ids stay the same in all versions, and none is all zeros, which would be invalid."""
+        """Ids are the same in all versions, and never all zeros, which would be invalid."""
         assert f"{trace_id(UUID(int=0)):032x}" == "374708fff7719dd5979ec875d56cd228"
         assert f"{span_id(UUID(int=0)):016x}" == "25632aab28ec37bb"
 
 
 def test_needs_opentelemetry(monkeypatch):
-    """Without OpenTelemetry there is one error, and it names the extra."""
+    """Without OpenTelemetry the import is one error, which names the extra."""
     for name in [name for name in sys.modules if name.startswith("cicd_common.integrations.opentelemetry")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)

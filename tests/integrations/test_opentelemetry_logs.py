@@ -1,4 +1,4 @@
-"""Log lines say which span they belong to."""
+"""Log lines have the ids of their span."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def ids(span) -> dict[str, str]:
 
 
 def test_lines_within_a_span(logger, stream):
-    """Lines of any logger carry the ids of the innermost span, and lines outside of spans none."""
+    """Lines of any logger have the ids of the innermost span, and lines outside of spans none."""
     logger.info("before", job="a")
     with TRACER.start_as_current_span("outer") as outer:
         logger.info("outer", job="a")
@@ -79,7 +79,7 @@ def test_lines_within_a_span(logger, stream):
 
 
 def test_a_field_of_the_caller_stays(logger, stream):
-    """A line that is given a trace_id keeps it."""
+    """A line with a trace_id of the caller keeps it."""
     with TRACER.start_as_current_span("span"):
         logger.info("line", trace_id="mine")
     (line,) = lines(stream)
@@ -88,7 +88,7 @@ def test_a_field_of_the_caller_stays(logger, stream):
 
 
 def test_through_a_queue(handler, stream):
-    """On the handler that fills a queue, the filter sees the span of the thread that logs."""
+    """A filter on the handler that fills a queue finds the span of the logging thread."""
     records = queue.SimpleQueue()
     filling = logging.handlers.QueueHandler(records)
     filling.addFilter(SpanIds())
@@ -103,7 +103,7 @@ def test_through_a_queue(handler, stream):
 
 
 def test_documentation():
-    """Every session of docs/traces.md shows what the page shows, and a receiver gets what it sends."""
+    """Every session of docs/traces.md prints the output on the page, and a receiver gets the data."""
     job = Job(name="make", script=("make",))
     pipeline = Pipeline(name="checkout", repo_url="r", stages=(Stage(name="build", jobs=(job,)),))
     queued = PipelineExecution.of(pipeline, run_number=1, id=UUID(int=0))

@@ -1,4 +1,4 @@
-"""Runs are measured as they move, by the names of the semantic conventions."""
+"""Runs are measured by the names of the semantic conventions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATES = {ExecutionStatus.PENDING: "pending", ExecutionStatus.RUNNING: "executin
 
 
 class Meter:
-    """Metrics in memory."""
+    """A provider that keeps metrics in memory."""
 
     def __init__(self, **arguments):
         self._reader = InMemoryMetricReader()
@@ -35,7 +35,7 @@ class Meter:
         self.runs = RunMetrics(self.provider, **arguments)
 
     def points(self):
-        """The points by the name of the metric."""
+        """Return the points of a metric by its name."""
         data = self._reader.get_metrics_data()
         metrics = [] if data is None else data.resource_metrics[0].scope_metrics[0].metrics
         return {metric.name: (metric, list(metric.data.data_points)) for metric in metrics}
@@ -43,7 +43,7 @@ class Meter:
 
 @given(run_states())
 def test_active_runs(states):
-    """At every step one run is counted in its state, and none once it has ended."""
+    """At every step a run is counted in its state, and not at all once it has ended."""
     meter = Meter()
     for before, after in pairwise(states):
         meter.runs.record(before, after)
@@ -54,7 +54,7 @@ def test_active_runs(states):
 
 @given(run_states())
 def test_duration_and_errors(states):
-    """A run is measured once, as long as it was at its end, and each job that failed is an error, allowed or not."""
+    """A run's duration is measured once, at its end, and each failed job is an error, allowed or not."""
     meter = Meter()
     for before, after in pairwise(states):
         meter.runs.record(before, after)
@@ -77,7 +77,7 @@ def test_duration_and_errors(states):
 
 @given(executions())
 def test_of_a_run_on_its_way(run):
-    """A process that starts counts a run as it finds it."""
+    """A process that starts counts a run in its current state."""
     meter = Meter()
     meter.runs.record(None, run)
     active = meter.points().get("cicd.pipeline.run.active", (None, []))[1]
@@ -85,7 +85,7 @@ def test_of_a_run_on_its_way(run):
 
 
 def test_workers():
-    """Workers are counted by their state whenever metrics are read, as the program tells then."""
+    """Whenever metrics are read, the program's current numbers of Workers are returned."""
     workers = {"available": 2, "busy": 1}
     meter = Meter(workers=lambda: workers)
     for _ in range(2):

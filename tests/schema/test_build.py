@@ -1,4 +1,4 @@
-"""JSON Schema of classes: those of the contract, and those of users with whatever the converter reads."""
+"""JSON Schema of the contract's classes, and of users' classes with any annotation that the converter reads."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ T = TypeVar("T")
 
 class TestContract:
     def test_has_every_type(self) -> None:
-        """Every message, record and model, and the enums and values that they hold."""
+        """The schema has every message, record and model, and their enums and values."""
         assert set(contract_types()) == set(TYPES)
         parts = {"EndReason", "Environment", "ExecutionStatus", "JsonObject"}
         assert set(schema()["$defs"]) == {cls.__name__ for cls in TYPES} | parts
 
     def test_is_in_order(self) -> None:
-        """So that two versions are easy to compare by eye."""
+        """Definitions are sorted, so that two versions are easy to compare."""
         made = schema()
         assert list(made["$defs"]) == sorted(made["$defs"])
         assert list(made) == ["$schema", "title", "$comment", "$defs"]
 
     def test_is_new_all_through(self) -> None:
-        """Who changes a schema changes no other."""
+        """A change of a schema changes no other one."""
         before = json.dumps(schema())
         made = schema()
         for node in made["$defs"].values():
@@ -53,11 +53,11 @@ class TestContract:
         assert json.dumps(schema()) == before
 
     def test_is_plain_json(self) -> None:
-        """It comes back as it was from JSON text."""
+        """The schema is equal after a round trip through JSON text."""
         assert json.loads(json.dumps(schema(), allow_nan=False)) == schema()
 
     def test_has_required_keys_and_defaults(self) -> None:
-        """A field has a default, is required, or is new each time."""
+        """A field has a constant default, is required, or has a factory."""
         for cls in TYPES:
             made = schema()["$defs"][cls.__name__]
             fields = attrs.fields_dict(cls)
@@ -68,13 +68,13 @@ class TestContract:
                 assert ("default" in made["properties"][name]) is is_constant
 
     def test_describes_every_field(self) -> None:
-        """And every definition."""
+        """Every field and every definition has a description."""
         for made in schema()["$defs"].values():
             assert made["description"]
             assert all(each["description"] for each in made.get("properties", {}).values())
 
     def test_one_type_has_what_it_refers_to(self) -> None:
-        """And no more."""
+        """The schema of one type has only the definitions that it refers to."""
         made = schema(Job)
         assert made["$ref"] == "#/$defs/Job"
         assert set(made["$defs"]) == {"Environment", "Job", "JsonObject"}
@@ -87,7 +87,7 @@ class Colour(Enum):
 
 
 class Level(IntEnum):
-    """How much it matters."""
+    """An enum of integers."""
 
     LOW = 1
 
@@ -105,7 +105,7 @@ UserId = NewType("UserId", Token)
 
 @attrs.frozen
 class Node:
-    """A class that holds itself."""
+    """A class that contains instances of itself."""
 
     children: tuple[Node, ...] = ()
     parent: Node | None = None
@@ -113,7 +113,7 @@ class Node:
 
 @dataclass
 class Data:
-    """A dataclass."""
+    """A dataclass with defaults."""
 
     count: int = 3
     names: list[str] = field(default_factory=list)
@@ -177,7 +177,7 @@ HINTS: list[tuple[Any, Any, list[Any], list[Any]]] = [
 class TestAnnotations:
     @pytest.mark.parametrize(("hint", "expected", "right", "wrong"), HINTS, ids=lambda _: "")
     def test_what_is_valid_is_read(self, hint: Any, expected: Any, right: list[Any], wrong: list[Any]) -> None:
-        """And the other way round."""
+        """A document is valid exactly if the converter reads it."""
         made = schema(hint)
         root = {key: each for key, each in made.items() if key not in ("$schema", "$comment", "$defs")}
         assert expected in (None, root)
@@ -190,19 +190,19 @@ class TestAnnotations:
                 ENGINES[0].loads(json.dumps(value), hint, strict=True)
 
     def test_a_literal_of_one_and_true_takes_both(self) -> None:
-        """JSON tells them apart."""
+        """A literal of 1 does not accept true, which JSON tells apart."""
         assert validator(Literal[1]).is_valid(1)
         assert not validator(Literal[1]).is_valid(True)
 
     def test_rules_of_others_hold_beside_those_of_the_type(self) -> None:
-        """Keywords that two rules have are all kept."""
+        """Keywords that two rules share are all kept."""
         made = schema(Annotated[datetime, Rule("a day", bool, {"pattern": "^2026", "allOf": [{"minLength": 1}]})])
         assert made["pattern"] != "^2026"
         assert made["allOf"] == [{"pattern": "^2026", "allOf": [{"minLength": 1}]}]
 
     @pytest.mark.parametrize("hint", [object, complex, list, T, type, Enum("Odd", {"A": (1, 2)})])
     def test_what_the_converter_does_not_read_has_none(self, hint: Any) -> None:
-        """The class and the field are named."""
+        """The error names the class and the field."""
         cls = attrs.make_class("Odd", {})
         cls.__attrs_attrs__  # noqa: B018 - there are none yet
         holder = attrs.frozen(type("Holder", (), {"__annotations__": {"odd": hint}}))
@@ -212,7 +212,7 @@ class TestAnnotations:
 
 class TestDefaults:
     def test_are_written_as_documents_are(self) -> None:
-        """By the converter."""
+        """Defaults are written by the converter."""
 
         @attrs.frozen
         class Settings:
@@ -246,7 +246,7 @@ class TestDefaults:
         assert "required" not in schema(Settings)["$defs"]["Settings"]
 
     def test_of_dataclasses(self) -> None:
-        """Those that are the same each time."""
+        """Constant defaults of dataclasses are in the schema."""
         properties = schema(Data)["$defs"]["Data"]["properties"]
         assert {name: each.get("default") for name, each in properties.items()} == {
             "count": 3,
@@ -257,7 +257,7 @@ class TestDefaults:
 
 class TestNames:
     def test_classes_of_one_name_are_told_apart(self) -> None:
-        """By their modules, and by a number if that is not enough."""
+        """Definitions have the module in their name, and a number if necessary."""
 
         def job() -> Any:
             return attrs.frozen(type("Job", (), {"__annotations__": {"x": int}}))
@@ -276,7 +276,7 @@ class TestNames:
         assert all(name in made["$defs"] for name in names)
 
     def test_have_only_characters_of_identifiers(self) -> None:
-        """Whatever a class is called."""
+        """Names of definitions have only characters that OpenAPI allows."""
 
         def made(name: str) -> Any:
             return attrs.frozen(type(name, (), {"__annotations__": {}, "__qualname__": f"f.<locals>.{name}"}))
@@ -287,7 +287,7 @@ class TestNames:
 
 class TestGenerics:
     def test_have_none(self) -> None:
-        """A strict reader does not know what their parameters stand for."""
+        """Generic classes have no schema, since a strict reader does not know their parameters."""
 
         @attrs.frozen
         class Box(Generic[T]):
@@ -298,7 +298,7 @@ class TestGenerics:
 
 
 def test_needs_no_docstrings() -> None:
-    """A Python that drops them makes the same schema without descriptions."""
+    """A Python without docstrings makes the same schema without descriptions."""
     code = "import json; from cicd_common.schema import schema; print(json.dumps(schema()))"
     done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
     made, expected = json.loads(done.stdout), schema()

@@ -1,4 +1,4 @@
-"""What changed between two schemas, and what that breaks: the contract's table, row by row, in every nesting."""
+"""The changes between two schemas and their effects: the contract's table, row by row, in every nesting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WRITERS, READERS, LOST, MEANING = Effect
 
 
 def record(name: str, **fields: Any) -> Any:
-    """An attrs class. A field is an annotation, or one and its default."""
+    """Make an attrs class. A field is an annotation, or an annotation and a default."""
     annotations = {key: each[0] if isinstance(each, tuple) else each for key, each in fields.items()}
     defaults = {key: each[1] for key, each in fields.items() if isinstance(each, tuple)}
     # What is documented is not looked for in the source, which takes long.
@@ -31,7 +31,7 @@ def record(name: str, **fields: Any) -> Any:
 
 
 class OpenEnum(Enum):
-    """An enum that takes unknown values, for its first one."""
+    """An enum that reads unknown values as its first one."""
 
     @classmethod
     def _missing_(cls, _: object) -> OpenEnum:
@@ -39,7 +39,7 @@ class OpenEnum(Enum):
 
 
 def choice(*values: Any, is_open: bool = False) -> Any:
-    """An enum."""
+    """Make an enum of some values."""
     return (OpenEnum if is_open else Enum)("Choice", {f"M{value}": value for value in values})
 
 
@@ -126,7 +126,7 @@ def changes(nesting: str, old: Any, new: Any) -> list[Change]:
 
 
 class TestTable:
-    """What each kind of change means, as the last table of the contract has it."""
+    """The effects of each kind of change, as in the last table of the contract."""
 
     @pytest.mark.parametrize(
         ("kind", "effects"),
@@ -155,19 +155,19 @@ class TestTable:
         ],
     )
     def test_effects(self, kind: ChangeKind, effects: tuple[Effect, ...]) -> None:
-        """Whom a change breaks, and what is lost or means something else."""
+        """A change has the effects that its row names."""
         change = Change("/x", kind)
 
         assert change.effects == effects
         assert change.breaks == tuple(effect for effect in effects if effect in (WRITERS, READERS))
 
     def test_every_kind_is_in_it(self) -> None:
-        """So that none is without a test."""
+        """Every kind of change has a row and so a test."""
         [mark] = TestTable.test_effects.pytestmark  # type: ignore[attr-defined]
         assert {row[0] for row in mark.args[1]} == set(ChangeKind)
 
     def test_changes_are_said_in_words(self) -> None:
-        """With their place and their detail."""
+        """The text of a change has its place and its detail."""
         assert str(Change("/x", ChangeKind.NULL_ALLOWED)) == "/x: null is now allowed"
         assert str(Change("/x", ChangeKind.VALUE_ADDED, '"b"')) == '/x: a value of an enum was added: "b"'
 
@@ -176,7 +176,7 @@ class TestTable:
 class TestNestings:
     @pytest.mark.parametrize(("old", "new", "kind", "detail"), TYPES)
     def test_types_and_rules(self, nesting: str, old: Any, new: Any, kind: ChangeKind, detail: str) -> None:
-        """A change is told once, with its place."""
+        """A change is listed once, with its place."""
         place = NESTINGS[nesting][1]
         found = [change for change in changes(nesting, old, new) if change.kind is kind]
 
@@ -189,14 +189,14 @@ class TestNestings:
 
     @pytest.mark.parametrize(("old", "new", "kind"), NULLS)
     def test_null(self, nesting: str, old: Any, new: Any, kind: ChangeKind) -> None:
-        """Also where it stands beside other types, but for where it is allowed anyway."""
+        """Null is compared next to other types, too, except where any value is allowed."""
         is_allowed = nesting in ("an optional field", "a root that may be null")
         expected = [] if is_allowed else [Change(NESTINGS[nesting][1], kind)]
         assert changes(nesting, old, new) == expected
 
     @pytest.mark.parametrize(("old", "new", "kind", "detail"), ENUMS)
     def test_enums(self, nesting: str, old: Any, new: Any, kind: ChangeKind, detail: str) -> None:
-        """They are told at their definition."""
+        """Changes of an enum are listed at its definition."""
         found = changes(nesting, old, new)
         assert Change("/$defs/Choice", kind, detail) in found
         # In a union with another type, that it is another one is told there, too.
@@ -204,12 +204,12 @@ class TestNestings:
 
     @pytest.mark.parametrize(("old", "new", "kind"), FIELDS)
     def test_fields(self, nesting: str, old: Any, new: Any, kind: ChangeKind) -> None:
-        """They are told at the definition of their class, once, wherever that is used."""
+        """Changes of a class are listed once, at its definition."""
         found = changes(nesting, record("Inner", **old), record("Inner", **new))
         assert [(change.pointer, change.kind) for change in found] == [("/$defs/Inner/properties/f", kind)]
 
     def test_nothing_changed(self, nesting: str) -> None:
-        """A schema is as itself."""
+        """A schema has no changes from itself."""
         for hint in (
             str,
             choice("a"),
@@ -241,12 +241,12 @@ class TestAlternatives:
         ],
     )
     def test_of_a_union(self, old: Any, new: Any, kinds: list[ChangeKind]) -> None:
-        """Types are told apart by what they are in JSON, in any order."""
+        """Alternatives are matched by their JSON types, in any order."""
         found = compare(schema(record("Outer", x=old)), schema(record("Outer", x=new)))
         assert [change.kind for change in found] == kinds
 
     def test_of_classes(self) -> None:
-        """They are told apart by their names."""
+        """Alternative classes are matched by their names."""
         first, second, third = record("First", a=int), record("Second", b=int), record("Third", c=int)
         found = compare(schema(record("Outer", x=first | second)), schema(record("Outer", x=third | second)))
         assert {str(change) for change in found} == {
@@ -257,19 +257,19 @@ class TestAlternatives:
         }
 
     def test_null_among_literals(self) -> None:
-        """It is null as anywhere."""
+        """Null among literals is compared like null anywhere."""
         literal = {"$defs": {}, "enum": ["a", None]}
         assert compare(literal, {"$defs": {}, "enum": ["a"]}) == [Change("", ChangeKind.NULL_REFUSED)]
 
 
 class TestDefinitions:
     def test_a_type_that_is_new_or_gone(self) -> None:
-        """It is told by its name."""
+        """A new or removed type is listed by its name."""
         found = compare(schema(record("Old")), schema(record("New")))
         assert [str(change) for change in found] == ["/$defs/New: a type was added", "/$defs/Old: a type was removed"]
 
     def test_another_name_is_no_change_where_it_is_used(self) -> None:
-        """Names of types are not on the wire; what changed inside is told once."""
+        """A renamed type is compared with the old one, since names are not on the wire, and listed once."""
         old, new = record("Old", f=int, g=int, again=Any), record("New", f=int, again=Any)
         for hint in (old, new):
             hint.__annotations__["again"] = tuple[hint, ...]
@@ -279,12 +279,12 @@ class TestDefinitions:
         ]
 
     def test_a_schema_without_a_root_has_none_to_compare(self) -> None:
-        """The contract's has definitions alone."""
+        """A schema that has only definitions has no root to compare."""
         part = schema(record("Outer", x=int))
         assert compare({"$defs": part["$defs"]}, part) == []
 
     def test_descriptions_and_formats_do_not_count(self) -> None:
-        """No document is refused for them."""
+        """Descriptions and formats are no changes, since they make no document invalid."""
         node = {"type": "string", "description": "a", "title": "a", "format": "a", "$comment": "a"}
         assert compare({**node, "$defs": {}}, {"type": "string", "$defs": {}}) == []
 
@@ -292,7 +292,7 @@ class TestDefinitions:
         "wrong", [None, [], 1, {}, {"$defs": []}, {"$defs": {"A": 1}}, {"$ref": "#/$defs/A", "$defs": {}}]
     )
     def test_what_is_no_schema_is_refused(self, wrong: Any) -> None:
-        """On either side."""
+        """An argument that is no schema is refused on either side."""
         right = {"$ref": "#/$defs/A", "$defs": {"A": {"type": "string"}}}
         for pair in ((wrong, right), (right, wrong)):
             with pytest.raises(ValueError, match=r"expected JSON Schemas as cicd_common\.schema\.schema makes them"):
@@ -327,7 +327,7 @@ DEFAULTS = st.booleans()
 
 @st.composite
 def versions(draw: st.DrawFn) -> tuple[Any, dict[str, Any]]:
-    """A version of a class, and a document as it is written."""
+    """A version of a class, with a document that it writes."""
     names = draw(st.sets(st.sampled_from(["x", "y"])))
     drawn = {name: (draw(PARTS), draw(DEFAULTS)) for name in sorted(names)}
     fields = {name: (hint, attrs.Factory(object)) if has else hint for name, ((hint, _), has) in drawn.items()}
@@ -346,7 +346,7 @@ def reads(cls: Any, document: dict[str, Any]) -> bool:
 @settings(max_examples=settings.default.max_examples * 20)
 @given(versions(), versions())
 def test_what_is_not_told_to_break_reads(old: Any, new: Any) -> None:
-    """An old document in a new reader, and a new one in an old reader."""
+    """Without a breaking change, each version reads the documents of the other."""
     assume(reads(*old))
     assume(reads(*new))
     breaks = {effect for change in compare(schema(old[0]), schema(new[0])) for effect in change.breaks}

@@ -1,4 +1,4 @@
-"""Descriptions come from docstrings, wherever they stand."""
+"""Descriptions come from docstrings."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Literals(Base):
     "One word."
 
     def method(self) -> None:
-        """No field."""
+        """A method, which is no field."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ def properties_of(cls: type) -> dict[str, Any]:
 
 
 def test_of_fields() -> None:
-    """Sections of docstrings, those of bases too, and literals below fields."""
+    """Fields have descriptions from sections, also of bases, and from literals below the fields."""
     assert properties_of(Literals) == {
         "first": "What is first, in two lines.",
         "second": "With its type, as Google has it.",
@@ -72,18 +72,18 @@ def test_of_fields() -> None:
 
 
 def test_of_classes() -> None:
-    """The first paragraph."""
+    """The description of a class begins with the first paragraph."""
     assert schema(Literals)["$defs"]["Literals"]["description"] == "A class whose fields have literals below them."
 
 
 def test_of_enums() -> None:
-    """Values that have a description are listed with it."""
+    """The values of an enum are listed with their descriptions."""
     text = schema(ExecutionStatus)["$defs"]["ExecutionStatus"]["description"]
     assert text.startswith("How far a pipeline, a stage or a job has come.\n\n- PENDING: Not started yet.\n- RUNNING: ")
 
 
 def test_without_docstrings() -> None:
-    """There is none, also where a dataclass makes one up."""
+    """A class without a docstring has no description, also if it is a dataclass."""
     plain = Enum("Plain", {"A": "a"})
     assert "description" not in schema(Undocumented)["$defs"]["Undocumented"]
     assert "description" not in schema(plain)["$defs"]["Plain"]

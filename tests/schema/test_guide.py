@@ -1,4 +1,4 @@
-"""The examples in the guide on schemas run, one after the other, and its tables are complete."""
+"""The examples of the guide on schemas run, one after the other, and its tables are complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_examples_run() -> None:
 
 
 def test_effects_are_described_as_they_describe_themselves() -> None:
-    """Each in a row."""
+    """Each effect has a row with its description."""
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", TEXT, re.MULTILINE))
     assert {name: f"{text[0].upper()}{text[1:]}." for name, text in rows.items()} == {
         effect.value: effect.description for effect in Effect

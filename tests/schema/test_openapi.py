@@ -1,4 +1,4 @@
-"""The types as components of an OpenAPI document; and the guide for FastAPI, with the real one."""
+"""The types are components of an OpenAPI document, and the guide for FastAPI works with the real one."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ GUIDE = Path(__file__).parents[2] / "docs" / "fastapi.md"
 
 class TestComponents:
     def test_are_the_definitions_of_the_schema(self) -> None:
-        """With references to where they stand there."""
+        """Components equal the definitions, except for their references."""
         moved = json.loads(json.dumps(schema()["$defs"]).replace("#/$defs/", "#/components/schemas/"))
         components = openapi_components()["schemas"]
         assert {name: each for name, each in components.items() if name != "ProblemDocument"} == moved
 
     def test_have_names_that_openapi_takes(self) -> None:
-        """Letters, digits, points, hyphens and underscores."""
+        """Names have only letters, digits, points, hyphens and underscores."""
         assert [name for name in openapi_components()["schemas"] if not re.fullmatch(r"[A-Za-z0-9._-]+", name)] == []
 
     def test_of_some_types_have_what_these_refer_to(self) -> None:
-        """And no more."""
+        """The components of some types have only the types that they refer to."""
         components = openapi_components(JobStatusUpdate)["schemas"]
         assert set(components) == {"EndReason", "ExecutionStatus", "JobStatusUpdate", "ProblemDocument"}
 
     def test_are_new_all_through(self) -> None:
-        """Who changes them changes no others."""
+        """A change of the components changes no others."""
         openapi_components()["schemas"]["ProblemDocument"]["properties"].clear()
         assert openapi_components()["schemas"]["ProblemDocument"]["properties"]
 
     @pytest.mark.parametrize("text", ["{", "{}", '{"sequence": 0}'])
     def test_describe_problem_documents(self, text: str) -> None:
-        """As `ContractError.to_problem` makes them."""
+        """The results of `ContractError.to_problem` are valid problem documents."""
         described = openapi_components()["schemas"]["ProblemDocument"]
         with pytest.raises(ContractError) as caught:
             loads(text, JobStatusUpdate)
@@ -74,7 +74,7 @@ class TestFastAPI:
         return asyncio.run(ask())
 
     def test_a_body_is_read_by_the_converter(self, app: Any) -> None:
-        """And the answer is written by it."""
+        """The converter reads the body and writes the response."""
         update = full(JobStatusUpdate)
         answer = self.ask(app, "POST", "/job-status-updates", ENGINES[0].dumps(update))
 
@@ -86,7 +86,7 @@ class TestFastAPI:
     def test_a_wrong_body_is_answered_by_a_problem_document(
         self, app: Any, content: bytes, status: int, code: str
     ) -> None:
-        """With all problems and their places."""
+        """The problem document has all problems with their places."""
         answer = self.ask(app, "POST", "/job-status-updates", content)
 
         assert answer.status_code == status
@@ -94,7 +94,7 @@ class TestFastAPI:
         assert answer.json()["errors"][0]["code"] == code
 
     def test_the_body_is_shown(self, app: Any) -> None:
-        """In the document behind ``/docs``, whose references all lead somewhere."""
+        """The document behind ``/docs`` has the body, and all its references resolve."""
         assert "swagger" in self.ask(app, "GET", "/docs").text
         document = self.ask(app, "GET", "/openapi.json").json()
         route = document["paths"]["/job-status-updates"]["post"]

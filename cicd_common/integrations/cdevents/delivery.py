@@ -1,4 +1,4 @@
-"""Events as CloudEvents over HTTP: in structured and in binary mode, sent with retries."""
+"""Send events as CloudEvents over HTTP, in structured or binary mode, with retries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WRITERS: Mapping[Mode, Callable[[CloudEvent], HTTPMessage]] = {
 
 
 def to_cloudevent(event: CDEvent) -> CloudEvent:
-    """The CloudEvent that carries an event, whose data is the document of the event.
+    """Make the CloudEvent whose data is the document of an event.
 
     Args:
         event: The event.
@@ -50,12 +50,12 @@ def to_cloudevent(event: CDEvent) -> CloudEvent:
 
 
 def to_http(event: CDEvent, mode: Mode = "structured") -> HTTPMessage:
-    """The headers and the body of an HTTP request that carries an event as a CloudEvent.
+    """Make the headers and the body of an HTTP request with an event as a CloudEvent.
 
     Args:
         event: The event.
-        mode: ``structured``: everything is in the body; ``binary``: the attributes are headers, the body is the
-            document of the event.
+        mode: ``structured`` puts everything into the body; ``binary`` makes the attributes headers, and the document
+            of the event the body.
 
     Raises:
         ValueError: There is no such mode.
@@ -66,14 +66,14 @@ def to_http(event: CDEvent, mode: Mode = "structured") -> HTTPMessage:
 
 
 def from_http(headers: Mapping[str, str], body: bytes) -> CDEvent:
-    """Read an event from an HTTP request that carries it as a CloudEvent, in either mode.
+    """Read an event from an HTTP request with a CloudEvent in either mode.
 
     Args:
         headers: The headers of the request.
-        body: Its body.
+        body: The body of the request.
 
     Raises:
-        ContractError: It is no CloudEvent, or it carries no event of CDEvents.
+        ContractError: The request has no CloudEvent, or its data is no event of CDEvents.
     """
     lower = {name.lower(): value for name, value in headers.items()}
     try:
@@ -86,10 +86,10 @@ def from_http(headers: Mapping[str, str], body: bytes) -> CDEvent:
 
 
 class DeliveryError(OSError):
-    """An event was not taken in by the receiver.
+    """The receiver did not accept an event.
 
     Attributes:
-        status: The status of the receiver's last answer; none if it did not answer.
+        status: The status of the receiver's last response; None if it did not answer.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -98,10 +98,10 @@ class DeliveryError(OSError):
 
 
 class EventSender:
-    """Sends events to one URL over a connection that it keeps. A context manager. Not for several threads at once.
+    """Sends events to one URL over a persistent connection. It is a context manager, for one thread at a time.
 
-    An event is sent again after a failure of the network and after an answer that says to try again: 408, 425, 429 and
-    all from 500. The receiver may so get an event twice, with the same id.
+    An event is sent again after a network failure, and after a response with the status 408, 425, 429, or 500 and
+    above. The receiver may therefore get an event twice, with the same id.
 
     Args:
         url: The URL, of ``http`` or ``https``.
@@ -109,8 +109,8 @@ class EventSender:
         headers: More headers of each request, such as ``Authorization``; none by default.
         attempts: How often an event is sent at most, from 1; 5 by default.
         timeout: How many seconds the receiver may take for each step; 10 by default.
-        ssl_context: How certificates are checked; by default as Python does.
-        sleep: Waits for a number of seconds; `time.sleep` by default.
+        ssl_context: The context that checks certificates; that of Python by default.
+        sleep: A function that waits for a number of seconds; `time.sleep` by default.
 
     Raises:
         ValueError: The URL or an argument is refused.
@@ -139,7 +139,7 @@ class EventSender:
         self._headers = dict(headers or {})
         self._attempts = attempts
         self._sleep = sleep
-        # It connects when it is first used, and again after it was closed.
+        # The connection is opened on first use, and again after it was closed.
         self._connection = (
             HTTPConnection(parts.hostname, parts.port, timeout=timeout)
             if parts.scheme == "http"
@@ -157,13 +157,13 @@ class EventSender:
         self._connection.close()
 
     def send(self, event: CDEvent) -> None:
-        """Send an event, until it is taken in.
+        """Send an event until the receiver accepts it.
 
         Args:
             event: The event.
 
         Raises:
-            DeliveryError: The receiver refused it, or every attempt failed.
+            DeliveryError: The receiver refused the event, or every attempt failed.
         """
         message = to_http(event, self._mode)
         failure, wait = self._try(message)
@@ -176,7 +176,7 @@ class EventSender:
             attempt += 1
 
     def _try(self, message: HTTPMessage) -> tuple[DeliveryError | None, float | None]:
-        """Send a message once: what went wrong, and how many seconds to wait at least; none if it is in vain."""
+        """Send a message once. Return the error, and the least wait in seconds; None if another try is pointless."""
         try:
             self._connection.request("POST", self._target, message.body, {**self._headers, **message.headers})
             answer = self._connection.getresponse()
@@ -195,10 +195,10 @@ _LONGEST_PAUSE = 30.0
 
 
 def _pause(attempt: int) -> float:
-    """Half a second after the first attempt, and twice as long after each one more."""
+    """Return the wait after an attempt: half a second after the first one, doubled for each further one."""
     return min(_LONGEST_PAUSE, 0.5 * 2.0 ** (attempt - 1))
 
 
 def _seconds(retry_after: str | None) -> float:
-    """What the header ``Retry-After`` asks for, if it is a number of seconds."""
+    """Return the wait in the header ``Retry-After``, if it is a number of seconds."""
     return min(_LONGEST_PAUSE, float(retry_after)) if retry_after and retry_after.isdecimal() else 0.0

@@ -1,4 +1,4 @@
-"""One event of CDEvents as a value, read from its JSON document and written as one."""
+"""An event of CDEvents as a value, which is read from a JSON document and written to one."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class CDEvent:
     Attributes:
         spec_version: The version of CDEvents; 0.5.1 by default.
         id: The id, which no other event of the source has.
-        source: Who tells of the event, as a URI reference.
-        type: What happened: ``dev.cdevents.taskrun.started.0.3.0``.
-        timestamp: When it happened.
-        subject_id: What it happened to.
-        subject_source: Who knows the subject, as a URI reference; none means the source of the event.
-        content: The content of the subject, whose keys the type decides; empty by default.
-        chain_id: The chain of events that this one is part of; none by default.
-        links: How the event is tied to others of its chain; none by default.
-        schema_uri: The schema of the custom data; none by default.
-        custom_data: What has no place in the standard, as the text of one JSON value; none by default.
-        custom_data_content_type: The content type of the custom data; none means JSON.
+        source: The sender of the event, as a URI reference.
+        type: The type of the event: ``dev.cdevents.taskrun.started.0.3.0``.
+        timestamp: The time of the event.
+        subject_id: The id of the subject.
+        subject_source: The source of the subject, as a URI reference; None means the source of the event.
+        content: The content of the subject, whose keys depend on the type; empty by default.
+        chain_id: The id of the chain of events; None by default.
+        links: The links to other events of the chain; empty by default.
+        schema_uri: The schema of the custom data; None by default.
+        custom_data: Data that the standard has no key for, as the text of one JSON value; None by default.
+        custom_data_content_type: The content type of the custom data; None means JSON.
 
     Raises:
         ContractError: A field is refused.
@@ -61,7 +61,7 @@ class CDEvent:
     custom_data_content_type: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """The JSON document of the event, as the schemas of CDEvents describe it, as plain JSON data."""
+        """Return the JSON document of the event by the schemas of CDEvents, as plain JSON data."""
         flat = converter.unstructure(self)
         if self.custom_data is not None:
             flat["custom_data"] = json.loads(self.custom_data)
@@ -87,17 +87,17 @@ _PLACES = {
     "custom_data": ("", "customData"),
     "custom_data_content_type": ("", "customDataContentType"),
 }
-"""Where each field stands in the document: in which of its parts, under which key."""
+"""The place of each field in the document: the object, and the key in it."""
 
 
 def read(document: str | bytes | Mapping[str, Any]) -> CDEvent:
     """Read an event of any type from its JSON document. Keys that the standard does not have are ignored.
 
     Args:
-        document: The text of the document, or what a JSON parser made of it.
+        document: The text of the document, or its plain JSON data.
 
     Raises:
-        ContractError: It is no event of CDEvents; the pointers of its problems point into the document.
+        ContractError: The document is no event of CDEvents. The pointers of its problems point into the document.
     """
     try:
         data = parse(document) if isinstance(document, str | bytes) else document
@@ -107,7 +107,7 @@ def read(document: str | bytes | Mapping[str, Any]) -> CDEvent:
     if "custom_data" in flat:
         flat["custom_data"] = json_text(flat["custom_data"])
     try:
-        # None for what a document must have and the class need not be given.
+        # None for keys that the standard requires and the class has defaults for.
         return converter.structure({"spec_version": None, "content": None, **flat}, CDEvent)
     except ContractError as error:
         raise ContractError(CDEvent, map(_in_document, error.problems), error.is_complete) from None
@@ -124,10 +124,10 @@ def _at(data: Any, part: str, key: str) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """The text of a JSON value. The same value has the same text.
+    """Return the text of a JSON value. Equal values have the same text.
 
     Raises:
-        ContractError: It is no JSON value.
+        ContractError: The value is no JSON value.
     """
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -140,6 +140,6 @@ def _error(pointer: str, code: str, message: str) -> ContractError:
 
 
 def _in_document(problem: Problem) -> Problem:
-    """The same problem, with the place in the document in place of the field."""
+    """Return a problem whose pointer has the place in the document instead of the field."""
     _, field, *rest = problem.pointer.split("/")
     return attrs.evolve(problem, pointer="/".join(["", *filter(None, _PLACES[field]), *rest]))

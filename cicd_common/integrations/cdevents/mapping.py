@@ -1,4 +1,4 @@
-"""What happened to a run and to its artifacts, as events of CDEvents, and the run that its events tell of."""
+"""Make the events of a run and of its artifacts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JOB_FINISHED = "dev.cdevents.taskrun.finished"
 PACKAGED = "dev.cdevents.artifact.packaged"
 PUBLISHED = "dev.cdevents.artifact.published"
 
-_VERSION = "0.3.0"  # Of each of these types, in version 0.5.1 of CDEvents.
+_VERSION = "0.3.0"  # The version of these types in CDEvents 0.5.1.
 
 _OUTCOMES = {
     "success": "success",
@@ -39,7 +39,7 @@ _OUTCOMES = {
     "cancellation": "cancel",
     "skip": "cancel",
 }
-"""What CDEvents calls the results of OpenTelemetry."""
+"""The outcomes of CDEvents for the results of OpenTelemetry."""
 
 _MAX_ERRORS = 4000  # In characters.
 
@@ -52,27 +52,27 @@ def events(
     at: datetime,
     uri: Callable[[UUID], str] = attrgetter("urn"),
 ) -> tuple[CDEvent, ...]:
-    """What happened to a run between two of its states.
+    """Make the events of a run between two of its states.
 
-    The run was queued, its first job started, it ended; a job started, ended. An id is made from the execution and from
-    what happened to it, so the same step told twice gives the same events, and no event is told in two steps.
+    There are events for the queueing, the start and the end of a run, and for the start and the end of a job. The id of
+    an event is made from the id of the execution and the event's type, so the same change always has the same ids, and
+    two changes have no common event.
 
     Args:
-        before: The run before; none if it did not exist.
+        before: The run before; None if it did not exist.
         after: The run after.
-        source: Who tells of it, as a URI reference: the URL of the Backend.
-        at: When the events are made, with an offset: their time where the run does not know when it happened.
-        uri: Gives the URI of a run or a job by the id of its execution; by default ``urn:uuid:...``.
+        source: The sender of the events, as a URI reference: the URL of the Backend.
+        at: The current time, with an offset: the time of events whose time the run does not have.
+        uri: Returns the URI of a run or a job for the id of its execution; by default ``urn:uuid:...``.
 
     Returns:
-        The events, in the order of definition; none if nothing of this happened.
+        The events, in the order of definition; empty if there are none.
 
     Raises:
         ContractError: The time or the source is refused.
         ValueError: The states are of two runs.
     """
-    telling = _Telling(after, source, at, uri)
-    return tuple(telling.between(before))
+    return tuple(_EventFactory(after, source, at, uri).between(before))
 
 
 def artifact_events(
@@ -82,14 +82,14 @@ def artifact_events(
     source: str,
     at: datetime,
 ) -> tuple[CDEvent, ...]:
-    """What happened to artifacts that a job left: each was packaged, and then published.
+    """Make the events of a job's artifacts: each was packaged, and then published.
 
     The id of an artifact is a package URL: ``pkg:generic/<pipeline>/<path>@<run number>?checksum=sha256:<sha256>``.
 
     Args:
-        request: What the job left.
+        request: The artifacts of the job.
         execution: The run that the job is part of.
-        source: Who tells of it, as a URI reference: the URL of the Backend.
+        source: The sender of the events, as a URI reference: the URL of the Backend.
         at: When the contents were stored, with an offset.
 
     Raises:
@@ -97,22 +97,22 @@ def artifact_events(
         ContractError: The time or the source is refused.
     """
     job = execution.job(request.job_execution_id)
-    telling = _Telling(execution, source, at, attrgetter("urn"))
-    return tuple(event for artifact in request.artifacts for event in telling.artifact(job, artifact))
+    factory = _EventFactory(execution, source, at, attrgetter("urn"))
+    return tuple(event for artifact in request.artifacts for event in factory.artifact(job, artifact))
 
 
 def event_id(execution_id: UUID, kind: str) -> str:
-    """The id of an event.
+    """Make the id of an event.
 
     Args:
-        execution_id: The execution that something happened to.
-        kind: What happened, as the type of the event without its version.
+        execution_id: The execution that the event is about.
+        kind: The type of the event without its version.
     """
     return str(uuid5(execution_id, kind))
 
 
 def package_url(execution: PipelineExecution, artifact: Artifact) -> str:
-    """The package URL of an artifact of a run.
+    """Make the package URL of an artifact of a run.
 
     Args:
         execution: The run.
@@ -124,7 +124,7 @@ def package_url(execution: PipelineExecution, artifact: Artifact) -> str:
 
 
 @attrs.frozen
-class _Telling:
+class _EventFactory:
     """Makes the events of a run."""
 
     execution: PipelineExecution
@@ -174,12 +174,12 @@ class _Telling:
             yield self._task(JOB_FINISHED, job, job.completion_time, [_path(self._newest(job))], ending)
 
     def _needs(self, job: JobExecution) -> list[UUID]:
-        """The executions of the jobs that a job depends on."""
+        """Return the ids of the executions that a job depends on."""
         names = set(job.job.dependencies)
         return [each.id for stage in self.execution.stages for each in stage.jobs if each.job.name in names]
 
     def _newest(self, job: JobExecution) -> str:
-        """The id of the event before the end of a job: of its start, or of that of the run."""
+        """Return the id of the event before the end of a job: its start, or the queueing of the run."""
         return event_id(self.execution.id, QUEUED) if job.start_time is None else event_id(job.id, JOB_STARTED)
 
     def _finished(self) -> CDEvent:
@@ -255,7 +255,7 @@ def _relation(kind: str, event: str) -> dict[str, Any]:
 
 
 def _why(job: JobExecution) -> str:
-    """Why a job did not succeed, in whole sentences."""
+    """Return why a job did not succeed, in whole sentences."""
     parts = [] if job.reason is None else [f"{job.reason}: {job.reason.description}"]
     if job.exit_code is not None:
         parts.append(f"Exit code {job.exit_code}.")

@@ -1,4 +1,4 @@
-"""The run that its events tell of."""
+"""Rebuild a run from its events."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ __all__ = ["execution_of"]
 def execution_of(events: Iterable[CDEvent]) -> PipelineExecution:
     """Rebuild a run from its events.
 
-    With the event of its end, the run is as it ended. Without it, the run is as it was queued, and each job is as its
-    newest event tells: what changed since then without an event, such as when a job was queued, is not known.
+    With the event of its end, the run is complete. Without it, the run is that of its queueing, with each job of its
+    newest event: changes without an event, such as the queueing of a job, are missing.
 
     Args:
-        events: The events of one run, as `cicd_common.integrations.cdevents.events` makes them: in any order, with
-            repeats. That it was queued or that it ended is among them. Other events of its chain are ignored.
+        events: The events of one run, as `cicd_common.integrations.cdevents.events` makes them, in any order and with
+            repeats, with that of its queueing or of its end. Other events of the chain are ignored.
 
     Raises:
-        ContractError: The events tell of no run, or of several, or their custom data is not of this package.
+        ContractError: The events are of no run or of several, or their custom data is not of this package.
     """
     runs: list[PipelineExecution] = []
     jobs: dict[Any, JobExecution] = {}
     for event in events:
-        told = _told(event)
-        if isinstance(told, PipelineExecution):
-            runs.append(told)
-        elif told is not None:
-            jobs[told.id] = max(jobs.get(told.id, told), told, key=_progress)
+        subject = _subject_of(event)
+        if isinstance(subject, PipelineExecution):
+            runs.append(subject)
+        elif subject is not None:
+            jobs[subject.id] = max(jobs.get(subject.id, subject), subject, key=_progress)
     if len({run.id for run in runs}) != 1:
         _refuse("expected the events of one run, with that of its queueing or of its end")
     newest = max(runs, key=lambda run: run.status.is_terminal)
@@ -51,8 +51,8 @@ def _with_jobs(run: PipelineExecution, jobs: dict[Any, JobExecution]) -> Pipelin
     return attrs.evolve(run, stages=tuple(map(newest, run.stages)))
 
 
-def _told(event: CDEvent) -> PipelineExecution | JobExecution | None:
-    """The run or the job that an event carries."""
+def _subject_of(event: CDEvent) -> PipelineExecution | JobExecution | None:
+    """Return the run or the job in the custom data of an event."""
     match json.loads(event.custom_data or "null"):
         case {"PipelineExecution": run}:
             return converter.structure(run, PipelineExecution)
@@ -62,7 +62,7 @@ def _told(event: CDEvent) -> PipelineExecution | JobExecution | None:
 
 
 def _progress(job: JobExecution) -> tuple[bool, bool, int, int]:
-    """How far a job has come: of two states of it, the newer one is greater."""
+    """Return a key of a job's state: the newer of two states has the greater key."""
     return job.status.is_terminal, job.status is ExecutionStatus.RUNNING, job.attempt, job.last_sequence
 
 

@@ -4,7 +4,7 @@ from . import _extra as _extra
 from .ids import span_id, trace_id, traceparent, with_traceparent
 from .logs import SpanIds
 from .metrics import RunMetrics
-from .recording import RunIdGenerator, record_trace
+from .record import RunIdGenerator, record_trace
 from .spans import RunSpan, SpanEvent, spans
 
 __all__ = [

@@ -11,11 +11,11 @@ from ...api.request import JobExecutionRequest
 
 __all__ = ["span_id", "trace_id", "traceparent", "with_traceparent"]
 
-# The bits of a random UUID are not all random, and samplers decide by the bits of the id: so it is hashed.
+# Ids are hashed, since samplers decide by their bits, and not all bits of a random UUID are random.
 
 
 def trace_id(pipeline_execution_id: UUID) -> int:
-    """The id of the trace of a run.
+    """Return the id of the trace of a run.
 
     Args:
         pipeline_execution_id: The run.
@@ -24,7 +24,7 @@ def trace_id(pipeline_execution_id: UUID) -> int:
 
 
 def span_id(execution_id: UUID) -> int:
-    """The id of the span of a run, of one of its stages or of one of its jobs.
+    """Return the id of the span of a run, a stage or a job.
 
     Args:
         execution_id: The pipeline, stage or job execution.
@@ -33,7 +33,7 @@ def span_id(execution_id: UUID) -> int:
 
 
 def traceparent(request: JobExecutionRequest) -> str:
-    """The header ``traceparent`` of W3C Trace Context for what a job does: its parent is the span of the job.
+    """Return the header ``traceparent`` of W3C Trace Context with the span of a job as the parent.
 
     Args:
         request: The request that hands the job to a Worker.
@@ -42,7 +42,7 @@ def traceparent(request: JobExecutionRequest) -> str:
 
 
 def with_traceparent(request: JobExecutionRequest) -> JobExecutionRequest:
-    """The same request, whose job finds its `traceparent` in the environment variable ``TRACEPARENT``.
+    """Return a copy of a request with its `traceparent` in the environment variable ``TRACEPARENT``.
 
     Args:
         request: The request that hands the job to a Worker.

@@ -1,4 +1,4 @@
-"""Log lines that say which span they belong to."""
+"""A filter that adds the ids of the current span to log lines."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["SpanIds"]
 
 
 class SpanIds(logging.Filter):
-    """Puts ``trace_id`` and ``span_id`` of the current span on the records of a handler, if there is one.
+    """Adds ``trace_id`` and ``span_id`` of the current span to the records of a handler, if there is a span.
 
-    Handlers of the package write them on the line. A record that has a ``trace_id`` keeps it. Where a queue lies before
-    the handler that writes, the filter belongs on the handler that fills the queue, in the thread of the span.
+    Handlers of the package write them on the line. A record that has a ``trace_id`` keeps it. With a queue between the
+    logger and the handler that writes, add the filter to the handler that fills the queue in the thread of the span.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Put the ids on a record.
+        """Add the ids to a record.
 
         Args:
             record: Any record.
 
         Returns:
-            True: no record is held back.
+            True, since no record is dropped.
         """
         context = get_current_span().get_span_context()
         if context.is_valid and "trace_id" not in vars(record):

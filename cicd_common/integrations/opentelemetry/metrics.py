@@ -20,17 +20,17 @@ _STATES = {ExecutionStatus.PENDING: "pending", ExecutionStatus.RUNNING: "executi
 
 
 class RunMetrics:
-    """Measures runs as they move.
+    """Measures runs when their status changes.
 
-    - ``cicd.pipeline.run.active``: how many runs are pending or executing.
-    - ``cicd.pipeline.run.duration``: how many seconds runs took that ended, by their result.
-    - ``cicd.pipeline.run.errors``: how many jobs failed, those that are allowed to as well.
-    - ``cicd.worker.count``: how many Workers are available, busy or offline, if the program can tell.
+    - ``cicd.pipeline.run.active``: the number of runs that are pending or executing.
+    - ``cicd.pipeline.run.duration``: the duration of ended runs in seconds, by their result.
+    - ``cicd.pipeline.run.errors``: the number of failed jobs, also of those that are allowed to fail.
+    - ``cicd.worker.count``: the number of Workers that are available, busy or offline, if ``workers`` is given.
 
     Args:
-        provider: Where the measurements go.
-        workers: Gives the number of Workers by state (``available``, ``busy``, ``offline``) whenever it is asked for;
-            none means that it is not measured.
+        provider: The provider of the meter.
+        workers: Returns the current number of Workers by state (``available``, ``busy``, ``offline``); None means that
+            Workers are not counted.
     """
 
     def __init__(self, provider: MeterProvider, *, workers: Callable[[], Mapping[str, int]] | None = None) -> None:
@@ -39,7 +39,7 @@ class RunMetrics:
         self._duration = cicd_metrics.create_cicd_pipeline_run_duration(meter)
         self._errors = cicd_metrics.create_cicd_pipeline_run_errors(meter)
         if workers is not None:
-            # The conventions make a counter of this name that is told of changes, which a restart would lose.
+            # The counter of the conventions takes changes, which a restart would lose, so this one takes numbers.
             meter.create_observable_up_down_counter(
                 cicd_metrics.CICD_WORKER_COUNT,
                 [lambda _: _observations(workers())],
@@ -48,11 +48,11 @@ class RunMetrics:
             )
 
     def record(self, before: PipelineExecution | None, after: PipelineExecution) -> None:
-        """Measure what happened to a run between two of its states.
+        """Measure the changes of a run between two of its states.
 
         Args:
-            before: The run before; none if it did not exist. A process that starts records every run under way so,
-                since what an earlier process counted as active ended with that process.
+            before: The run before; None if it did not exist. A process that starts also passes None for every run under
+                way, since the counts of an earlier process ended with that process.
             after: The run after.
 
         Raises:
@@ -74,7 +74,7 @@ class RunMetrics:
 
 
 def _ending(run: PipelineExecution) -> dict[str, str]:
-    """How a run ended, as attributes."""
+    """Return the attributes of a run's end."""
     jobs = [job for stage in run.stages for job in stage.jobs]
     cause = cause_of(run.status, jobs)
     attributes = {

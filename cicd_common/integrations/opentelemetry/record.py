@@ -1,4 +1,4 @@
-"""Spans recorded by a provider of OpenTelemetry, under the ids that they have."""
+"""Record the trace of a run with a provider of OpenTelemetry, under ids made from those of the executions."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ _span: ContextVar[RunSpan | None] = ContextVar("cicd_common.integrations.opentel
 
 
 class RunIdGenerator(RandomIdGenerator):
-    """Gives the spans of runs the ids that they have, and all others random ones."""
+    """Returns the ids of the spans of runs, and random ids for all other spans."""
 
     def generate_span_id(self) -> int:
-        """The id of the next span."""
+        """Return the id of the next span."""
         span = _span.get()
         return super().generate_span_id() if span is None else span.span_id
 
     def generate_trace_id(self) -> int:
-        """The id of the next trace."""
+        """Return the id of the next trace."""
         span = _span.get()
         return super().generate_trace_id() if span is None else span.trace_id
 
     def is_trace_id_random(self) -> bool:
-        """Whether the id of the next trace is random."""
+        """Tell whether the id of the next trace is random."""
         return _span.get() is None
 
 
 def record_trace(
     execution: PipelineExecution, provider: TracerProvider, *, url: Callable[[UUID], str] | None = None
 ) -> None:
-    """Record the trace of a run that ended: the processors of the provider get its spans, as `spans` makes them.
+    """Record the trace of a run that ended. The provider's processors get the spans that `spans` makes.
 
-    The ids are made from those of the executions, so the same run recorded again is the same trace.
+    The ids are made from those of the executions, so a run that is recorded again has the same trace.
 
     Args:
         execution: The run.
-        provider: Made with ``id_generator=RunIdGenerator()``.
+        provider: A provider made with ``id_generator=RunIdGenerator()``.
         url: As for `spans`.
 
     Raises:
-        ValueError: The run has not ended, or has no time at all; or the provider has another generator of ids.
+        ValueError: The run has not ended, or has no time of its end; or the provider has another id generator.
     """
     if not isinstance(provider.id_generator, RunIdGenerator):
         raise ValueError("expected a provider made with id_generator=RunIdGenerator()")  # noqa: TRY004 - its state
     tracer = provider.get_tracer("cicd_common")
     recorded: dict[int | None, Span] = {}
-    told = spans(execution, url=url)
-    for each in told:
+    run_spans = spans(execution, url=url)
+    for each in run_spans:
         parent = recorded.get(each.parent_id)
         # An empty context: the run's spans are not children of a span of the recording program.
         context = Context() if parent is None else set_span_in_context(parent, Context())
@@ -73,7 +73,7 @@ def record_trace(
             )
         finally:
             _span.reset(token)
-    for each in reversed(told):
+    for each in reversed(run_spans):
         span = recorded[each.span_id]
         for event in each.events:
             span.add_event(event.name, dict(event.attributes), event.time)
@@ -83,6 +83,6 @@ def record_trace(
 
 
 def _link(relative: Span, span_id: int) -> Link:
-    """A link to another span of the same trace."""
+    """Make a link to another span of the same trace."""
     context = relative.get_span_context()
     return Link(SpanContext(context.trace_id, span_id, is_remote=False, trace_flags=context.trace_flags))

@@ -1,4 +1,4 @@
-"""The spans of a run that ended, by the semantic conventions for CI/CD where they have a name for it."""
+"""The spans of a run that ended, with the attributes of the semantic conventions for CI/CD where there are any."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ QUEUE_DURATION = "cicd_common.queue.duration"
 
 @attrs.frozen(kw_only=True)
 class SpanEvent:
-    """Something that happened at one time.
+    """An event of a span.
 
     Attributes:
-        name: What happened.
-        time: When, in nanoseconds since 1970.
-        attributes: Its attributes.
+        name: The name of the event.
+        time: The time, in nanoseconds since 1970.
+        attributes: The attributes of the event.
     """
 
     name: str
@@ -53,14 +53,14 @@ class RunSpan:
     Attributes:
         trace_id: The id of the trace.
         span_id: The id of the span.
-        parent_id: The id of the span that it is part of; none for that of the run.
-        name: Its name.
-        start_time: Its start, in nanoseconds since 1970.
-        end_time: Its end, in nanoseconds since 1970.
-        attributes: Its attributes.
-        events: What happened to it.
-        links: The ids of the spans of the same trace that it depends on.
-        error: Why it is an error; none if it is none.
+        parent_id: The id of the parent span; None for the span of the run.
+        name: The name.
+        start_time: The start, in nanoseconds since 1970.
+        end_time: The end, in nanoseconds since 1970.
+        attributes: The attributes.
+        events: The events.
+        links: The ids of the spans in the same trace that this one depends on.
+        error: The description of the error; None if there was none.
     """
 
     trace_id: int
@@ -76,17 +76,17 @@ class RunSpan:
 
 
 def spans(execution: PipelineExecution, *, url: Callable[[UUID], str] | None = None) -> tuple[RunSpan, ...]:
-    """The spans of a run that ended: of the run, of each stage, of each job, each after the one that it is part of.
+    """Make the spans of a run that ended: of the run, of each stage and of each job, each after its parent.
 
-    A span lasts as long as what it stands for. What never ran has a span without length, at the end of the run; and
-    what is not known to have started begins at its end.
+    A span has the start and the end of its execution. The span of an execution that never ran has no length, and lies
+    at the end of the run. An execution without a start begins at its end.
 
     Args:
         execution: The run.
-        url: Gives the URL of a run or a job by the id of its execution; none means that it has none.
+        url: Returns the URL of a run or a job for the id of its execution; None means that there are no URLs.
 
     Raises:
-        ValueError: The run has not ended, or has no time at all.
+        ValueError: The run has not ended, or has no time of its end.
     """
     end = execution.completion_time
     if end is None:
@@ -186,7 +186,7 @@ class _Spans:
 
 
 def error_type(job: JobExecution) -> str:
-    """The value of ``error.type`` for a job that failed: why it ended.
+    """Return the value of ``error.type`` for a failed job: the reason of its end.
 
     Args:
         job: The job.
@@ -195,7 +195,7 @@ def error_type(job: JobExecution) -> str:
 
 
 def _queued(job: JobExecution) -> Iterator[SpanEvent]:
-    """How long a job waited for its Worker, told at the time from which it waited."""
+    """Yield the event of a job's queueing, with the time that the job waited for its Worker."""
     if job.queued_at is not None and job.queue_time is not None:
         attributes = {QUEUE_DURATION: job.queue_time.total_seconds()}
         yield SpanEvent(name=QUEUED, time=nanoseconds(job.queued_at), attributes=MappingProxyType(attributes))
@@ -206,7 +206,7 @@ _LATEST = 2**64 - 1
 
 
 def nanoseconds(time: datetime) -> int:
-    """A time in nanoseconds since 1970, within what OTLP can carry: until the year 2554.
+    """Return a time in nanoseconds since 1970, within the range of OTLP: until the year 2554.
 
     Args:
         time: The time.
