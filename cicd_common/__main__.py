@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments; those of the process by default.
 
     Returns:
-        The exit code: 1 if a change breaks something, else 0. Wrong arguments and unreadable files exit with 2.
+        The exit code: 1 if a change breaks old programs, else 0. Wrong arguments and unreadable files exit with 2.
     """
     options = _parser().parse_args(arguments)
     return options.run(options)  # type: ignore[no-any-return]
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _type(name: str) -> Any:
-    """A class by the name that a user gave."""
+    """Return the class of a name."""
     module, _, inside = name.rpartition(":")
     if not module:
         types = {cls.__name__: cls for cls in contract_types()}
@@ -77,7 +77,7 @@ def _type(name: str) -> Any:
 
 
 def _read(name: str) -> Any:
-    """A schema from a file or the standard input."""
+    """Read a schema from a file or the standard input."""
     try:
         return json.loads(sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -117,7 +117,7 @@ def _plain(change: Change) -> dict[str, Any]:
 
 def _text(changes: Sequence[Change], breaking: Sequence[Change]) -> str:
     blocks = ["\n  ".join((str(change), *(effect.description for effect in change.effects))) for change in changes]
-    return "\n".join((*blocks, f"changes: {len(changes)}, that break what they may not: {len(breaking)}"))
+    return "\n".join((*blocks, f"changes: {len(changes)}, breaking and not allowed: {len(breaking)}"))
 
 
 def _print(text: str) -> None:

@@ -7,7 +7,7 @@ __all__ = ["EndReason", "ExecutionStatus"]
 
 
 class _Described(StrEnum):
-    """An enumeration whose members are their value on the wire, and say in one sentence what they mean."""
+    """An enumeration whose members are their value on the wire, and have a description of one sentence."""
 
     description: str
 
@@ -36,13 +36,13 @@ class ExecutionStatus(_Described):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether an execution of this status is at its end, for good."""
+        """Whether an execution of this status has ended for good."""
         return _RANKS[self] == 2
 
     def can_become(self, other: Self) -> bool:
-        """Whether an execution may move from this status to another: only to a higher rank.
+        """Tell whether an execution may move from this status to another one, which must have a higher rank.
 
-        ``RUNNING`` may be skipped, since the network may lose or reorder the update that tells of it.
+        ``RUNNING`` may be skipped, since the network may lose or reorder its update.
 
         Args:
             other: The status to move to.
@@ -82,7 +82,7 @@ class EndReason(_Described):
         return cls.OTHER if isinstance(value, str) else None
 
     def task_run_result(self, status: ExecutionStatus) -> str:
-        """The value of OpenTelemetry's attribute ``cicd.pipeline.task.run.result`` for a job that ended.
+        """Return the value of OpenTelemetry's attribute ``cicd.pipeline.task.run.result`` for a job that ended.
 
         Args:
             status: The terminal status that the job ended in.

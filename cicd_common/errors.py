@@ -3,13 +3,13 @@
 They form a tree::
 
     ContractError (a ValueError)
-        Something does not keep the contract: a document that was read, or an object that was constructed.
+        A document or an object does not keep the contract.
         UnknownJobError
-            An update or a question is about a job that is not in the execution.
+            The execution has no job of the given id.
         UnknownNameError
-            A report was asked of a pipeline, a stage or a job, and there is none of that name.
+            A report names a pipeline, a stage or a job that does not exist.
         UnknownKindError
-            Parameters were to be read or made whose kind is not known here.
+            The program does not know the kind of the parameters.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ _TITLES = {
     422: "The document does not keep the contract",
     503: "The service cannot answer at the moment",
 }
-# In characters; and in bytes, for all entries and for all lines of a problem document.
+# The bounds of a key and of a text in characters, and of the entries and of the lines of a problem document in bytes.
 _MAX_STEP, _MAX_SHOWN, _MAX_LIST = 200, 300, 28 * 1024
 
 
 @attrs.frozen
 class Problem:
-    """One thing that is wrong with a document or an object, and where.
+    """A problem of a document or an object, with its place.
 
     Attributes:
-        pointer: The place, as an RFC 6901 JSON pointer: ``/job/script/1``; empty for the whole.
-        code: What kind of problem it is: ``syntax`` (not JSON, or not in UTF-8), ``missing`` (a required key is
-            absent), ``type`` (another kind of JSON value), ``value`` (the right kind, but refused) or ``unknown``
-            (a key that a strict reader does not know).
-        message: What was expected, in one sentence. It never repeats a text from the document.
+        pointer: The place, as an RFC 6901 JSON pointer: ``/job/script/1``; empty for the whole document.
+        code: The kind of problem: ``syntax`` (not JSON, or not in UTF-8), ``missing`` (a required key is absent),
+            ``type`` (another kind of JSON value), ``value`` (the right kind, but refused) or ``unknown`` (a key that a
+            strict reader does not know).
+        message: The expected value, in one sentence. It never repeats a text of the document.
     """
 
     pointer: str
@@ -67,23 +67,21 @@ class Problem:
 
 
 class ContractError(ValueError):
-    """What was read or constructed does not keep the contract. The root of every error of this package.
+    """A document or an object does not keep the contract. The root of every error of this package.
 
-    Printed, it says every problem on a line of its own. It never repeats a text that it was given, since
-    commands and logs carry secrets.
+    Its text has a line for each problem. It never repeats a text of the document, since commands and logs may hold
+    secrets.
 
     Args:
-        type: The type that was to be read or constructed.
-        problems: What is wrong with it, in the order of the document; at least one problem. No more than
-            `MAX_PROBLEMS` are looked at.
+        type: The type of the document or the object.
+        problems: The problems in the order of the document, at least one. Only the first `MAX_PROBLEMS` are kept.
         is_complete: Whether these are all problems.
 
     Attributes:
         type: As given.
         problems: As given, as a tuple of at most `MAX_PROBLEMS`.
-        is_complete: Whether these are all problems. It is false if whoever looked for them stopped at
-            `MAX_PROBLEMS`.
-        status: The status of HTTP that an answer about such an error has, if the document is JSON.
+        is_complete: Whether these are all problems; false if the reader stopped at `MAX_PROBLEMS`.
+        status: The HTTP status of a response about the error, if the document is JSON.
     """
 
     status: ClassVar[int] = 422
@@ -97,7 +95,7 @@ class ContractError(ValueError):
         problems = iter(problems)
         self.problems = tuple(islice(problems, MAX_PROBLEMS))
         self.is_complete = is_complete and next(problems, None) is None
-        # Exceptions are copied and pickled by calling them again with their args.
+        # Copying and pickling calls the class with these arguments.
         super().__init__(self.type, self.problems, self.is_complete)
 
     def __str__(self) -> str:
@@ -109,13 +107,13 @@ class ContractError(ValueError):
         return "\n  ".join(lines)
 
     def to_problem(self) -> dict[str, Any]:
-        """Say the same as a problem document for an HTTP answer (RFC 9457), as plain JSON data.
+        """Make a problem document for an HTTP response (RFC 9457), as plain JSON data.
 
-        It is shorter than 64 KiB as JSON. Pointers and messages longer than 300 characters are shortened, and what
-        does not fit is left out.
+        Its JSON is shorter than 64 KiB. Pointers and messages longer than 300 characters are shortened, and problems
+        that do not fit are left out.
 
         Returns:
-            A dict with ``type``, ``title``, ``status`` (400 for what is not JSON, that of the class for the rest),
+            A dict with ``type``, ``title``, ``status`` (400 for a text that is not JSON, else that of the class),
             ``detail``, ``is_complete`` and ``errors``: for each problem its ``pointer`` (as a URI fragment, RFC 6901
             section 6, as in the example of RFC 9457 section 3), ``code`` and ``detail``.
         """
@@ -139,25 +137,22 @@ class ContractError(ValueError):
 
 
 class UnknownJobError(ContractError):
-    """An update or a question is about a job execution that is not in the pipeline execution."""
+    """The pipeline execution has no job execution of the given id."""
 
     status = 404
 
 
 class UnknownNameError(ContractError):
-    """A report was asked of a pipeline, a stage or a job, and there is none of that name.
+    """A report names a pipeline, a stage or a job that does not exist.
 
-    The pointer of its problem says at which level, its message which name.
+    The pointer of its problem has the level, and its message the name.
     """
 
     status = 404
 
 
 class UnknownKindError(ContractError):
-    """Parameters were to be read or made of a kind that is not among the known ones.
-
-    The message of its problem lists those.
-    """
+    """The program does not know the kind of the parameters. The message of its problem lists the known kinds."""
 
 
 def json_pointer(*steps: str | int) -> str:
@@ -175,7 +170,7 @@ def _shortened(text: str, most: int = _MAX_SHOWN) -> str:
 
 
 def _fitting(parts: Iterable[Any]) -> list[Any]:
-    """The first parts, as many as take no more than their share of a problem document as JSON."""
+    """Return the first parts, as many as fit into their share of a problem document."""
     left, found = _MAX_LIST, []
     for part in parts:
         left -= len(json.dumps(part)) + 2
@@ -187,7 +182,7 @@ def _fitting(parts: Iterable[Any]) -> list[Any]:
 
 def _fragment(pointer: str) -> str:
     """Write a JSON pointer as a URI fragment (RFC 6901, section 6)."""
-    # Imported here: only an error on its way to HTTP needs it, and it is slow to import.
+    # Imported here: only a problem document needs it, and it is slow to import.
     from urllib.parse import quote
 
     return "#" + quote(pointer, safe="/~!$&'()*+,;=:@", errors="replace")

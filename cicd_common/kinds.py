@@ -1,6 +1,7 @@
-"""What the parameters of a kind mean: an attrs class for each kind that a program knows.
+"""The kinds that a program knows, with an attrs class for the parameters of each.
 
-Everybody else keeps, stores and forwards parameters as they are. A distribution adds a kind by an entry point::
+Programs that do not know a kind store and forward its parameters unchanged. A distribution adds a kind by an entry
+point::
 
     [options.entry_points]
     cicd_common.kinds =
@@ -71,7 +72,7 @@ def _with_own(classes: Mapping[str, type]) -> Mapping[str, type]:
 
 
 HasKind = Job | JobDTO | JobExecutionRequest | Pipeline | PipelineDTO
-"""What has parameters, and the kind that says what they mean."""
+"""The types that have a kind and parameters."""
 
 
 @attrs.frozen
@@ -81,15 +82,15 @@ class Kinds(Mapping[str, type]):
     The kinds ``script`` and ``pipeline`` are always in it.
 
     Example:
-        ``Kinds({"acme.http-check": HttpCheck})``, or ``Kinds.installed()`` for all that are installed.
+        ``Kinds({"acme.http-check": HttpCheck})``, or ``Kinds.installed()`` for all installed kinds.
 
     Args:
         classes: The attrs class for the parameters of each further kind.
-        converter: Reads and writes the parameters; the one of `cicd_common.converter` by default.
+        converter: The converter of the parameters; that of `cicd_common.converter` by default.
 
     Raises:
-        ContractError: A name is not one of a kind, a class is not an attrs class, or another class is given for a
-            kind of this package.
+        ContractError: A name is not valid for a kind, a class is not an attrs class, or a kind of this package has
+            another class.
     """
 
     classes: Mapping[str, type] = attrs.field(factory=dict, converter=_with_own)
@@ -104,10 +105,10 @@ class Kinds(Mapping[str, type]):
         """Find the kinds that installed distributions add by entry points of the group ``cicd_common.kinds``.
 
         Args:
-            converter: As of the constructor.
+            converter: As for the constructor.
 
         Raises:
-            ContractError: Two distributions add one kind, or an entry point gives no class for parameters.
+            ContractError: Two distributions add the same kind, or an entry point does not name an attrs class.
             ImportError: A module that an entry point names cannot be imported.
         """
         # Imported here: only programs that look for installed kinds need it, and it is slow to import.
@@ -137,39 +138,39 @@ class Kinds(Mapping[str, type]):
         return hash(frozenset(self.classes.items()))
 
     def job_of(self, kind: str, parameters: object, **fields: Any) -> Job:
-        """Make a job from the typed object for its parameters.
+        """Make a job from the typed object of its parameters.
 
         Args:
-            kind: The kind of the job, a known one.
+            kind: The kind of the job, which must be known.
             parameters: An instance of the class of the kind.
             fields: The other fields of the `cicd_common.model.Job`.
 
         Raises:
             UnknownKindError: The kind is not known.
-            ContractError: The parameters are not an instance of the class of the kind, or have no place in a
-                `JsonObject`; or a field is refused.
+            ContractError: The parameters are not an instance of the class of the kind, or a `JsonObject` cannot hold
+                them; or a field is refused.
         """
         return Job(kind=kind, parameters=self._plain(Job, kind, parameters), **fields)
 
     def pipeline_of(self, kind: str, parameters: object, **fields: Any) -> Pipeline:
-        """Make a pipeline from the typed object for its parameters.
+        """Make a pipeline from the typed object of its parameters.
 
         Args:
-            kind: The kind of the pipeline, a known one.
+            kind: The kind of the pipeline, which must be known.
             parameters: An instance of the class of the kind.
             fields: The other fields of the `cicd_common.model.Pipeline`.
 
         Raises:
             UnknownKindError: The kind is not known.
-            ContractError: As of `job_of`.
+            ContractError: As for `job_of`.
         """
         return Pipeline(kind=kind, parameters=self._plain(Pipeline, kind, parameters), **fields)
 
     def parameters_of(self, holder: HasKind, *, strict: bool = False) -> Any:
-        """Read parameters as the typed object that they stand for.
+        """Read parameters into an instance of the class of their kind.
 
         Args:
-            holder: A job, a pipeline, a record of one, or a request to run a job.
+            holder: A job, a pipeline, a record of one of them, or a request to run a job.
             strict: Whether parameters that the class does not know are problems; by default they are ignored.
 
         Returns:
@@ -186,17 +187,17 @@ class Kinds(Mapping[str, type]):
             raise ContractError(type(holder), _below(error, "/parameters"), error.is_complete) from None
 
     def check(self, document: T, *, strict: bool = False) -> T:
-        """Check the parameters of all known kinds in a document, at any depth. Unknown kinds are not looked at.
+        """Check the parameters of all known kinds in a document, at any depth. Unknown kinds are skipped.
 
         Args:
             document: A pipeline, a `cicd_common.api.request.PipelineExecutionRequest`, or any other attrs object.
-            strict: As of `parameters_of`.
+            strict: As for `parameters_of`.
 
         Returns:
-            The document, as it was given.
+            The same document.
 
         Raises:
-            ContractError: A class refuses the parameters of its kind. It lists the problems, 100 at most, with
+            ContractError: A class refuses the parameters of its kind. The error lists at most 100 problems, with
                 pointers from the root of the document: ``/stages/0/jobs/1/parameters/url``.
         """
         problems: list[Problem] = []
@@ -230,7 +231,7 @@ class Kinds(Mapping[str, type]):
 
 
 def _wrong(name: str, cls: Any) -> Iterator[Refusal]:
-    """What is wrong with the name or the class of a kind."""
+    """Yield the problems with the name and the class of a kind."""
     yield from broken(name, _RULES)
     if not (isinstance(cls, type) and attrs.has(cls)):
         yield Refusal("type", "expected an attrs class")
@@ -239,7 +240,7 @@ def _wrong(name: str, cls: Any) -> Iterator[Refusal]:
 
 
 def _holders(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], HasKind]]:
-    """Find everything inside a value that has a kind, with its place."""
+    """Yield each object with a kind inside a value, with its place."""
     if isinstance(value, tuple | list):
         for at, each in enumerate(value):
             yield from _holders(each, (*path, at))
@@ -251,5 +252,5 @@ def _holders(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[st
 
 
 def _below(error: ContractError, pointer: str) -> list[Problem]:
-    """The problems of a part, with pointers that start at the whole."""
+    """Return the problems of a part, with pointers from the root."""
     return [Problem(pointer + each.pointer, each.code, each.message) for each in error.problems]

@@ -1,7 +1,7 @@
-"""Models to flat records and back, and models to messages. Pure functions.
+"""Convert models to flat records and back, and models to messages. All functions are pure.
 
-What a model does not hold is an argument. Nothing is lost: models made into records and back are the same models.
-Fields that stand under one name in both are copied by that name, so that a new one needs no line here.
+Values that a model does not have are arguments. Models that are converted to records and back are equal. Fields of the
+same name are copied, so a new field needs no line here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 def _copied(source: Any, cls: type[T], **others: Any) -> T:
-    """An instance of a class, with the attributes of a source that its fields name, and with other values."""
+    """Make an instance of a class from the attributes of a source with the names of its fields, and other values."""
     names = (field.name for field in fields(cast(Any, cls)) if hasattr(source, field.name))
     return cls(**{name: getattr(source, name) for name in names if name not in others}, **others)
 
@@ -46,9 +46,9 @@ class PipelineRecords:
     """The records of a pipeline.
 
     Attributes:
-        pipeline: That of the pipeline.
-        stages: Those of its stages, in the order in which they run.
-        jobs: Those of its jobs, in the order of definition, which a `JobDTO` alone does not tell.
+        pipeline: The record of the pipeline.
+        stages: The records of its stages, in the order in which they run.
+        jobs: The records of its jobs, in the order of definition, which a `JobDTO` does not have.
     """
 
     pipeline: PipelineDTO
@@ -61,9 +61,9 @@ class ExecutionRecords:
     """The records of a pipeline execution.
 
     Attributes:
-        execution: That of the pipeline execution.
-        stages: Those of its stages, in the order in which they run.
-        jobs: Those of its jobs, in the order of definition.
+        execution: The record of the pipeline execution.
+        stages: The records of its stages, in the order in which they run.
+        jobs: The records of its jobs, in the order of definition.
     """
 
     execution: PipelineExecutionDTO
@@ -75,7 +75,7 @@ class ExecutionRecords:
 
 
 def pipeline_to_records(pipeline: Pipeline, *, created_at: datetime, updated_at: datetime) -> PipelineRecords:
-    """Take a pipeline apart into records. Names of dependencies become ids.
+    """Convert a pipeline to records. Names of dependencies become ids.
 
     Args:
         pipeline: The pipeline.
@@ -102,16 +102,16 @@ def pipeline_to_records(pipeline: Pipeline, *, created_at: datetime, updated_at:
 
 
 def pipeline_from_records(pipeline: PipelineDTO, stages: Iterable[StageDTO], jobs: Iterable[JobDTO]) -> Pipeline:
-    """Put a pipeline together from its records. Ids of dependencies become names.
+    """Make a pipeline from its records. Ids of dependencies become names.
 
     Args:
         pipeline: The record of the pipeline.
-        stages: Those of its stages, in any order: they tell it themselves.
-        jobs: Those of its jobs; those of a stage in the order of definition.
+        stages: The records of its stages, in any order.
+        jobs: The records of its jobs; those of one stage in the order of definition.
 
     Raises:
-        ContractError: A record belongs to something else, a dependency is not among the jobs, or the records together
-            are no pipeline.
+        ContractError: A record belongs to another pipeline or stage, a dependency is not among the jobs, or the records
+            do not make a valid pipeline.
     """
     jobs = tuple(jobs)
     stages = sorted(stages, key=lambda stage: stage.execution_order)
@@ -136,7 +136,7 @@ def _job(record: JobDTO, names: Mapping[UUID, str]) -> Job:
 
 
 def _grouped(pointer: str, key: str, records: Iterable[Any], ids: Iterable[UUID]) -> dict[UUID, list[Any]]:
-    """Records by the one they belong to, each group in the order in which they came."""
+    """Group records by the id of their owner, and keep their order."""
     groups: dict[UUID, list[Any]] = {each: [] for each in ids}
     for record in records:
         owner = getattr(record, key)
@@ -147,7 +147,7 @@ def _grouped(pointer: str, key: str, records: Iterable[Any], ids: Iterable[UUID]
 
 
 def _one_each(pointer: str, key: str, records: Iterable[Any], ids: Sequence[UUID]) -> dict[UUID, Any]:
-    """Group records by the record that they belong to."""
+    """Return the only record of each owner, by the owner's id."""
     groups = _grouped(pointer, key, records, ids)
     for each, group in groups.items():
         if len(group) != 1:
@@ -169,13 +169,13 @@ def execution_to_records(
     heard_at: Mapping[UUID, datetime] | None = None,
     jobs: Iterable[JobDTO] = (),
 ) -> ExecutionRecords:
-    """Take an execution apart into records.
+    """Convert an execution to records.
 
     Args:
         execution: The execution.
-        logs: The output of each job, by the id of its execution; none means no output.
-        heard_at: When the Backend last heard of each job's Worker, by the id of the job's execution; none means never.
-        jobs: Records of jobs; those that are here go with the records of their executions.
+        logs: The output of each job, by the id of its execution; None means no output.
+        heard_at: When the Backend last heard of each job's Worker, by the id of the job's execution; None means never.
+        jobs: The records of jobs to include in the records of their executions.
 
     Returns:
         The records, with the status and the times that follow from the jobs.
@@ -213,16 +213,16 @@ def execution_from_records(
     stages: Iterable[StageExecutionDTO],
     jobs: Iterable[JobExecutionDTO],
 ) -> PipelineExecution:
-    """Put an execution together from its records. The status and the times of parents follow from the jobs again.
+    """Make an execution from its records. The status and the times of the run and its stages follow from the jobs.
 
     Args:
         pipeline: The pipeline that ran.
         execution: The record of the execution.
-        stages: Those of its stages, in any order.
-        jobs: Those of its jobs, in any order: the pipeline tells it.
+        stages: The records of its stages, in any order.
+        jobs: The records of its jobs, in any order.
 
     Raises:
-        ContractError: A record belongs to something else, or one is missing.
+        ContractError: A record belongs to another execution, or a record is missing.
     """
     if execution.pipeline_id != pipeline.id:
         _refuse(PipelineExecution, "/pipeline_id", f"expected the id of the pipeline, {pipeline.id}")
@@ -254,7 +254,7 @@ def _job_executions(stage: Stage, records: Sequence[JobExecutionDTO]) -> tuple[J
 def job_execution_request(
     execution: PipelineExecution, job_execution_id: UUID, *, lease_seconds: int = 60
 ) -> JobExecutionRequest:
-    """The request that hands a job of an execution to a Worker.
+    """Make the request that hands a job of an execution to a Worker.
 
     Args:
         execution: The execution that the job is part of.
@@ -291,7 +291,7 @@ def request_for(
     inputs: Iterable[UUID],
     lease_seconds: int = 60,
 ) -> JobExecutionRequest:
-    """The request that hands a job to a Worker, made of models or of records.
+    """Make the request that hands a job to a Worker, from models or from records.
 
     Args:
         job: The job.
@@ -333,7 +333,7 @@ def request_for(
 def job_execution_response(
     run: JobExecution, *, is_cancel_requested: bool = False, is_superseded: bool = False
 ) -> JobExecutionResponse:
-    """What a Backend answers about a job execution.
+    """Make the response of a Backend about a job execution.
 
     Args:
         run: The job execution.
@@ -349,7 +349,7 @@ def job_execution_response(
 
 
 def pipeline_execution_response(execution: PipelineExecution) -> PipelineExecutionResponse:
-    """What a Backend answers about a pipeline execution.
+    """Make the response of a Backend about a pipeline execution.
 
     Args:
         execution: The execution.

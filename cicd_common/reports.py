@@ -1,4 +1,4 @@
-"""Reports on past executions: what one means. Whatever a database answers must equal it."""
+"""Reports on past executions. They define the results that a database must return."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .model import JobExecution, Pipeline, PipelineExecution, StageExecution
 __all__ = ["MAX_PAGE_OUTPUT", "Cursor", "Report", "check_found", "end_of_output", "report"]
 
 MAX_PAGE_OUTPUT = 4 * 1024 * 1024
-"""How many bytes of output, in UTF-8, a page of a report on a job holds at most."""
+"""How many bytes of output, in UTF-8, a page of a report on a job has at most."""
 
 Report = PipelineReportResponse | StageReportResponse | JobReportResponse
 Logs = Mapping[UUID, str]
@@ -36,21 +36,21 @@ _NONE: Logs = {}
 
 @frozen(order=True)
 class Cursor:
-    """The last execution of a page, behind which the next page starts.
+    """The last execution of a page, after which the next page starts.
 
     Executions are ordered by run number, which pipelines of one name share. New runs come before the first page, so
-    they do not move what is behind a cursor.
+    they do not change the pages after a cursor.
 
     Attributes:
-        run_number: Its run number, from 1.
-        execution_id: The id of its pipeline execution.
+        run_number: The run number, from 1.
+        execution_id: The id of the pipeline execution.
     """
 
     run_number: int
     execution_id: UUID
 
     def __str__(self) -> str:
-        """Write it for a ``next_cursor``. Only `parse` is to look inside."""
+        """Return the text of a ``next_cursor``, which only `parse` reads."""
         return urlsafe_b64encode(self.run_number.to_bytes(8) + self.execution_id.bytes).decode()
 
     @classmethod
@@ -58,10 +58,10 @@ class Cursor:
         """Read the ``cursor`` of a request.
 
         Args:
-            text: What a ``next_cursor`` was.
+            text: The text of a ``next_cursor``.
 
         Raises:
-            ContractError: It is nothing that a ``next_cursor`` was.
+            ContractError: The cursor is malformed.
         """
         try:
             raw = urlsafe_b64decode(text.encode("ascii"))
@@ -81,25 +81,25 @@ def report(
     logs: Logs = _NONE,
     pipelines: Iterable[Pipeline] = (),
 ) -> Report:
-    """Report on past executions at the level that a request asks for.
+    """Report on past executions at the level of a request.
 
     Args:
-        executions: All executions that there are, of any pipelines, in any order.
-        request: What is asked for.
-        logs: The output of each job, by the id of its execution; a job that is not here has none.
-        pipelines: Pipelines that exist though they may have no execution.
+        executions: All executions, of any pipelines and in any order.
+        request: The request.
+        logs: The output of each job, by the id of its execution. Other jobs have no output.
+        pipelines: More pipelines, which may have no execution.
 
     Returns:
-        A page of the executions of the pipeline, the stage or the job: newest first, only those of the run number and
-        the status that are asked for. Its ``next_cursor`` leads to the next page, if there is more.
+        A page of the executions of the pipeline, the stage or the job, newest first, with the run number and the status
+        of the request. Its ``next_cursor`` leads to the next page, if there is one.
 
     Raises:
         UnknownNameError: There is no pipeline, stage or job of the name.
-        ContractError: The cursor is none.
+        ContractError: The cursor is malformed.
     """
-    mine = [run for run in executions if run.pipeline.name == request.pipeline_name]
-    _check_names(request, [run.pipeline for run in mine] + [p for p in pipelines if p.name == request.pipeline_name])
-    page, cursor = _page(mine, request)
+    runs = [run for run in executions if run.pipeline.name == request.pipeline_name]
+    _check_names(request, [run.pipeline for run in runs] + [p for p in pipelines if p.name == request.pipeline_name])
+    page, cursor = _page(runs, request)
     return _RESPONDERS[request.level](request, page, cursor, logs)
 
 
@@ -110,13 +110,13 @@ def _check_names(request: ReportRequest, pipelines: list[Pipeline]) -> None:
 
 
 def check_found(request: ReportRequest, *, pipeline: bool, stage: bool, job: bool) -> None:
-    """Refuse a request for what does not exist.
+    """Refuse a request whose pipeline, stage or job does not exist.
 
     Args:
-        request: What is asked for.
-        pipeline: Whether there is a pipeline of its name.
-        stage: Whether such a pipeline has a stage of its name.
-        job: Whether such a stage has a job of its name.
+        request: The request.
+        pipeline: Whether there is a pipeline of the request's name.
+        stage: Whether a pipeline of this name has a stage of the request's name.
+        job: Whether a stage of this name has a job of the request's name.
 
     Raises:
         UnknownNameError: There is no pipeline, stage or job of the name.
@@ -133,13 +133,13 @@ def check_found(request: ReportRequest, *, pipeline: bool, stage: bool, job: boo
 
 
 def _page(runs: Iterable[PipelineExecution], request: ReportRequest) -> tuple[list[_Found], str | None]:
-    """What is on the page, newest first, and the cursor of the next page."""
+    """Return the executions on the page, newest first, and the cursor of the next page."""
     after = None if request.cursor is None else Cursor.parse(request.cursor)
     found = [each for each in map(_FINDERS[request.level], runs, repeat(request)) if each is not None]
     if request.run_number is not None:
         found = [each for each in found if each.run.run_number == request.run_number]
     if request.status is not None:
-        found = [each for each in found if each.thing.status is request.status]
+        found = [each for each in found if each.execution.status is request.status]
     if after is not None:
         found = [each for each in found if each.cursor < after]
     found.sort(key=lambda each: each.cursor, reverse=True)
@@ -149,10 +149,15 @@ def _page(runs: Iterable[PipelineExecution], request: ReportRequest) -> tuple[li
 
 @frozen
 class _Found:
-    """An execution on its way to the page: a run, and that of its pipeline, stage or job that is reported on."""
+    """An execution to report on.
+
+    Attributes:
+        run: The run.
+        execution: The execution of its pipeline, of its stage or of its job.
+    """
 
     run: PipelineExecution
-    thing: Any
+    execution: Any
 
     @property
     def cursor(self) -> Cursor:
@@ -164,13 +169,13 @@ def _find_run(run: PipelineExecution, _: ReportRequest) -> _Found | None:
 
 
 def _find_stage(run: PipelineExecution, request: ReportRequest) -> _Found | None:
-    # A run of a time before the stage was added to the pipeline does not have it.
+    # A run from before the stage was added to the pipeline does not have it.
     return next((_Found(run, stage) for stage in run.stages if stage.name == request.stage_name), None)
 
 
 def _find_job(run: PipelineExecution, request: ReportRequest) -> _Found | None:
     stage = _find_stage(run, request)
-    jobs = () if stage is None else stage.thing.jobs
+    jobs = () if stage is None else stage.execution.jobs
     return next((_Found(run, job) for job in jobs if job.job.name == request.job_name), None)
 
 
@@ -204,9 +209,9 @@ def _stage_report(request: ReportRequest, page: list[_Found], cursor: str | None
         stage_name=request.stage_name or "",
         executions=tuple(
             StageExecutionRecord(
-                execution_id=each.thing.id,
+                execution_id=each.execution.id,
                 run_number=each.run.run_number,
-                **_progress(each.thing),
+                **_progress(each.execution),
                 jobs=tuple(
                     JobReportSummary(
                         job_execution_id=run.id,
@@ -215,7 +220,7 @@ def _stage_report(request: ReportRequest, page: list[_Found], cursor: str | None
                         allow_failure=run.job.allow_failure,
                         **_progress(run),
                     )
-                    for run in each.thing.jobs
+                    for run in each.execution.jobs
                 ),
             )
             for each in page
@@ -229,13 +234,15 @@ def _job_report(request: ReportRequest, page: list[_Found], cursor: str | None, 
         pipeline_name=request.pipeline_name,
         stage_name=request.stage_name or "",
         job_name=request.job_name or "",
-        executions=tuple(_job_record(each, logs.get(each.thing.id, ""), MAX_PAGE_OUTPUT // len(page)) for each in page),
+        executions=tuple(
+            _job_record(each, logs.get(each.execution.id, ""), MAX_PAGE_OUTPUT // len(page)) for each in page
+        ),
         next_cursor=cursor,
     )
 
 
 def _job_record(found: _Found, output: str, limit: int) -> JobExecutionRecord:
-    run: JobExecution = found.thing
+    run: JobExecution = found.execution
     end = end_of_output(output, limit)
     return JobExecutionRecord(
         execution_id=run.id,
@@ -250,7 +257,7 @@ def _job_record(found: _Found, output: str, limit: int) -> JobExecutionRecord:
 
 
 def end_of_output(output: str, limit: int) -> str:
-    """The end of a text, as many whole characters as fit.
+    """Return the end of a text, with as many whole characters as fit.
 
     Args:
         output: The text.
@@ -260,8 +267,8 @@ def end_of_output(output: str, limit: int) -> str:
     return output if len(data) <= limit else data[-limit:].decode(errors="ignore")
 
 
-def _progress(thing: PipelineExecution | StageExecution | JobExecution) -> dict[str, Any]:
-    return {"status": thing.status, "start_time": thing.start_time, "completion_time": thing.completion_time}
+def _progress(of: PipelineExecution | StageExecution | JobExecution) -> dict[str, Any]:
+    return {"status": of.status, "start_time": of.start_time, "completion_time": of.completion_time}
 
 
 _RESPONDERS = {"pipeline": _pipeline_report, "stage": _stage_report, "job": _job_report}

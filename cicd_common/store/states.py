@@ -199,7 +199,7 @@ class RunStates:
             run_id: The id of the pipeline execution.
 
         Returns:
-            The row; none if the run does not exist.
+            The row; None if the run does not exist.
         """
         row = self._connection.execute(_LOCK_RUN, {"run_id": run_id}).one_or_none()
         return None if row is None else self._run(row)
