@@ -44,9 +44,9 @@ def response() -> JobExecutionResponse:
 def request() -> JobExecutionRequest:
     return JobExecutionRequest(
         pipeline_execution_id=UUID(int=3),
-        job_execution_id=uuid4(),
-        stage_execution_id=uuid4(),
-        job_id=uuid4(),
+        job_execution_id=UUID(int=4),
+        stage_execution_id=UUID(int=5),
+        job_id=UUID(int=6),
         job_name="build",
         stage_name="test",
         pipeline_name="checkout",

@@ -80,14 +80,14 @@ def test_the_machine_finds_faults_by_itself():
     kit = backends.Broken()
     kit.examples = 60
     ask = Caller(client_of(BackendApi(backends.HandsOutEarly())), kit.paths)
-    before = settings.get_current_profile_name()
+    settings.register_profile("before", settings.default)
     settings.load_profile("unshrunk")  # It is found soon, and made small for a minute.
     try:
         # It may be found in more than one way.
         with pytest.raises((AssertionError, BaseExceptionGroup)):
             kit.test_any_system_ends_as_the_model_does(ask)
     finally:
-        settings.load_profile(before)
+        settings.load_profile("before")
 
 
 @settings(max_examples=3, database=None, phases=[Phase.generate])
