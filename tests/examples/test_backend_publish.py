@@ -9,6 +9,7 @@ import pytest
 from cicd_system.backend.publish import Publisher, sending_events
 from cicd_system.backend.traces import TracedQueue, Traces, tracing
 
+from cicd_common.api.request import Artifact, ArtifactUploadRequest
 from cicd_common.integrations.cdevents import execution_of, from_http
 from cicd_common.logging import capture_logs
 from cicd_common.store import ExecutionStore, OutboxCounts, UnavailableError
@@ -74,6 +75,21 @@ class TestEvents:
         assert {event.source for event in told(events)} == {SOURCE}
         assert {request.headers["Authorization"] for request in events.requests} == {"Bearer its-token"}
 
+    def test_tell_of_artifacts(self, backend):
+        """When a job ends, the receiver learns that its artifacts were packaged and published, once for each file."""
+        files = tuple(Artifact(path=f"dist/{at}.whl", size=3, sha256=f"{at:064x}") for at in range(2))
+        with receiver() as events, sending_events(events.url, source=SOURCE) as send:
+            publisher = Publisher(backend.store, send=send)
+            job = backend.start(simple())
+            backend.store.add_artifacts(ArtifactUploadRequest(job_execution_id=job, artifacts=files))
+            assert publisher.look()
+            end(backend, job)
+            assert publisher.look()
+        assert kinds(events) == TO_START + TO_END + 2 * ["artifact.packaged", "artifact.published"]
+        assert len({event.id for event in told(events)}) == len(events.requests)
+        assert [event.subject_id.split("?")[0] for event in told(events)][-1].endswith("/dist/1.whl@1")
+        assert execution_of(told(events)).status.is_terminal
+
     @pytest.mark.parametrize("answers", [(500,), (DROP,), (403,)])
     def test_are_sent_again(self, backend, answers):
         """After an error, from the one on that was not taken; what was taken may come twice."""
@@ -113,7 +129,7 @@ class TestEvents:
         """They fail like those that are not taken, and the log has the reason."""
         sent = []
 
-        def send(change):
+        def send(change, _):
             if change.after.run_number == 1:
                 raise ZeroDivisionError
             sent.append(change.after.run_number)
@@ -177,7 +193,7 @@ class TestTraces:
         """When a run has ended, also while its events are not taken."""
         recorded = []
 
-        def send(_):
+        def send(*_):
             raise ConnectionRefusedError
 
         publisher = Publisher(backend.store, send=send, traces=Traces(recorded.append, lambda: 7))
@@ -199,7 +215,7 @@ class TestTraces:
         def record(_):
             raise ZeroDivisionError
 
-        publisher = Publisher(backend.store, send=sent.append, traces=Traces(record, int))
+        publisher = Publisher(backend.store, send=lambda change, _: sent.append(change), traces=Traces(record, int))
         end(backend, backend.start(simple()))
         with capture_logs() as lines:
             assert publisher.look()

@@ -7,14 +7,16 @@ in order for each run, even if the Backend is killed, and are sent again until t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Any, Self
 from uuid import UUID
 
+from cicd_common.api.request import ArtifactUploadRequest
 from cicd_common.logging import execution_context, get_logger
+from cicd_common.model import JobExecution, PipelineExecution
 from cicd_common.store import ExecutionStore, RunChange, StoreError
 
 from .traces import Traces
@@ -23,8 +25,8 @@ __all__ = ["Publisher", "SendChange", "sending_events"]
 
 log = get_logger(__name__)
 
-SendChange = Callable[[RunChange], None]
-"""Sends a change of a run. Raises an `OSError` if the receiver did not accept it."""
+SendChange = Callable[[RunChange, Iterable[ArtifactUploadRequest]], None]
+"""Sends a change of a run, and the artifacts of the jobs that ended. Raises an `OSError` if they were not accepted."""
 
 _TIMEOUT = 5.0
 # If a Backend is killed, the events of the run that it has claimed wait this long.
@@ -51,15 +53,19 @@ def sending_events(url: str | None, *, source: str, token: str | None = None) ->
     if url is None:
         yield None
         return
-    from cicd_common.integrations.cdevents import EventSender, events  # It needs an extra.
+    from cicd_common.integrations.cdevents import EventSender, artifact_events, events  # It needs an extra.
 
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     # The outbox tries again.
     sender = EventSender(url, headers=headers, attempts=1, timeout=_TIMEOUT)
 
-    def send(change: RunChange) -> None:
-        for event in events(change.before, change.after, source=source, at=datetime.now(UTC)):
+    def send(change: RunChange, uploads: Iterable[ArtifactUploadRequest]) -> None:
+        at = datetime.now(UTC)
+        for event in events(change.before, change.after, source=source, at=at):
             sender.send(event)
+        for upload in uploads:
+            for event in artifact_events(upload, change.after, source=source, at=at):
+                sender.send(event)
 
     try:
         yield send
@@ -181,10 +187,20 @@ class Publisher:
         elif not outbox.fail(change, max_attempts=self._max_attempts):
             log.error("the events of a run were given up", attempts=change.attempt)
 
+    def _uploads(self, change: RunChange) -> Iterator[ArtifactUploadRequest]:
+        """Yield the artifacts of the jobs that ended with a change. A Worker uploads them before it reports the end."""
+        before = {} if change.before is None else {job.id: job.status for job in _jobs(change.before)}
+        for job in _jobs(change.after):
+            if job.status.is_terminal and not (job.id in before and before[job.id].is_terminal):
+                path = None
+                while files := self._store.artifacts(job.id, after=path):
+                    path = files[-1].path
+                    yield ArtifactUploadRequest(job_execution_id=job.id, artifacts=files)
+
     def _is_sent(self, change: RunChange) -> bool:
         try:
             if self._send is not None:
-                self._send(change)
+                self._send(change, self._uploads(change))
         except OSError as error:
             if not self._fails:
                 log.warning("the receiver does not take events; they are sent later", reason=str(error))
@@ -194,3 +210,8 @@ class Publisher:
             log.info("the receiver takes events again")
         self._fails = False
         return True
+
+
+def _jobs(run: PipelineExecution) -> Iterator[JobExecution]:
+    for stage in run.stages:
+        yield from stage.jobs
