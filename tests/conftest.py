@@ -22,6 +22,12 @@ settings.register_profile("unshrunk", settings.get_profile("default"), phases=[P
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Run tests that are marked ``no_cover`` last: functions with a cache are covered by their first call alone."""
+    items.sort(key=lambda item: item.get_closest_marker("no_cover") is not None)
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item):
     """Run a test that is marked ``no_cover`` without coverage in a process of xdist, too.

@@ -90,7 +90,7 @@ class TestCompare:
         assert (code, err) == (1, "")
         assert out.splitlines() == [
             "/$defs/Job/properties/retries: a rule was tightened: maximum was 10 and is 5",
-            "  Breaks old writers: new readers refuse documents of theirs.",
+            "  Breaks old writers: new readers refuse some of their documents.",
             "changes: 1, breaking and not allowed: 1",
         ]
 

@@ -21,9 +21,9 @@ class Effect(StrEnum):
     description: str
     is_break: bool
 
-    OLD_WRITERS = "OLD_WRITERS", "Breaks old writers: new readers refuse documents of theirs.", True
+    OLD_WRITERS = "OLD_WRITERS", "Breaks old writers: new readers refuse some of their documents.", True
     OLD_READERS = "OLD_READERS", "Breaks old readers: they refuse new documents.", True
-    LOST = "LOST", "Something is lost: one side ignores what the other one says.", False
+    LOST = "LOST", "Data is lost: one side ignores a field of the other side.", False
     MEANING = "MEANING", "A document means something else to the other side.", False
 
     def __new__(cls, value: str, description: str, is_break: bool) -> Self:  # noqa: D102 - as any enum

@@ -86,11 +86,6 @@ class Answer:
     type: str = "application/json"
 
     @property
-    def is_problem(self) -> bool:
-        """Whether the body is a problem document."""
-        return self.type == _PROBLEM
-
-    @property
     def headers(self) -> dict[str, str]:
         """The headers that describe the body."""
         return {"Content-Type": self.type, "Content-Length": str(len(self.body))}

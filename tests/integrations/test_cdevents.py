@@ -184,7 +184,6 @@ class TestEvents:
         with pytest.raises(ValueError, match="one run"):
             told(run_of(job("a")), attrs.evolve(run_of(job("a")), id=UUID(int=8)))
 
-    @pytest.mark.no_cover
     @given(run_states())
     def test_each_is_told_once(self, states):
         """The ids of events are the same step by step or at once, and in any order of updates."""
@@ -192,7 +191,6 @@ class TestEvents:
         assert len(set(by_step)) == len(by_step)
         assert set(by_step) == {event.id for event in told(None, states[-1])}
 
-    @pytest.mark.no_cover
     @given(run_states())
     def test_links_point_to_events_that_were_told(self, states):
         """All events of a run are of its chain, and linked only to earlier events."""
@@ -207,7 +205,6 @@ class TestEvents:
                 assert event.chain_id == str(after.id)
 
 
-@pytest.mark.no_cover
 class TestExecutionOf:
     @given(st.data(), run_states(in_order=True))
     def test_rebuilds_a_run_at_every_step(self, data, states):
@@ -327,7 +324,6 @@ class TestStandard:
 class TestRead:
     EVENT = told(None, run_of(job("build")))[0]
 
-    @pytest.mark.no_cover
     @given(executions())
     def test_reads_what_was_written(self, run):
         """Every event is read back equal, from its document and from its text."""

@@ -103,7 +103,6 @@ def seconds(span) -> timedelta:
     return timedelta(microseconds=(span.end_time - span.start_time) // 1000)
 
 
-@pytest.mark.no_cover
 class TestTrace:
     @given(finished_runs())
     def test_is_that_of_the_model(self, run):
@@ -248,7 +247,6 @@ class TestTrace:
             assert all(0 <= span.start_time <= span.end_time < 2**64 for span in spans(run))
 
 
-@pytest.mark.no_cover
 class TestOtlp:
     @given(run=from_type(PipelineExecution))
     def test_every_run_is_encoded(self, run):
@@ -293,7 +291,6 @@ class TestOtlp:
 
 
 class TestTraceparent:
-    @pytest.mark.no_cover
     @given(executions())
     def test_is_the_span_of_the_job(self, run):
         """A span that a job makes with its TRACEPARENT has the job's span as its parent."""

@@ -216,7 +216,6 @@ class TestOtherTools:
         assert not masker_of(secret).mask(f"{text} {after}").startswith(text)
 
 
-@pytest.mark.no_cover
 class TestOtherText:
     """Text without secrets is not changed."""
 
@@ -247,7 +246,6 @@ class TestOtherText:
         assert "".join(seen) == masker.mask(text)
 
 
-@pytest.mark.no_cover
 class TestMany:
     """The cost does not grow with the number of secrets."""
 

@@ -22,8 +22,6 @@ from cicd_common.store import ExecutionStore
 from cicd_common.store.engine import _after_fork
 from tests.support import store_processes
 
-pytestmark = pytest.mark.no_cover
-
 MOMENT = store_processes.MOMENT
 PROCESSES = 8
 KILLS = 100
@@ -82,6 +80,7 @@ def jobs_of(run):
     return [job for stage in run.stages for job in stage.jobs]
 
 
+@pytest.mark.no_cover
 class TestUpdates:
     def test_by_eight_processes(self, url, context):
         """The shuffled, repeated updates of 500 jobs: each job is handed out once, and no update is lost."""
@@ -154,6 +153,7 @@ class TestUpdates:
             assert Counter(handed_out) == Counter(job.id for job in jobs_of(run))
 
 
+@pytest.mark.no_cover
 class TestStarts:
     def test_by_eight_processes(self, bare_url, context):
         """Processes make the tables together, and start the same and different pipelines: runs are numbered one by one,
@@ -188,6 +188,7 @@ class TestStarts:
         assert len(handed_out) == 3 * runs
 
 
+@pytest.mark.no_cover
 class TestKill:
     def test_keeps_what_was_acknowledged(self, url, context):
         """After each of a hundred kills the database opens and has all acknowledged writes."""

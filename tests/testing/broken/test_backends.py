@@ -295,7 +295,7 @@ class TestKeepsTheFirstArtifact(Broken):
 class EchoesWhatIsWrong(BackendApi):
     def answer(self, method, path, query, body):
         answer = super().answer(method, path, query, body)
-        if not answer.is_problem:
+        if answer.type != "application/problem+json":
             return answer
         sent = json.dumps(body.decode("utf-8", "replace")).encode()
         return evolve(answer, body=answer.body[:-1] + b', "sent": ' + sent + b"}")
