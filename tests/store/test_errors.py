@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sqlite3
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -335,6 +336,13 @@ class ended_at:  # noqa: N801 - used as a function
             event.remove(Engine, "before_cursor_execute", self.end)
 
 
+def opened_at_once(url, timeout):
+    """Open a store that does not wait, as soon as no other test opens one: that takes a lock of the whole server."""
+    while True:
+        with suppress(BusyError):
+            return ExecutionStore(url, timeout=timeout)
+
+
 class TestTimeout:
     @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 1e9, "1", True, None])
     @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -347,7 +355,7 @@ class TestTimeout:
     @pytest.mark.parametrize("timeout", [0, 0.0004])
     def test_of_nothing_does_not_wait(self, url, timeout):
         """A timeout of 0 does not wait, also on PostgreSQL, where 0 means no limit."""
-        with ExecutionStore(url) as store, ExecutionStore(url, timeout=timeout) as hasty:
+        with ExecutionStore(url) as store, opened_at_once(url, timeout) as hasty:
             run = store.start(PIPELINE).execution.execution_id
             with store._database.write() as connection:
                 connection.execute(text("UPDATE pipeline_executions SET is_local = is_local"))
