@@ -23,7 +23,10 @@ from tests.support.sessions import DOCS, files_of, run_sessions
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(page for page in DOCS.rglob("*.md") if not {"_build", "_generated"} & {*page.parts})]
 # Their own tests run them: with a server, with a look at the output, and as files.
-OWN_TESTS = {f"docs/{name}.md" for name in ("events", "logging", "traces", "tutorial/backend", "tutorial/worker")}
+OWN_TESTS = {
+    *(f"docs/how-to/{name}.md" for name in ("events", "logging", "traces")),
+    *(f"docs/tutorial/{name}.md" for name in ("backend", "worker")),
+}
 generate = runpy.run_path(str(DOCS / "generate.py"))
 
 

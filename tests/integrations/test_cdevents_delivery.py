@@ -158,11 +158,11 @@ class TestSender:
 
 
 def test_documentation():
-    """Every session of docs/events.md shows what the page shows."""
+    """Every session of docs/how-to/events.md shows what the page shows."""
     pytest.importorskip("sqlalchemy")
     with receiver() as server:
         run_sessions(
-            DOCS / "events.md",
+            DOCS / "how-to" / "events.md",
             url=server.url,
             received=lambda: [(request.headers, request.body) for request in server.requests],
         )

@@ -103,7 +103,7 @@ def test_through_a_queue(handler, stream):
 
 
 def test_documentation():
-    """Every session of docs/traces.md prints the output on the page, and a receiver gets the data."""
+    """Every session of docs/how-to/traces.md prints the output on the page, and a receiver gets the data."""
     job = Job(name="make", script=("make",))
     pipeline = Pipeline(name="checkout", repo_url="r", stages=(Stage(name="build", jobs=(job,)),))
     queued = PipelineExecution.of(pipeline, run_number=1, id=UUID(int=0))
@@ -120,6 +120,6 @@ def test_documentation():
     run, _ = running.apply(end)
     with receiver() as server:
         names = {"url": server.url, "run": run, "queued": queued}
-        run_sessions(DOCS / "traces.md", request=job_execution_request(run, execution.id), **names)
+        run_sessions(DOCS / "how-to" / "traces.md", request=job_execution_request(run, execution.id), **names)
         paths = [request.path for request in server.requests]
     assert paths == ["/v1/traces", "/v1/metrics", "/v1/traces", "/v1/metrics"]

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "logging.md"
 _BLOCK = re.compile(r"^```(python|text|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Some versions of Python mark the place in a line of a traceback.
 _MARKS = re.compile(r"^ *[~^]+\n", re.MULTILINE)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z|^\d\d:\d\d:\d\d\.\d{3}", re.MULTILINE)
 
 
-def examples(document: str) -> Iterator[tuple[str, str]]:
+def examples() -> Iterator[tuple[str, str]]:
     """Return each example with the output below it."""
     code = None
-    for kind, text in _BLOCK.findall((DOCS / document).read_text(encoding="utf-8")):
+    for kind, text in _BLOCK.findall(GUIDE.read_text(encoding="utf-8")):
         if kind == "python":
             if code is not None:
                 yield code, ""
@@ -36,7 +36,7 @@ def examples(document: str) -> Iterator[tuple[str, str]]:
 def test_examples(capsys: pytest.CaptureFixture[str]) -> None:
     """The examples run one after the other, and print the output below them, except for the time."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    for code, output in examples("logging.md"):
+    for code, output in examples():
         linecache.cache["example.py"] = (len(code), None, code.splitlines(keepends=True), "example.py")
         exec(compile(code, "example.py", "exec"), names)
         assert _MARKS.sub("", _TIME.sub("TIME", capsys.readouterr().out)) == _TIME.sub("TIME", output)
@@ -46,5 +46,5 @@ def test_all_is_documented() -> None:
     """Every public name is in the guide."""
     import cicd_common.logging as face
 
-    guide = (DOCS / "logging.md").read_text(encoding="utf-8")
+    guide = GUIDE.read_text(encoding="utf-8")
     assert [name for name in face.__all__ if f"`{name}" not in guide and name not in guide] == []

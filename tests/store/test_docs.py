@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-GUIDE = Path(__file__).parents[2] / "docs" / "store.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "store.md"
 
 
 def test_examples_run():
