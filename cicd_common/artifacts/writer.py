@@ -15,8 +15,8 @@ __all__ = ["ArtifactWriter"]
 class ArtifactWriter:
     """Writes one content. `ArtifactStore.writer` makes it, and one thread at a time may use it.
 
-    As a context manager, it commits at the end of the block, or discards the content after an exception. Code that
-    must not block calls `write`, `commit` and `discard` in a thread.
+    As a context manager, it commits at the end of the block, or discards the content after an exception, unless the
+    block has committed or discarded it. Code that must not block calls `write`, `commit` and `discard` in a thread.
     """
 
     def __init__(self, directory: Directory, check: ContentCheck) -> None:
@@ -76,7 +76,7 @@ class ArtifactWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is None and self._is_open:
             self.commit()
         else:
             self.discard()

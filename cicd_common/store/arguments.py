@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from attrs import frozen
 
+from ..errors import ContractError, Problem
 from ..fields import Between, Count, Name, Ordinal, PageSize, Rule, checked
 from ..values import Environment
 
-__all__ = ["Arguments", "now"]
+__all__ = ["Arguments", "expect", "now"]
 
 _MAX_SECONDS = 100 * 365 * 24 * 60 * 60
 Seconds = Annotated[
@@ -83,6 +84,21 @@ class Arguments:
     request_id: UUID | None = None
     resend_seconds: Seconds = 300
     upgrade: bool = False
+
+
+def expect(value: Any, type: Any) -> Any:
+    """Return a value, which must be an instance of a type.
+
+    Args:
+        value: The value.
+        type: The type.
+
+    Raises:
+        ContractError: The value is not an instance of the type.
+    """
+    if not isinstance(value, type):
+        raise ContractError(type, [Problem("", "type", f"expected a {type.__name__}")])
+    return value
 
 
 def now() -> datetime:

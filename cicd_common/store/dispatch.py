@@ -61,7 +61,9 @@ def send(job: JobRow, at: datetime, rules: StoreRules) -> None:
         rules: The store's rules.
     """
     # The exponent is bounded: a wait of 5 minutes grows to two weeks at most.
-    job.send_at = shifted(at, rules.resend_after * 2 ** min(job.sendings, 12))
+    wait = rules.resend_after * 2 ** min(job.sendings, 12)
+    # A job of a canceled run ends if no Worker claims it within a lease.
+    job.send_at = shifted(at, wait if job.stage.run.canceled_at is None else rules.lease)
     job.sendings += 1
 
 

@@ -16,7 +16,7 @@ from ..errors import Problem
 from .errors import BusyError, UnavailableError, UrlError
 from .failures import failure, is_gone
 
-__all__ = ["Database"]
+__all__ = ["FORKED", "Database"]
 
 # The driver name that replaces the one in a URL.
 _DRIVERS = {
@@ -41,6 +41,8 @@ _POSTGRESQL_OPTIONS: dict[str, dict[str, Any]] = {
 }
 # Parameters of libpq, in seconds, the last in milliseconds. A URL may override them.
 _KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+# A process that is stopped within a transaction loses its locks, and with them the jobs that others wait for.
+_MAX_IDLE_SECONDS = 60
 _MAX_TIMEOUT = 24 * 60 * 60
 
 
@@ -63,7 +65,7 @@ class Database:
         self._is_open = True
         self._engines = {mode: _engine_for(self._engine, mode) for mode in _POSTGRESQL_OPTIONS}
         if not _is_in_memory(parsed):
-            _FORKED.add(self)
+            FORKED.add(self)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -117,7 +119,7 @@ class Database:
         self._is_open = False
         self._engine.dispose()
 
-    def forget_connections(self) -> None:
+    def after_fork(self) -> None:
         """Drop the connections of the parent process without closing them. New ones are opened on demand."""
         self._engine.dispose(close=False)
 
@@ -130,9 +132,12 @@ def _engine_for(engine: Engine, mode: str) -> Engine:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-        return parsed.set(drivername=_DRIVERS[parsed.drivername])
+        parsed = parsed.set(drivername=_DRIVERS[parsed.drivername])
     except (ArgumentError, AttributeError, KeyError, TypeError, ValueError):
-        _refuse("/url", "expected the URL of a database, such as sqlite:///runs.db or postgresql://user@host/name")
+        _refuse_url()
+    if "\0" in (parsed.database or ""):
+        _refuse_url()
+    return parsed
 
 
 def _checked(timeout: float) -> float:
@@ -141,6 +146,10 @@ def _checked(timeout: float) -> float:
     if not is_number or not math.isfinite(timeout) or not 0 <= timeout <= _MAX_TIMEOUT:
         _refuse("/timeout", f"expected a number of seconds from 0 to {_MAX_TIMEOUT}")
     return timeout
+
+
+def _refuse_url() -> NoReturn:
+    _refuse("/url", "expected the URL of a database, such as sqlite:///runs.db or postgresql://user@host/name")
 
 
 def _refuse(pointer: str, message: str) -> NoReturn:
@@ -152,6 +161,8 @@ def _engine(url: URL, timeout: float) -> Engine:
     make = {"sqlite": _sqlite, "postgresql": _postgresql}[url.get_backend_name()]
     try:
         engine = make(url, timeout)
+    except (ArgumentError, ValueError):
+        _refuse_url()  # It has parts that the driver does not understand.
     except ModuleNotFoundError:
         message = "a PostgreSQL database needs psycopg, which is not installed; the extra 'postgres' brings it"
         raise ImportError(f"{message}: pip install 'cicd-common[postgres]'") from None
@@ -166,7 +177,9 @@ def _discard_if_gone(context: Any) -> None:
 
 
 def _is_in_memory(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+    if url.get_backend_name() != "sqlite":
+        return False
+    return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
 
 
 def _sqlite(url: URL, timeout: float) -> Engine:
@@ -195,6 +208,13 @@ def _sqlite(url: URL, timeout: float) -> Engine:
 
 
 def _postgresql(url: URL, timeout: float) -> Engine:
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import make_conninfo
+
+    try:
+        make_conninfo(**dict.fromkeys(url.query, ""))
+    except ProgrammingError:
+        _refuse_url()  # It has a parameter that libpq does not know.
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -211,18 +231,19 @@ def _postgresql(url: URL, timeout: float) -> Engine:
     def prepare(connection: Any, _: Any) -> None:
         # PostgreSQL takes 0 for no limit.
         connection.execute(f"SET lock_timeout = {max(1, round(timeout * 1000))}")
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{_MAX_IDLE_SECONDS}s'")
         connection.commit()
 
     return engine
 
 
-# A process and its fork must not share connections.
-_FORKED: WeakSet[Database] = WeakSet()
+FORKED: WeakSet[Any] = WeakSet()
+"""The objects whose method ``after_fork`` is called in a forked process, which has one thread of its parent."""
 
 
 def _after_fork() -> None:
-    for database in list(_FORKED):
-        database.forget_connections()
+    for each in list(FORKED):
+        each.after_fork()
 
 
 # A platform without fork needs no hook.

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from ..api.request import JobStatusUpdate
 from .apply import Applied
+from .engine import FORKED
 from .errors import StoreError, UnavailableError, UnknownJobExecutionError
 
 __all__ = ["GroupCommit"]
@@ -50,6 +51,13 @@ class GroupCommit:
     _is_led: bool = field(init=False, default=False)
     _is_shared: bool = field(init=False, default=False)  # Whether the last transaction had updates of several threads.
     _changed: Condition = field(init=False, factory=Condition)
+
+    def __attrs_post_init__(self) -> None:
+        FORKED.add(self)
+
+    def after_fork(self) -> None:
+        """Forget the updates of other threads: a forked process has none of them, and none of their leaders."""
+        self._waiting, self._is_led, self._changed = [], False, Condition()
 
     def apply(self, update: JobStatusUpdate) -> Applied:
         """Apply an update, in a transaction with others.

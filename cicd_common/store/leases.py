@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
+from typing import Any
 from uuid import UUID
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, case, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, or_, select
 
 from ..api.request import JobExecutionRequest
 from ..api.response import JobExecutionResponse
 from ..model.job_execution import lost
 from ..model.status import is_halting, shifted
+from .columns import Time
 from .dispatch import StoreRules, hand_out, requests, send
+from .rows import insert_for
 from .states import JobRow, RunStates
 from .tables import IS_CLAIMED, IS_UNCLAIMED, job_executions, pipeline_executions, watch
 
@@ -36,20 +40,19 @@ class TakenOver:
     ended: tuple[JobExecutionResponse, ...]
 
 
-_NOTE_CALL = (
-    update(watch)
-    .where(watch.c.id == 1)
-    .values(
-        asked_at=case(
-            (watch.c.asked_at.between(bindparam("at"), bindparam("lease_end")), watch.c.asked_at), else_=bindparam("at")
-        ),
-        since=case(
-            (watch.c.asked_at.between(bindparam("last_call"), bindparam("lease_end")), watch.c.since),
-            else_=bindparam("at"),
-        ),
-    )
-    .returning(watch.c.since)
-)
+@cache
+def _note_call(dialect: str) -> Any:
+    at, lease_end, last_call = (bindparam(name, type_=Time) for name in ("at", "lease_end", "last_call"))
+    first = insert_for(dialect, watch).values(id=1, asked_at=at, since=at)
+    return first.on_conflict_do_update(
+        index_elements=[watch.c.id],
+        set_={
+            "asked_at": case((watch.c.asked_at.between(at, lease_end), watch.c.asked_at), else_=at),
+            "since": case((watch.c.asked_at.between(last_call, lease_end), watch.c.since), else_=at),
+        },
+    ).returning(watch.c.since)
+
+
 _DUE = (
     select(job_executions.c.id)
     .join(pipeline_executions, job_executions.c.pipeline_execution_id == pipeline_executions.c.id)
@@ -77,10 +80,7 @@ def take_over(connection: Connection, at: datetime, rules: StoreRules) -> TakenO
     """
     # If two processes call at once, the second waits here for the first, and finds no job left.
     times = {"at": at, "last_call": shifted(at, -rules.lease / 3), "lease_end": shifted(at, rules.lease)}
-    since = connection.execute(_NOTE_CALL, times).scalar_one_or_none()
-    if since is None:
-        connection.execute(insert(watch), {"id": 1, "asked_at": at, "since": at})
-        since = at
+    since = connection.execute(_note_call(connection.dialect.name), times).scalar_one()
     lease_start = shifted(at, -rules.lease)
     ends_leases = since <= lease_start
     ids = list(connection.execute(_UNCLAIMED, {"at": at, "ends_leases": ends_leases}).scalars())

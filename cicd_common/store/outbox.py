@@ -20,7 +20,7 @@ from ..converter import converter
 from ..mapping import ExecutionRecords, execution_from_records, execution_to_records
 from ..model import PipelineExecution
 from ..model.status import shifted
-from .arguments import Arguments, now
+from .arguments import Arguments, expect, now
 from .engine import Database
 from .executions import load_execution
 from .rows import execute_all, insert_for
@@ -199,13 +199,13 @@ class Outbox:
         Returns:
             Whether the run is claimed again; false if it was given up.
         """
-        given = Arguments(max_attempts=max_attempts, at=at)
+        given, key = Arguments(max_attempts=max_attempts, at=at), _key(change)
         is_left = change.attempt < given.max_attempts
         # The exponent is bounded: a ``timedelta`` has no room for larger numbers.
         wait = timedelta(seconds=min(_LONGEST_WAIT, 2 ** min(change.attempt - 1, 20)))
         next_time = shifted(given.at or now(), wait) if is_left else None
         with self._database.write() as connection:
-            connection.execute(_FAIL, _key(change) | {"next": next_time})
+            connection.execute(_FAIL, key | {"next": next_time})
         return is_left
 
     def retry(self, *, at: datetime | None = None) -> int:
@@ -232,7 +232,7 @@ class Outbox:
 
 
 def _key(change: RunChange) -> dict[str, Any]:
-    return {"run_id": change.after.id, "of_claim": change.claim}
+    return {"run_id": expect(change, RunChange).after.id, "of_claim": change.claim}
 
 
 def _change(connection: Connection, run_id: UUID, claim: UUID) -> RunChange | None:

@@ -90,7 +90,8 @@ class _Level:
         given: dict[str, Any] = {name: getattr(request, name) for name in _FILTERS}
         if request.cursor is not None:
             after = Cursor.parse(request.cursor)
-            given |= {"after_number": after.run_number, "after_id": after.execution_id}
+            # A cursor has room for larger numbers than the database.
+            given |= {"after_number": min(after.run_number, _LAST_NUMBER), "after_id": after.execution_id}
         given = {name: value for name, value in given.items() if value is not None}
         key = {"name_key": name_key(*names), "size": request.limit + 1}
         rows = connection.execute(_page_of(self, frozenset(given)), {**key, **given}).all()
@@ -101,6 +102,7 @@ class _Level:
 
 
 _FILTERS = ("run_number", "status")
+_LAST_NUMBER = 2**63 - 1
 _AFTER = tuple_(bindparam("after_number", type_=BigInteger), bindparam("after_id", type_=Uuid))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Self, overload
 from uuid import UUID
 
 from ..api.request import (
@@ -30,7 +30,7 @@ from ..model import LogText, Pipeline, PipelineExecution
 from ..values import Environment
 from . import definitions, executions, reports, retention
 from .apply import Applied, apply_all
-from .arguments import Arguments, now
+from .arguments import Arguments, expect, now
 from .artifacts import artifacts_of, put_artifacts
 from .cancel import cancel
 from .dispatch import StoreRules
@@ -51,6 +51,9 @@ class ExecutionStore:
     Any number of threads and processes may use a store at once. Every write is one transaction: when a method returns,
     its changes are committed; when it raises, nothing was written. Only an `UnavailableError` leaves that open: the
     connection may have been lost during the commit. All writes may be repeated, `start` with the same request id.
+
+    A forked process may use the store of its parent. With SQLite, no thread may write during the fork: in the forked
+    process SQLite would take the lock of that thread for one that is held for ever.
 
     As a context manager, the store is closed at the end of the block.
 
@@ -180,7 +183,7 @@ class ExecutionStore:
         if isinstance(what, PipelineExecutionRequest):
             order = Order.of(what)
         else:
-            pipeline = _expect(what, Pipeline)
+            pipeline = expect(what, Pipeline)
             order = Order(
                 pipeline=pipeline,
                 pipeline_id=pipeline.id,
@@ -210,7 +213,7 @@ class ExecutionStore:
         Raises:
             UnknownJobExecutionError: There is no job execution of the update's id.
         """
-        _expect(update, JobStatusUpdate)
+        expect(update, JobStatusUpdate)
         if at is None:
             return self._group.apply(update)
         [applied] = self.apply_all([update], at=at)
@@ -232,7 +235,7 @@ class ExecutionStore:
             The result of each update, in order, or the error if its job does not exist.
         """
         given = Arguments(at=at)
-        checked = [_expect(update, JobStatusUpdate) for update in _expect(updates, Iterable)]
+        checked = [expect(update, JobStatusUpdate) for update in expect(updates, Iterable)]
         with self._database.write() as connection:
             return apply_all(connection, checked, given.at or now(), self._rules)
 
@@ -287,7 +290,7 @@ class ExecutionStore:
         Raises:
             UnknownJobExecutionError: There is no job execution of the request's id.
         """
-        _expect(request, ArtifactUploadRequest)
+        expect(request, ArtifactUploadRequest)
         with self._database.write() as connection:
             put_artifacts(connection, request)
 
@@ -301,7 +304,7 @@ class ExecutionStore:
             UnknownExecutionError: A log names a pipeline or stage execution that does not exist.
             UnknownJobExecutionError: A log names a job execution that does not exist.
         """
-        _expect(upload, ExecutionLogUpload)
+        expect(upload, ExecutionLogUpload)
         with self._database.write() as connection:
             add_execution_logs(connection, upload)
 
@@ -317,7 +320,7 @@ class ExecutionStore:
         Returns:
             How many runs were deleted.
         """
-        given = Arguments(at=_expect(before, datetime), count=keep_last)
+        given = Arguments(at=expect(before, datetime), count=keep_last)
         total = 0
         while True:
             with self._database.write() as connection:
@@ -406,7 +409,7 @@ class ExecutionStore:
             UnknownReportNameError: There is no pipeline, stage or job of the name.
             ContractError: The cursor is malformed.
         """
-        _expect(request, ReportRequest)
+        expect(request, ReportRequest)
         with self._database.read() as connection:
             return reports.report(connection, request)
 
@@ -498,7 +501,7 @@ class ExecutionStore:
             "stage_execution_id": stage_execution_id,
             "job_execution_id": job_execution_id,
         }
-        given = {name: _expect(value, UUID) for name, value in owners.items() if value is not None}
+        given = {name: expect(value, UUID) for name, value in owners.items() if value is not None}
         if len(given) != 1:
             message = "expected one of pipeline_execution_id, stage_execution_id and job_execution_id"
             raise ContractError(ExecutionLogResponse, [Problem("", "value", message)])
@@ -535,9 +538,3 @@ class ExecutionStore:
         Arguments(name=name, after=after, limit=limit)
         with self._database.read() as connection:
             return definitions.list_pipelines(connection, name, after, limit)
-
-
-def _expect(value: Any, type: Any) -> Any:
-    if not isinstance(value, type):
-        raise ContractError(type, [Problem("", "type", f"expected a {type.__name__}")])
-    return value

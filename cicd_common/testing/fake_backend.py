@@ -211,7 +211,8 @@ class FakeBackend:
 
     def _sent(self, run: PipelineExecution, job: JobExecution, at: datetime) -> JobExecutionRequest:
         lease = self._leases[job.id]
-        lease.send_at = shifted(at, timedelta(seconds=self.resend_seconds) * 2 ** min(lease.sendings, 12))
+        wait = timedelta(seconds=self.resend_seconds) * 2 ** min(lease.sendings, 12)
+        lease.send_at = shifted(at, wait if run.canceled_at is None else self._lease)
         lease.sendings += 1
         return job_execution_request(run, job.id, lease_seconds=self.lease_seconds)
 

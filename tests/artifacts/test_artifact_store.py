@@ -255,6 +255,15 @@ class TestWriter:
         writer.commit()
         assert b"".join(store.read(sha256)) == b"halves"
 
+    @pytest.mark.parametrize("end", ["commit", "discard"])
+    def test_may_end_within_its_block(self, directory, end):
+        """The end of a block changes nothing if the writer has ended within it."""
+        store = ArtifactStore(directory)
+        with store.writer() as writer:
+            writer.write(b"content")
+            getattr(writer, end)()
+        assert (writer.sha256 in store) is (end == "commit")
+
     def test_can_be_discarded_at_any_time(self, directory):
         """`discard` removes the file, and does nothing after the writer's end."""
         store = ArtifactStore(directory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import signal
 import sqlite3
 import threading
 import time
@@ -17,7 +18,7 @@ from sqlalchemy import make_url
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
-from cicd_common.model import Job, LogText, Pipeline, Stage
+from cicd_common.model import Job, LogText, Pipeline, Stage, UpdateOutcome
 from cicd_common.store import ExecutionStore
 from cicd_common.store.engine import _after_fork
 from tests.support import store_processes
@@ -250,6 +251,19 @@ class TestFork:
             assert store._database._engine.pool is not pool
             assert store.pipelines() == ()
             pool.dispose()
+
+    def test_waits_for_no_thread_of_its_parent(self, store):
+        """A forked process has no thread that leads a transaction, so its updates wait for none."""
+        (job,) = store.start(wide_pipeline(1, 1)).jobs
+        update, *_ = history_of(job.job_execution_id, may_fail=False)
+        store._group._is_led = True
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            os._exit(0 if store.apply(update).outcome is UpdateOutcome.APPLIED else 1)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert store.job_execution(job.job_execution_id).last_sequence == 1
 
     def test_opens_its_own_connections(self, url):
         """A forked process and its parent can both use the store."""

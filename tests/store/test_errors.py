@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sqlite3
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -24,6 +25,7 @@ from cicd_common.api.request import (
 )
 from cicd_common.errors import Problem, UnknownJobError, UnknownNameError
 from cicd_common.model import ExecutionLog, Job, Pipeline, Stage, UpdateOutcome
+from cicd_common.reports import Cursor
 from cicd_common.store import (
     BusyError,
     DefinitionError,
@@ -203,6 +205,8 @@ class TestArguments:
             ("", lambda store: store.execution_logs(job_execution_id=NOBODY, stage_execution_id=NOBODY)),
             ("/after_sequence", lambda store: store.logs(NOBODY, after=-1)),
             ("/cursor", lambda store: store.report(ReportRequest(pipeline_name="build", cursor="x"))),
+            ("", lambda store: store.outbox.confirm(None)),
+            ("", lambda store: store.outbox.fail(NOBODY)),
         ],
     )
     def test_are_checked(self, store, pointer, ask):
@@ -210,6 +214,13 @@ class TestArguments:
         with pytest.raises(ContractError) as caught:
             ask(store)
         assert [problem.pointer for problem in caught.value.problems] == [pointer]
+
+    def test_a_cursor_may_hold_more_than_the_database(self, store):
+        """A made-up cursor behind the last run number of the database leads to the first page."""
+        store.start(PIPELINE)
+        for number in (2**63, 2**64 - 1):
+            request = ReportRequest(pipeline_name=PIPELINE.name, cursor=str(Cursor(number, NOBODY)))
+            assert store.report(request) == store.report(ReportRequest(pipeline_name=PIPELINE.name))
 
 
 class TestUrl:
@@ -222,6 +233,10 @@ class TestUrl:
             "mysql://u:secret@h/n",
             "postgresql+asyncpg://u:secret@h/n",
             "postgresql://u:secret@h:port/n",
+            "postgresql://u:secret@h/n?unknown=1",
+            "postgresql://u:secret@h/n\0",
+            "sqlite://secret/x.db",
+            "sqlite:///x.db?timeout=secret",
             None,
         ],
     )
@@ -231,6 +246,13 @@ class TestUrl:
             ExecutionStore(url)
         assert "secret" not in str(caught.value)
         assert caught.value.__suppress_context__
+
+    @pytest.mark.parametrize("name", ["", ":memory:", "file::memory:?uri=true", "file:x?mode=memory&uri=true"])
+    def test_of_a_database_in_memory(self, name):
+        """Every spelling of a database in memory makes one database for all threads."""
+        with ExecutionStore(f"sqlite:///{name}") as store, ThreadPoolExecutor(4) as pool:
+            numbers = pool.map(lambda _: store.start(PIPELINE).execution.run_number, range(4))
+            assert sorted(numbers) == [1, 2, 3, 4]
 
 
 class TestUnavailable:
@@ -361,6 +383,12 @@ class TestTimeout:
                 connection.execute(text("UPDATE pipeline_executions SET is_local = is_local"))
                 with pytest.raises(BusyError):
                     hasty.cancel(run)
+
+    def test_of_a_process_that_is_stopped_within_a_transaction(self, postgres_schema):
+        """PostgreSQL takes the locks from a process that does nothing within a transaction for a minute."""
+        with ExecutionStore(postgres_schema) as store, store._database.read() as connection:
+            asked = text("SHOW idle_in_transaction_session_timeout")
+            assert connection.execute(asked).scalar_one() == "1min"
 
     def test_an_encoding_of_the_environment_does_not_matter(self, postgres_schema, monkeypatch):
         """Texts are sent in UTF-8, whatever encoding the environment names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 
@@ -143,6 +144,26 @@ class TestLost:
         reasons = [store.job_execution(request.job_execution_id).reason for request in requests]
         assert reasons == [EndReason.WORKER_LOST, EndReason.SKIPPED]
         assert store.status(run).status is CANCELED
+
+    def test_a_release_after_a_cancel_ends_within_a_lease(self, store, clock, requests):
+        """A released job of a canceled run is sent once more, and ends if no Worker claims it within a lease."""
+        store.apply(told(requests[0], 1), at=clock.now)
+        store.cancel(requests[0].pipeline_execution_id, clock.now)
+        store.apply(told(requests[0], 2, is_released=True), at=clock.now)
+        _, ended = clock.watch(LEASE + 10)
+        assert {request.job_execution_id for request in requests} == {each.job_execution_id for each in ended}
+
+    def test_the_first_calls_of_all_may_come_at_once(self, store):
+        """No call fails that finds no row of an earlier call."""
+        is_ready = Barrier(4)
+
+        def call(_):
+            store.pipelines()  # Opens the connection.
+            is_ready.wait()
+            return store.take_over(NOW)
+
+        with ThreadPoolExecutor(4) as pool:
+            assert [taken.jobs for taken in pool.map(call, range(4))] == [()] * 4
 
 
 class TestUnclaimed:
