@@ -8,7 +8,15 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-__all__ = ["RepositoryError", "commit_of", "git", "git_environment", "is_remote", "what_git_says"]
+__all__ = [
+    "RepositoryError",
+    "commit_of",
+    "git",
+    "git_environment",
+    "is_remote",
+    "is_repository",
+    "what_git_says",
+]
 
 # Protocols that git may use. Others can run a program that is named in the URL.
 _PROTOCOLS = "file:git:http:https:ssh"
@@ -39,7 +47,7 @@ def commit_of(repo: str, branch: str, commit: str | None = None) -> str | None:
         return commit
     if commit is not None:
         return git("-C", repo, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
-    if not is_remote(repo) and not (Path(repo) / ".git").exists():
+    if not is_remote(repo) and not is_repository(Path(repo)):
         return None
     name = f"refs/heads/{branch}"
     for line in git("ls-remote", "--", repo, name).splitlines():
@@ -52,6 +60,11 @@ def commit_of(repo: str, branch: str, commit: str | None = None) -> str | None:
 def is_remote(repo: str) -> bool:
     """Whether a repository is a URL, or a host and a path (``host:path``)."""
     return bool(urlsplit(repo).scheme or re.match(r"[^/]+:", repo))
+
+
+def is_repository(directory: Path) -> bool:
+    """Whether a directory has a git repository, or is a bare one."""
+    return (directory / ".git").exists() or all((directory / part).exists() for part in ("HEAD", "objects", "refs"))
 
 
 def git(*arguments: str) -> str:
@@ -85,10 +98,12 @@ def git_environment() -> dict[str, str]:
 
 
 def what_git_says(errors: bytes) -> str:
-    """The last line of git's errors, without the passwords of URLs.
+    """The line of git's errors that says most, without the passwords of URLs.
 
     Args:
         errors: The standard error of git.
     """
     lines = errors.decode(errors="replace").strip().splitlines() or [""]
-    return re.sub(r"://[^/@\s]*@", "://***@", lines[-1])
+    # Advice may follow the error.
+    said = next((line for line in reversed(lines) if line.startswith("fatal: ")), lines[-1])
+    return re.sub(r"://[^/@\s]*@", "://***@", said)

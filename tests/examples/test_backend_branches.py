@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from attrs import evolve
-from cicd_system.git import RepositoryError, commit_of
+from cicd_system.git import RepositoryError, commit_of, what_git_says
 
 from cicd_common.store import ExecutionStore
 from tests.support.examples.backend_in_process import Backend, order, simple
@@ -99,3 +99,16 @@ def test_a_directory_without_git_has_no_commit(tmp_path):
     assert commit_of(str(tmp_path), "main") is None
     with pytest.raises(RepositoryError):
         commit_of("https://127.0.0.1:9/none.git", "main")
+
+
+def test_a_bare_repository_has_commits(repository, tmp_path):
+    """The branches of a repository without a working copy are found, too."""
+    bare = tmp_path / "bare"
+    subprocess.run(["git", "clone", "--quiet", "--bare", str(repository), str(bare)], check=True)
+    assert commit_of(str(bare), "main") == head(repository, "main")
+
+
+def test_what_git_says():
+    """The error is shown without the advice that follows it, and without passwords."""
+    said = b"warning: x\nfatal: unable to access 'https://me:secret@example.org/'\n\nand the repository exists.\n"
+    assert what_git_says(said) == "fatal: unable to access 'https://***@example.org/'"

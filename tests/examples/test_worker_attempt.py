@@ -533,6 +533,20 @@ class TestDelivered:
         attempt.result()
         assert bench.store.job_execution(job.job_execution_id).reason is EndReason.STOPPED
 
+    def test_a_job_that_takes_long_to_stop_keeps_its_lease(self, bench):
+        """A grace that is longer than the lease does not make another Worker run the job again."""
+        script = [f"trap ': > {bench.side}/told' TERM; exec 2> /dev/null", f"{bench.gate('go')} || :"]
+        job = evolve(bench.job(*script), lease_seconds=1)
+        attempt = bench.begin(job, grace=1000)
+        until(lambda: "$ until" in bench.log(job), "all its output")
+        bench.cancel(job)
+        until((bench.side / "told").exists, "the job to be told", pause=0.01)
+        heard_at = bench.store.job_execution(job.job_execution_id).heard_at
+        until(lambda: bench.store.job_execution(job.job_execution_id).heard_at > heard_at, "a heartbeat")
+        bench.let_go("go")
+        attempt.result()
+        assert bench.store.job_execution(job.job_execution_id).reason is EndReason.STOPPED
+
 
 class TestRequest:
     def test_what_the_job_runs_for_is_in_its_environment(self, bench):

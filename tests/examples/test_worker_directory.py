@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,6 +40,14 @@ class TestClear:
             clear(directory)
             assert not directory.exists()
             assert (Path(parent) / "other").stat().st_mode & 0o777 == 0o500
+
+    def test_folders_that_are_deep(self, tmp_path):
+        """Folders that are nested more deeply than Python's recursion goes are removed, too."""
+        (tmp_path / "directory").mkdir()
+        nest = "import os\nfor _ in range(1200): os.mkdir('d'); os.chdir('d')"
+        subprocess.run([sys.executable, "-c", nest], cwd=tmp_path / "directory", check=True)
+        clear(tmp_path / "directory")
+        assert not (tmp_path / "directory").exists()
 
     def test_job_directory(self, tmp_path):
         """It is there for the block alone."""

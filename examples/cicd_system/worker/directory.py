@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,26 +72,14 @@ def clear(directory: Path) -> None:
     Args:
         directory: The directory.
     """
-    shutil.rmtree(directory, ignore_errors=True)
-    if directory.exists():
-        _open_folders(directory)
+    with contextlib.suppress(RecursionError):
         shutil.rmtree(directory, ignore_errors=True)
     if directory.exists():
+        # A job may nest folders too deeply for Python, or remove its own access to them.
+        for command in (("chmod", "-R", "u+rwx"), ("rm", "-rf")):
+            subprocess.run([*command, "--", str(directory)], stderr=subprocess.DEVNULL, check=False)
+    if directory.exists():
         log.warning("a directory cannot be removed wholly", directory=str(directory))
-
-
-def _open_folders(directory: Path) -> None:
-    """Give the owner access to all folders: a job may have removed it."""
-    _open_folder(directory)
-    for parent, folders, _ in os.walk(directory):
-        for folder in folders:
-            _open_folder(Path(parent, folder))
-
-
-def _open_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        if not folder.is_symlink():
-            folder.chmod(0o700)
 
 
 def _clear_if_left(directory: Path) -> None:

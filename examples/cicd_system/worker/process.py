@@ -9,7 +9,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from types import TracebackType
 from typing import Self
 
@@ -55,7 +55,8 @@ class JobProcess:
         grace: float,
         clearing: Sequence[str] = (),
     ) -> None:
-        self._grace = grace
+        self._killer = Timer(grace, self.kill)
+        self._killer.daemon = True
         self._signaling = Lock()
         self._is_killed = False
         watched, self._watch = os.pipe()
@@ -84,6 +85,7 @@ class JobProcess:
     def __exit__(
         self, type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._killer.cancel()
         self.kill()
         self._process.wait()
         os.close(self._watch)
@@ -97,11 +99,9 @@ class JobProcess:
         return has_ended
 
     def stop(self) -> None:
-        """Send SIGTERM to the group, and kill it after `grace` seconds."""
+        """Send SIGTERM to the group, and kill it after `grace` seconds. The call does not wait."""
         self._signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(self._grace)
-        self.kill()
+        self._killer.start()
 
     def kill(self) -> None:
         """Kill the group."""

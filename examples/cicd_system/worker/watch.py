@@ -85,8 +85,8 @@ class Watch:
         """
         with self._process_lock:
             self._process = process
-        if self.halted.is_set():
-            process.stop()
+            if self.halted.is_set():
+                process.stop()
         try:
             yield
         finally:
@@ -125,7 +125,10 @@ class Watch:
             self.is_left = self._ending.is_set()
             if self.stop is not None or self.is_superseded or self.is_left:
                 self._halt()
-                return
+                break
+        # It may take longer than the lease to stop the job and to clear its files away.
+        while not done.wait(self._beat_interval):
+            self._ask(self._reporter.beat)
 
     def _is_over(self) -> bool:
         """Whether the script has ended. If so, the time limit is paused."""
@@ -136,8 +139,8 @@ class Watch:
         return is_over
 
     def _halt(self) -> None:
-        self.halted.set()
         with self._process_lock:
+            self.halted.set()
             if self._process is not None:
                 self._process.stop()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ..git import git_environment, is_remote, what_git_says
+from ..git import git_environment, is_remote, is_repository, what_git_says
 from .clones import Clones
 from .directory import clear
 from .environment import OURS
@@ -70,7 +70,7 @@ def working_copy(
                 _clone(tools, repo, commit, branch, directory)
             elif directory.resolve().is_relative_to(source.resolve()):
                 raise WorkspaceError("the repository cannot be copied: working copies are made in it")
-            elif not _is_repository(source):
+            elif not is_repository(source):
                 _copy_directory(tools, source, commit, directory)
             elif as_it_is:
                 _copy_files(tools, source, directory, submodules=submodules)
@@ -92,10 +92,6 @@ def _telling() -> Iterator[None]:
         yield
     except (OSError, shutil.Error) as error:
         raise WorkspaceError(f"the repository cannot be copied: {type(error).__name__}") from error
-
-
-def _is_repository(source: Path) -> bool:
-    return (source / ".git").exists() or all((source / part).exists() for part in ("HEAD", "objects", "refs"))
 
 
 def _copy_directory(tools: Tools, source: Path, commit: str | None, directory: Path) -> None:
