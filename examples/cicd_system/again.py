@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from cicd_common.api.request import PipelineExecutionRequest
 from cicd_common.model import PipelineExecution
@@ -10,14 +10,15 @@ from cicd_common.model import PipelineExecution
 __all__ = ["request_again"]
 
 
-def request_again(run: PipelineExecution) -> PipelineExecutionRequest:
+def request_again(run: PipelineExecution, request_id: UUID | None = None) -> PipelineExecutionRequest:
     """Make a request for another run with the same definition, branch, commit and variables.
 
     Args:
         run: The run to repeat. The Backend has its definition.
+        request_id: The id of the request; a new one by default.
     """
     return PipelineExecutionRequest(
-        request_id=uuid4(),
+        request_id=request_id or uuid4(),
         repo=run.pipeline.repo_url,
         branch=run.branch,
         commit_hash=run.commit_hash,

@@ -173,6 +173,17 @@ class TestButtons:
         assert len(backend.queue.jobs) == 2
         assert answer.headers["location"] == f"/run/{backend.queue.jobs[1].pipeline_execution_id}"
 
+    def test_a_button_that_is_pressed_twice_starts_one_run(self, backend):
+        """The form has the id of the request; the page that is loaded anew has another one."""
+        run, _ = started(backend)
+        ids = [re.findall('name="request_id" value="([^"]*)"', browse(backend, f"/run/{run}").text) for _ in range(2)]
+        locations = {
+            browse(backend, f"/run/{run}/again", "POST", data={"request_id": each}).headers["location"]
+            for (each,) in (ids[0], ids[0], ids[1])
+        }
+        assert len(locations) == 2
+        assert browse(backend, f"/run/{run}/again", "POST", data={"request_id": "x"}).status_code == 404
+
     @pytest.mark.parametrize(
         "said",
         [

@@ -167,8 +167,10 @@ class TestWhatIsRun:
         first = own_system.cli("run", str(file), "--env", "WHOM=all", "--detach")
         (run,) = RUN_ID.findall(first.stdout)
         commit(repository, "third")
-        done = own_system.cli("rerun", run)
-        assert (done.returncode, done.stdout.startswith("run 2 of again: ")) == (0, True)
+        flags = ("--request-id", str(uuid4()))  # As after an answer that was lost.
+        for _ in range(2):
+            done = own_system.cli("rerun", run, *flags)
+            assert (done.returncode, done.stdout.startswith("run 2 of again: ")) == (0, True)
         log = log_of(own_system, "again")
         assert "the word is second\n" in log
         assert "for all\n" in log
@@ -186,6 +188,18 @@ class TestWhatIsRun:
         assert (wrong.returncode, "has no job three; it has one, two" in wrong.stderr) == (2, True)
         assert own_system.cli("logs", run, "--events").returncode == 0
         assert own_system.cli("explain", run).stdout.startswith("SUCCESS: ")
+
+    def test_hostile_names(self, own_system, repository, tmp_path):
+        """Files stay in the directory that was named, and each has one line; what cannot be written is said."""
+        file = write(repository, "names", "..", script=r"""printf x > "$(printf 'a\nb')" """)
+        file.write_text(file.read_text() + "        artifacts: [a*]\n")
+        (run,) = RUN_ID.findall(own_system.cli("run", str(file)).stdout)
+        target = tmp_path / "in" / "target"
+        listed = own_system.cli("artifacts", run, "--download", str(target)).stdout
+        assert (listed[:5], listed[-6:]) == ("..\t1\t", "\ta\\nb\n")
+        assert [path for path in tmp_path.glob("in/**/*") if path.is_file()] == [target / "%2E%2E" / "a\nb"]
+        done = own_system.cli("artifacts", run, "--download", str(file / "in"))
+        assert (done.returncode, done.stderr) == (2, f"cannot be written: {file}/in/%2E%2E: Not a directory\n")
 
     def test_lost_answer(self, own_system, repository):
         """Where the answer to the start of a run is lost, the run is found again, and no second one is started."""
@@ -272,6 +286,26 @@ class TestWhatIsShown:
         assert first[1].startswith("2 ")
         second = own_system.cli("report", "pages", *first[-1].removeprefix("more: ").split()).stdout.splitlines()
         assert [line.split()[0] for line in second[1:]] == ["1"]
+
+    @pytest.mark.parametrize(
+        ("redirection", "end"),
+        [
+            ("> /dev/full", (2, "cannot be written: the output: No space left on device\n")),
+            (">&- <&-", (0, "")),
+            ("| true", (0, "")),
+        ],
+    )
+    def test_output_that_cannot_be_written(self, own_system, redirection, end):
+        """A full disk is told in one line; a reader that has gone, and an output that is closed, are no error."""
+        program = own_system.cli_program("runs")
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {redirection}', "sh", *program.command],
+            env=program.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == end
 
     def test_filter(self, own_system, repository):
         """A report can be of one status alone."""

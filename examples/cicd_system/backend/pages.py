@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.background import BackgroundTask
@@ -22,7 +22,7 @@ from starlette.routing import Route
 from cicd_common import ContractError, converter
 from cicd_common.api.request import Artifact, JobExecutionRequest
 from cicd_common.model import JobExecution, PipelineExecution
-from cicd_common.store import ExecutionStore
+from cicd_common.store import ExecutionStore, Started
 
 from ..again import request_again
 from .drawing import graph_of
@@ -119,7 +119,7 @@ class _Pages:
     def run(self, request: Request) -> Response:
         run = self._store.execution(_id(request, "execution_id"))
         look = self._look_run(run, {})
-        return self._page("run.html", look, run=run, graph=graph_of(run))
+        return self._page("run.html", look, run=run, graph=graph_of(run), request_id=uuid4())
 
     async def run_events(self, request: Request) -> Response:
         execution_id = _id(request, "execution_id")
@@ -153,11 +153,17 @@ class _Pages:
         self._store.cancel(execution_id)
         return RedirectResponse(f"/run/{execution_id}", 303)
 
-    def again(self, request: Request) -> Response:
-        started = self._store.start(request_again(self._store.execution(_id(request, "execution_id"))))
+    async def again(self, request: Request) -> Response:
+        execution_id = _id(request, "execution_id")
+        # A button that is pressed twice sends the same id, which starts one run.
+        text = await _field(request, "request_id")
+        started = await run_in_threadpool(self._start_again, execution_id, _uuid(text) if text else None)
         # The browser does not wait until the broker has all jobs.
         sending = BackgroundTask(self._send, started.jobs)
         return RedirectResponse(f"/run/{started.execution.execution_id}", 303, background=sending)
+
+    def _start_again(self, execution_id: UUID, request_id: UUID | None) -> Started:
+        return self._store.start(request_again(self._store.execution(execution_id), request_id))
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
@@ -191,12 +197,7 @@ class _Pages:
     async def sign_in(self, request: Request) -> Response:
         if request.method == "GET":
             return self._page("sign_in.html", is_wrong=False)
-        body = b""
-        async for chunk in arriving(request):
-            body += chunk
-            if len(body) > _MAX_FORM:
-                raise HTTPException(413, "Expected a token.")
-        given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
+        given = await _field(request, "token")
         if self._token is None or not matches(given.encode(), self._token.encode()):
             return await run_in_threadpool(self._page, "sign_in.html", status=403, is_wrong=True)
         answer = RedirectResponse("/", 303)
@@ -233,19 +234,34 @@ def _leaves_artifacts(job: JobExecution) -> bool:
     return bool(job.job.artifacts)
 
 
-def _id(request: Request, name: str) -> UUID:
+async def _field(request: Request, name: str) -> str:
+    """A field of a form; empty if it is missing.
+
+    Raises:
+        HTTPException: 413 if the form is too large.
+    """
+    body = b""
+    async for chunk in arriving(request):
+        body += chunk
+        if len(body) > _MAX_FORM:
+            raise HTTPException(413, "Expected a smaller form.")
+    return parse_qs(body.decode("utf-8", "replace")).get(name, [""])[0]
+
+
+def _uuid(text: str) -> UUID:
     try:
-        return converter.structure(request.path_params[name], UUID)
+        return converter.structure(text, UUID)
     except ContractError:
         raise _nothing() from None
+
+
+def _id(request: Request, name: str) -> UUID:
+    return _uuid(request.path_params[name])
 
 
 def _after(request: Request) -> UUID | None:
     text = request.query_params.get("after")
-    try:
-        return None if text is None else converter.structure(text, UUID)
-    except ContractError:
-        raise _nothing() from None
+    return None if text is None else _uuid(text)
 
 
 def _nothing() -> HTTPException:

@@ -36,6 +36,7 @@ from .showing import console, report_table, runs_table, visible
 _BAD_FILE, _NO_BACKEND = 2, 3
 
 _DETACH = click.option("--detach", is_flag=True, help="Print the id of the run and do not follow it.")
+_REQUEST_ID = click.option("--request-id", type=click.UUID, help="Repeat a request whose answer was lost.")
 _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
 
@@ -58,6 +59,11 @@ def main(context: click.Context, backend: str, patience: float) -> None:
     token = os.environ.get("CICD_TOKEN") or None
     configure(service="cli", level="WARNING", secrets=maskable(token or ""))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # Context managers restore the terminal.
+    # A stream that the caller has closed is None.
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or open(os.devnull, "r+")  # noqa: SIM115 - It is used to the end of the process.
+        for stream in (sys.stdin, sys.stdout, sys.stderr)
+    )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # Characters that the terminal cannot show.
@@ -112,7 +118,7 @@ def _read(file: Path, repo: str | None = None, branch: str | None = None) -> Pip
 @click.option(
     "--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for all jobs; may be repeated."
 )
-@click.option("--request-id", type=click.UUID, help="Repeat a request whose answer was lost.")
+@_REQUEST_ID
 @_DETACH
 @click.pass_obj
 def run(
@@ -157,13 +163,14 @@ def _environment(variables: tuple[str, ...]) -> Environment:
 
 @main.command()
 @click.argument("execution_id", type=click.UUID)
+@_REQUEST_ID
 @_DETACH
 @click.pass_obj
-def rerun(client: Client, execution_id: UUID, detach: bool) -> None:
+def rerun(client: Client, execution_id: UUID, request_id: UUID | None, detach: bool) -> None:
     """Start a run with the same definition, branch, commit and variables as an earlier run."""
     with _problems():
         before = client.execution(execution_id)
-        sys.exit(start_run(client, before.pipeline.name, request_again(before), detach=detach))
+        sys.exit(start_run(client, before.pipeline.name, request_again(before, request_id), detach=detach))
 
 
 @main.command()
@@ -247,11 +254,17 @@ def artifacts(client: Client, execution_id: UUID, download: Path | None) -> None
         for stage in client.execution(execution_id).stages:
             for each in stage.jobs:
                 for left in client.artifacts(each.id).artifacts:
-                    click.echo(visible(f"{each.job.name}\t{left.size}\t{left.sha256}\t{left.path}"))
+                    path = left.path.translate({ord("\n"): "\\n", ord("\t"): "\\t"})
+                    click.echo(visible(f"{each.job.name}\t{left.size}\t{left.sha256}\t{path}"))
                     if download is not None:
-                        target = download / quote(each.job.name, safe=" ") / left.path
+                        target = download / _folder(each.job.name) / left.path
                         target.parent.mkdir(parents=True, exist_ok=True)
                         client.download(left, target)
+
+
+def _folder(name: str) -> str:
+    """The name of a job as the name of one folder."""
+    return name.replace(".", "%2E") if name in (".", "..") else quote(name, safe=" ")
 
 
 @main.command()
@@ -311,6 +324,11 @@ def _problems() -> Iterator[None]:
         sys.exit(_NO_BACKEND)
     except KeyboardInterrupt:
         sys.exit(LEFT)
+    except BrokenPipeError:
+        raise  # click ends without an error.
+    except OSError as error:
+        click.echo(visible(f"cannot be written: {error.filename or 'the output'}: {error.strerror}"), err=True)
+        sys.exit(_BAD_FILE)
 
 
 if __name__ == "__main__":
