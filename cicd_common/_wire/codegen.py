@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from functools import cache
+from types import MemberDescriptorType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
@@ -85,7 +86,7 @@ def _field_lines(
 ) -> list[str]:
     name = field.name
     base, _, optional = split(hint)
-    names[f"set_{name}"] = names["cls"].__dict__[name].__set__
+    names[f"set_{name}"] = _setter(names["cls"], name)
     names[f"default_{name}"] = field.default
     lines = _value_lines(name, base, converter, names)
     if optional:
@@ -96,6 +97,14 @@ def _field_lines(
         default = f"default_{name}.factory()" if made else f"default_{name}"
         lines = [f"if {name!r} in plain:", *indented(lines), f"else: value = {default}"]
     return [*lines, f"set_{name}(self, value)"]
+
+
+def _setter(cls: Any, name: str) -> Callable[[Any, Any], None]:
+    """Return the function that fills a field, also of a frozen class: that of its slot, if it has one."""
+    slot = getattr(cls, name, None)
+    if isinstance(slot, MemberDescriptorType):
+        return slot.__set__
+    return lambda self, value: object.__setattr__(self, name, value)
 
 
 def _value_lines(name: str, base: Any, converter: cattrs.Converter, names: dict[str, Any]) -> list[str]:

@@ -12,8 +12,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from inspect import get_annotations
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -35,8 +36,10 @@ C = TypeVar("C", bound=type)
 def _accept(hint: Any) -> Callable[[Any], Any]:
     """Return a function that returns the plain value of its argument, or raises a `Refusal`."""
     base, _, optional = split(hint)
-    if get_origin(base) is tuple:
+    if get_origin(base) is tuple and get_args(base)[-1:] == (...,):
         accept = _accept_tuple(base)
+    elif base is Any or get_origin(base) is not None or not isinstance(base, type):
+        raise TypeError(f"expected a class or tuple[X, ...] as the type of a checked field, and not {base}")
     else:
         accept = _accept_exactly(base) if attrs.has(base) else _accept_instance(base)
     if not optional:
@@ -95,18 +98,42 @@ def _accept_tuple(base: Any) -> Callable[[Any], Any]:
 def checked(cls: C) -> C:
     """Make a class check its fields by their annotations. The decorator stands directly below ``attrs.frozen``.
 
-    Rules about several fields go into the ``__attrs_post_init__`` of the class, which runs after these checks.
+    Rules about several fields go into the ``__attrs_post_init__`` of the class, which runs after these checks. If the
+    class is derived from another checked class, the checks of that class run first.
+
+    Args:
+        cls: The class. Its fields are classes, ``tuple[X, ...]`` of them, or ``None`` beside one of these; their
+            defaults are values or an ``attrs.Factory``.
+
+    Raises:
+        TypeError: A field is of another type or is declared by ``attrs.field``, or a base that is an attrs class is
+            not checked.
     """
+    bases = [base for base in cls.__bases__ if attrs.has(base)]
+    for base in bases:
+        if not is_checked(base):
+            raise TypeError(f"expected the base {base.__name__} of the checked class {cls.__name__} to be checked")
     hints = get_type_hints(cls, include_extras=True)
     shown = get_type_hints(cls)
-    for name in cls.__annotations__:
-        converter = _converter(hints[name], shown[name])
-        setattr(cls, name, attrs.field(default=cls.__dict__.get(name, attrs.NOTHING), converter=converter))
+    names = [name for name in get_annotations(cls) if not _is_class_variable(hints[name])]
+    for name in names:
+        default = cls.__dict__.get(name, attrs.NOTHING)
+        if isinstance(default, _DECLARATION):
+            raise TypeError(f"expected a default or a Factory for {cls.__name__}.{name}, and not attrs.field")
+        setattr(cls, name, attrs.field(default=default, converter=_converter(hints[name], shown[name])))
     own = cls.__dict__.get("__attrs_post_init__")
-    check: Any = _check_of({name: hints[name] for name in cls.__annotations__}, own)
+    inherited = [vars(base)["__attrs_post_init__"] for base in bases]
+    check: Any = _check_of({name: hints[name] for name in names}, inherited, own)
     check.is_check = True
     setattr(cls, "__attrs_post_init__", check)  # noqa: B010 - a type checker can't know of it
     return cls
+
+
+_DECLARATION: Any = type(attrs.field())
+
+
+def _is_class_variable(hint: Any) -> bool:
+    return hint is ClassVar or get_origin(hint) is ClassVar
 
 
 def is_checked(cls: Any) -> bool:
@@ -146,8 +173,16 @@ def _plain_types(hint: Any) -> frozenset[Any]:
     return frozenset(({NoneType} if optional else set()) | ({base} if leaf is None or leaf.is_plain else set()))
 
 
-def _check_of(hints: dict[str, Any], own: Callable[[Any], None] | None) -> Callable[[Any], None]:
-    """Compile the rules of all fields into one function, which then calls the class's own ``__attrs_post_init__``."""
+def _check_of(
+    hints: dict[str, Any], inherited: list[Callable[[Any], None]], own: Callable[[Any], None] | None
+) -> Callable[[Any], None]:
+    """Compile the rules of all fields into one function.
+
+    Args:
+        hints: The annotations of the fields.
+        inherited: The checks of the bases, which are called first.
+        own: The class's own ``__attrs_post_init__``, which is called last.
+    """
 
     def settle(self: Any) -> None:
         _settle(self, hints)
@@ -156,6 +191,9 @@ def _check_of(hints: dict[str, Any], own: Callable[[Any], None] | None) -> Calla
 
     names: dict[str, Any] = {"settle": settle, "own": own}
     lines = ["def check(self):"]
+    for place, check in enumerate(inherited):
+        names[f"inherited_{place}"] = check
+        lines.append(f"    inherited_{place}(self)")
     for field, hint in hints.items():
         base, rules, optional = split(hint)
         unless_none = "value is not None and " if optional else ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pydoc
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Flag, auto
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, Literal, NewType, get_type_hints
 from uuid import UUID
 
 import attrs
@@ -20,7 +21,7 @@ from cicd_common.api.request import JobStatusUpdate
 from cicd_common.converter import ContractConverter
 from cicd_common.dto import StageDTO
 from cicd_common.enums import ExecutionStatus
-from cicd_common.fields import Name, Ordinal, checked
+from cicd_common.fields import Name, Ordinal, checked, refuse
 from tests.support.contract import ENGINES, TYPES, name_of
 from tests.support.golden_files import full
 
@@ -172,3 +173,81 @@ class TestClassesOfOthers:
         with pytest.raises(ContractError) as caught:
             attrs.evolve(PROBE, **changes)
         assert str(caught.value).startswith(f"Probe: {message}")
+
+
+@attrs.frozen(kw_only=True)
+@checked
+class Service(Probe):
+    """A checked class that is derived from a checked class."""
+
+    kind: ClassVar[str] = "service"
+    replicas: Ordinal = 1
+    started: datetime | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.port == self.replicas:
+            raise refuse(type(self), "/replicas", "expected another number than that of the port")
+
+
+@attrs.frozen(slots=False)
+@checked
+class Loose:
+    """A class without slots."""
+
+    _port: Ordinal = 80
+
+
+class TestDerivedClasses:
+    @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+    def test_check_the_fields_of_their_bases(self, engine: ContractConverter) -> None:
+        """The rules of a base hold in a constructor and in a reader, as those of the class do."""
+        for changes, message in (
+            ({"port": 0}, "/port: expected an integer of 1 or more"),
+            ({"replicas": 0}, "/replicas: expected an integer of 1 or more"),
+            ({"port": 7, "replicas": 7}, "/replicas: expected another number"),
+        ):
+            with pytest.raises(ContractError, match=f"Service: {message}"):
+                Service(name="a", **changes)
+            with pytest.raises(ContractError, match=f"Service: {message}"):
+                engine.structure({"name": "a", **changes}, Service)
+            with pytest.raises(ContractError, match=f"Service: {message}"):
+                engine.loads(json.dumps({"name": "a", **changes}), Service)
+
+    @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+    def test_come_back(self, engine: ContractConverter) -> None:
+        """A class variable is no field."""
+        service = Service(name="a", since=PROBE.since, started=PROBE.since, port=8080)
+        text = engine.dumps(service)
+        assert b'"kind"' not in text
+        assert engine.loads(text.replace(b"Z", b"+00:00"), Service) == service
+
+    def test_have_checked_bases(self) -> None:
+        """A base that does not check its fields is refused."""
+        with pytest.raises(TypeError, match="expected the base Open of the checked class Made to be checked"):
+            checked(type("Made", (attrs.make_class("Open", ["x"]),), {}))
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+def test_a_class_may_have_no_slots(engine: ContractConverter) -> None:
+    """It is read and checked as one with slots."""
+    assert engine.loads(engine.dumps(Loose(7)), Loose) == Loose(7)
+    assert engine.structure({}, Loose) == Loose()
+    with pytest.raises(ContractError, match="/_port: expected an integer of 1 or more"):
+        engine.loads(b'{"_port":0}', Loose)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [list[int], dict[str, int], int | str, tuple[int, str], tuple[()], Literal["a"], NewType("Id", int), Any],
+    ids=str,
+)
+def test_fields_of_other_types_are_refused(hint: Any) -> None:
+    """The decorator tells which types a field can have."""
+    with pytest.raises(TypeError, match=r"expected a class or tuple.* as the type of a checked field, and not "):
+        checked(type("Made", (), {"__annotations__": {"field": hint}}))
+
+
+def test_a_field_is_declared_by_its_annotation() -> None:
+    """A declaration by ``attrs.field`` would be lost."""
+    with pytest.raises(TypeError, match=r"expected a default or a Factory for Made\.port, and not attrs\.field"):
+        checked(type("Made", (), {"__annotations__": {"port": int}, "port": attrs.field(default=1)}))
