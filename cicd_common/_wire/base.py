@@ -127,7 +127,8 @@ class ContractConverter(cattrs.Converter):
 
     def _keeps_contract(self, type: Any) -> bool:
         """Tell whether a type belongs to the contract, and only hooks of this package read and write it."""
-        if not is_contract(type) or self.omit_if_default or self.forbid_extra_keys or self.type_overrides:
+        has_options = self.omit_if_default or self.forbid_extra_keys or self.type_overrides or self.use_alias
+        if has_options or not is_contract(type):
             return False
         classes, leaves = leaves_of(type)
         return all(
@@ -197,7 +198,7 @@ class ContractConverter(cattrs.Converter):
             ContractError: As in `dumps`.
         """
         try:
-            plain = super().unstructure(obj, unstructure_as)
+            plain = self._plain(obj) if unstructure_as is None else super().unstructure(obj, unstructure_as)
             if is_contract(obj.__class__) or not is_deep_data(plain):
                 return plain
             problem = Problem("", "value", TOO_DEEP)
@@ -206,3 +207,12 @@ class ContractConverter(cattrs.Converter):
         except RecursionError:
             problem = Problem("", "value", TOO_DEEP)
         raise ContractError(type(obj), [problem])
+
+    def _plain(self, obj: Any) -> Any:
+        """Make plain data by the class of an object; of a list, a tuple or a dict, by the classes of what is in it."""
+        write = self.get_unstructure_hook(type(obj))
+        if not getattr(write, "is_of_anything", False):
+            return write(obj)
+        if type(obj) is dict:
+            return {self._plain(key): self._plain(each) for key, each in obj.items()}
+        return [self._plain(each) for each in obj]

@@ -14,7 +14,7 @@ from cattrs.errors import StructureHandlerNotFoundError
 from ..fields.hints import describe
 from ..fields.refusal import Refusal
 from .diagnosis import REFUSED, Path, Reading, with_patience
-from .kinds import ITEMS, MAPPINGS, finite_values, kinds_of
+from .kinds import ITEMS, MAPPINGS, finite_values, in_full, kinds_of
 
 __all__ = [
     "key_text",
@@ -40,28 +40,41 @@ def _expect(value: Any, kind: Any, hint: Any) -> None:
 
 def read_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     """Make the hook that reads a list."""
+    hint = in_full(hint)
     make, item = ITEMS[get_origin(hint)], get_args(hint)[0]
     read_item = converter.get_structure_hook(item)
 
     def read(value: Any, _: Any) -> Any:
         if type(value) is not list:
             raise Refusal("type", "expected a list")
-        return make([read_item(each, item) for each in value])
+        return _made(make, [read_item(each, item) for each in value])
 
     def patient(reading: Reading, value: Any, path: Path) -> Any:
         if type(value) is not list:
             return reading.refuse(Refusal("type", "expected a list"), path)
         found = len(reading.problems)
         items = [reading.read(each, item, (*path, at)) for at, each in enumerate(value)]
-        return make(items) if len(reading.problems) == found else REFUSED
+        if len(reading.problems) > found:
+            return REFUSED
+        try:
+            return _made(make, items)
+        except Refusal as refusal:
+            return reading.refuse(refusal, path)
 
     return with_patience(read, patient)
 
 
+def _made(make: Callable[[list[Any]], Any], items: list[Any]) -> Any:
+    try:
+        return make(items)
+    except TypeError:
+        raise Refusal("type", "expected items that a set can hold, no lists and objects") from None
+
+
 def write_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list[Any]]:
     """Make the hook that writes a list. The items of a set are sorted by their JSON."""
-    make = ITEMS[get_origin(hint)]
-    write_item = converter.get_unstructure_hook(get_args(hint)[0])
+    make = ITEMS[get_origin(in_full(hint))]
+    write_item = converter.get_unstructure_hook(get_args(in_full(hint))[0])
 
     def write(value: Any) -> list[Any]:
         _expect(value, make, hint)
@@ -70,7 +83,13 @@ def write_items(hint: Any, converter: cattrs.Converter) -> Callable[[Any], list[
     def write_set(value: Any) -> list[Any]:
         return sorted(write(value), key=lambda item: json.dumps(item, sort_keys=True))
 
-    return write_set if make in _SETS else write
+    return write_set if make in _SETS else _marked(write, hint)
+
+
+def _marked(write: Callable[[Any], Any], hint: Any) -> Callable[[Any], Any]:
+    """Mark the hook of a list, a tuple or a dict whose annotation does not say what is in it."""
+    write.is_of_anything = hint in (list, tuple, dict)  # type: ignore[attr-defined]
+    return write
 
 
 def _located(write: Callable[[Any], Any], items: Iterable[tuple[Any, Any]]) -> list[Any]:
@@ -154,7 +173,7 @@ def read_mapping(hint: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
 def write_mapping(hint: Any, converter: cattrs.Converter) -> Callable[[Any], dict[str, Any]]:
     """Make the hook that writes a mapping as an object."""
     _, key_hint, value_hint = _parts(hint)
-    kind = MAPPINGS[get_origin(hint)]
+    kind = MAPPINGS[get_origin(in_full(hint))]
     _check_keys(key_hint)
     write_key, write_value = converter.get_unstructure_hook(key_hint), converter.get_unstructure_hook(value_hint)
 
@@ -165,18 +184,19 @@ def write_mapping(hint: Any, converter: cattrs.Converter) -> Callable[[Any], dic
             raise Refusal("value", "expected keys that JSON tells apart")
         return dict(zip(keys, _located(write_value, zip(keys, value.values(), strict=True)), strict=True))
 
-    return write
+    return _marked(write, hint)
 
 
 def _parts(hint: Any) -> tuple[Callable[[Any], Any], Any, Any]:
     """Return the function that makes the mapping of a dict, and the annotations of the keys and the values."""
-    origin, args = get_origin(hint), get_args(hint)
+    origin, (key, *rest) = get_origin(in_full(hint)), get_args(in_full(hint))
+    key = str if key is Any else key  # JSON has no other keys.
     if origin is Counter:
-        return Counter, args[0], int
+        return Counter, key, int
     if origin is defaultdict:
-        factory = get_origin(args[1]) or args[1]
-        return (lambda items: defaultdict(factory, items)), *args
-    return MAPPINGS[origin], *args
+        factory = get_origin(rest[0]) or rest[0]
+        return (lambda items: defaultdict(factory, items)), key, rest[0]
+    return MAPPINGS[origin], key, rest[0]
 
 
 def key_text(plain: Any) -> str:

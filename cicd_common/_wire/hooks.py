@@ -28,7 +28,7 @@ from .containers import (
     write_items,
     write_mapping,
 )
-from .kinds import is_class, is_fixed_tuple, is_items, is_mapping, plain_of
+from .kinds import is_class, is_fixed_tuple, is_items, is_mapping, is_typed_dict, plain_of
 from .unions import (
     has_rule,
     is_known_union,
@@ -177,6 +177,15 @@ def _values_of_literal(hint: Any) -> dict[tuple[type, Any], Any]:
     return values
 
 
+# --- typed dicts ---------------------------------------------------------------------------------------------------
+
+
+def _refuse_typed_dict(hint: Any, _: cattrs.Converter) -> Any:
+    # cattrs reads a list as one without required keys, and keeps keys that it does not know.
+    message = f"expected an attrs class or a dataclass, and not the TypedDict {hint.__name__}; register hooks for it"
+    raise StructureHandlerNotFoundError(message, type_=hint)
+
+
 # --- all of them ---------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +215,7 @@ _READ_FACTORIES: dict[Callable[[Any], bool], Callable[[Any, cattrs.Converter], R
     is_items: read_items,
     is_fixed_tuple: read_fixed_tuple,
     is_mapping: read_mapping,
+    is_typed_dict: _refuse_typed_dict,
     has_rule: read_annotated,
     _has_own_leaf: lambda hint, _: _leaf(hint).read,
 }
@@ -219,6 +229,7 @@ _WRITE_FACTORIES: dict[Callable[[Any], bool], Callable[[Any, cattrs.Converter], 
     is_items: write_items,
     is_fixed_tuple: write_fixed_tuple,
     is_mapping: write_mapping,
+    is_typed_dict: _refuse_typed_dict,
     has_rule: write_annotated,
     _has_own_leaf: lambda hint, _: _leaf(hint).write,
 }

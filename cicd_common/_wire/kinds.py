@@ -19,10 +19,12 @@ __all__ = [
     "ITEMS",
     "MAPPINGS",
     "finite_values",
+    "in_full",
     "is_class",
     "is_fixed_tuple",
     "is_items",
     "is_mapping",
+    "is_typed_dict",
     "is_union",
     "kinds_of",
     "plain_of",
@@ -49,21 +51,35 @@ MAPPINGS: dict[Any, Any] = {
     Counter: Counter,
 }
 """The type that an object is read as, by the origin of an annotation."""
+# A defaultdict without arguments does not say what its default is.
+_IN_FULL: dict[Any, Any] = {
+    **{origin: origin[Any] for origin in ITEMS},
+    **{origin: origin[str, Any] for origin in MAPPINGS if origin not in (Counter, defaultdict)},
+    tuple: tuple[Any, ...],
+    Counter: Counter[str],
+}
+
+
+def in_full(hint: Any) -> Any:
+    """Return the annotation of a collection with its arguments: ``list[Any]`` for ``list``."""
+    return hint if hasattr(hint, "__args__") else _IN_FULL.get(get_origin(hint) or hint, hint)
 
 
 def is_items(hint: Any) -> bool:
     """Tell whether an annotation names a collection of any number of items of one type."""
-    return get_origin(hint) in ITEMS and not is_fixed_tuple(hint)
+    return get_origin(in_full(hint)) in ITEMS and not is_fixed_tuple(hint)
 
 
 def is_fixed_tuple(hint: Any) -> bool:
     """Tell whether an annotation is ``tuple[X, Y]``."""
+    hint = in_full(hint)
     return get_origin(hint) is tuple and get_args(hint)[-1:] != (...,)
 
 
 def is_mapping(hint: Any) -> bool:
     """Tell whether an annotation names a mapping."""
-    return get_origin(hint) in MAPPINGS
+    hint = in_full(hint)
+    return get_origin(hint) in MAPPINGS and get_args(hint) != ()
 
 
 def is_union(hint: Any) -> bool:
@@ -75,6 +91,12 @@ def is_class(hint: Any) -> bool:
     """Tell whether a type is an attrs class or a dataclass, or a generic one with its arguments."""
     base = get_origin(hint) or hint
     return isinstance(base, type) and (attrs.has(base) or dataclasses.is_dataclass(base))
+
+
+def is_typed_dict(hint: Any) -> bool:
+    """Tell whether an annotation is a ``TypedDict``."""
+    base = get_origin(hint) or hint
+    return isinstance(base, type) and issubclass(base, dict) and hasattr(base, "__total__")
 
 
 def plain_of(value: Any) -> Any:

@@ -39,7 +39,7 @@ def describe(hint: Any) -> str:
     base, _, optional = split(hint)
     if base is NoneType:
         return "null"
-    origin, leaf = get_origin(base), leaf_of(base)
+    origin, leaf = get_origin(base) or base, leaf_of(base)
     if leaf is not None:
         word = leaf.words
     elif origin is Union:
@@ -52,7 +52,7 @@ def describe(hint: Any) -> str:
     elif isinstance(origin, type) and issubclass(origin, Collection):
         word = "a list"
     else:
-        word = "JSON data" if base is Any else f"a {getattr(origin or base, '__name__', str(base))}"
+        word = "JSON data" if base is Any else f"a {getattr(origin, '__name__', str(base))}"
     return f"{word} or null" if optional else word
 
 

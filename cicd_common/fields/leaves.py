@@ -318,9 +318,13 @@ def _leaf_of_enum(cls: type[Enum]) -> Leaf:
         if type(value) not in kinds:
             raise Refusal("type", f"expected {words}")
         try:
-            return members[value] if value in members else cls(value)
+            member = members[value] if value in members else cls(value)
         except ValueError:
             raise Refusal("value", f"expected {words}") from None
+        # To Python, True is 1.
+        if member.value == value and type(member.value) is not type(value):
+            raise Refusal("value", f"expected {words}")
+        return member
 
     is_text_only = kinds == {str}
     texts = {member: encode_basestring(member.value) for member in cls} if is_text_only else {}

@@ -13,6 +13,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
+from cattrs.errors import StructureHandlerNotFoundError
 
 from .. import dto, model
 from .._wire.classes import fields_of
@@ -21,6 +22,7 @@ from .._wire.kinds import (
     ITEMS,
     MAPPINGS,
     finite_values,
+    in_full,
     is_class,
     is_fixed_tuple,
     is_items,
@@ -104,6 +106,10 @@ class Definitions:
         """
         base, rules, optional = split(hint)
         made = _merged([self._of_base(base), *(dict(rule.keywords) for rule in rules)])
+        try:
+            self._converter.get_structure_hook(hint)
+        except StructureHandlerNotFoundError as error:
+            raise TypeError(str(error)) from None
         if not optional or base is Any:
             return made
         return {"anyOf": [*(made["anyOf"] if list(made) == ["anyOf"] else [made]), {"type": "null"}]}
@@ -124,31 +130,35 @@ class Definitions:
             self._schemas[name] = make(cls)
         return {"$ref": self._prefix + self._names[cls]}
 
-    def _new_name(self, cls: type) -> str:
+    def _new_name(self, cls: Any) -> str:
+        # Of a generic class, a short name with its arguments: Box_int.
+        short = "_".join(getattr(each, "__name__", str(each)) for each in (cls, *get_args(cls)))
+        long = f"{cls.__module__}.{cls.__qualname__}"
+        names = chain((short, long), (f"{long}_{number}" for number in count(2)))
         # Only characters that OpenAPI allows in a name.
-        long = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{cls.__module__}.{cls.__qualname__}")
-        names = chain((cls.__name__, long), (f"{long}_{number}" for number in count(2)))
-        return next(name for name in names if name not in self._schemas)
+        allowed = (re.sub(r"[^A-Za-z0-9._-]+", "_", name) for name in names)
+        return next(name for name in allowed if name not in self._schemas)
 
     def _class(self, cls: Any) -> Schema:
         return self._refer(cls, self._of_class)
 
     def _of_class(self, cls: Any) -> Schema:
-        fields, defaults = fields_of(cls), _constant_defaults(cls)
-        descriptions = descriptions_of_fields(cls, fields)
+        base = get_origin(cls) or cls
+        fields, defaults = fields_of(cls), _constant_defaults(base)
+        descriptions = descriptions_of_fields(base, fields)
         properties: dict[str, Schema] = {}
         for name, field in fields.items():
             try:
                 made = self.of(field.hint)
             except TypeError as error:
-                raise TypeError(f"{cls.__name__}.{name}: {error}") from None
+                raise TypeError(f"{base.__name__}.{name}: {error}") from None
             described = {"description": descriptions[name]} if name in descriptions else {}
             default = self._default(defaults[name], field.hint) if name in defaults else {}
             properties[name] = {**made, **described, **default}
         required = [name for name, field in fields.items() if field.is_required]
         return {
             "type": "object",
-            **_described(cls),
+            **_described(base),
             "properties": properties,
             **({"required": required} if required else {}),
             "additionalProperties": False,
@@ -178,7 +188,7 @@ class Definitions:
         return {"anyOf": [self.of(member) for member in get_args(hint)]}
 
     def _items(self, hint: Any) -> Schema:
-        return {"type": "array", "items": self.of(get_args(hint)[0])}
+        return {"type": "array", "items": self.of(get_args(in_full(hint))[0])}
 
     def _fixed_tuple(self, hint: Any) -> Schema:
         members = [self.of(member) for member in get_args(hint) if member != ()]
@@ -186,7 +196,7 @@ class Definitions:
         return {"type": "array", **some, "minItems": len(members), "maxItems": len(members)}
 
     def _mapping(self, hint: Any) -> Schema:
-        key, value = (*get_args(hint), int)[:2]
+        key, value = (*get_args(in_full(hint)), int)[:2]
         return {"type": "object", "propertyNames": self._key(key), "additionalProperties": self.of(value)}
 
     def _key(self, hint: Any) -> Schema:
@@ -221,7 +231,7 @@ _MAKERS: list[tuple[Callable[[Any], Any], Callable[[Definitions, Any], Schema]]]
     (is_items, Definitions._items),
     (is_fixed_tuple, Definitions._fixed_tuple),
     (is_mapping, Definitions._mapping),
-    (lambda hint: isinstance(hint, type) and is_class(hint), Definitions._class),
+    (is_class, Definitions._class),
     (lambda hint: isinstance(hint, type) and issubclass(hint, Enum), Definitions._enum),
     (lambda hint: leaf_of(hint) is not None, Definitions._leaf),
     (_base_leaf, lambda made, hint: made.of(_base_leaf(hint))),

@@ -24,7 +24,7 @@ NOT_IN_SCHEMA: Mapping[str, str] = {
     "code": (
         "in classes outside the contract, what only code refuses: a validator, a converter of a field, a rule without "
         "keywords, the constructor of a class that is derived from str, int or the like, an enum that takes some "
-        "unknown values"
+        "unknown values, a set that cannot hold an item"
     ),
     "large": "in classes outside the contract, bytes, decimal numbers, durations, flags and keys that are out of range",
 }

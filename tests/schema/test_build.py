@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -92,6 +92,14 @@ class Level(IntEnum):
     LOW = 1
 
 
+@attrs.frozen
+class Box(Generic[T]):
+    """A generic class."""
+
+    content: T
+    more: list[T] = attrs.Factory(list)
+
+
 class Token(str):
     __slots__ = ()
 
@@ -127,6 +135,9 @@ HINTS: list[tuple[Any, Any, list[Any], list[Any]]] = [
     (NoneType, {"type": "null"}, [None], [0]),
     (bool, {"type": "boolean"}, [True], [1, None]),
     (float, {"type": "number"}, [1, 1.5], ["1", True]),
+    (list, {"type": "array", "items": {}}, [[], [1, "a"]], [{}, "a"]),
+    (tuple, {"type": "array", "items": {}}, [[], [1, "a"]], [{}, "a"]),
+    (dict, None, [{}, {"a": 1}], [[], "a"]),
     (list[bool], {"type": "array", "items": {"type": "boolean"}}, [[], [True]], [[1], {}]),
     (Sequence[bool], {"type": "array", "items": {"type": "boolean"}}, [[]], ["ab"]),
     (set[bool], {"type": "array", "items": {"type": "boolean"}}, [[True, True]], [[1]]),
@@ -168,6 +179,8 @@ HINTS: list[tuple[Any, Any, list[Any], list[Any]]] = [
     (Annotated[Name, Rule("short", lambda value: len(value) < 3, {"maxLength": 2})], None, ["ab"], ["abc", "", " "]),
     (Annotated[int, Rule("a port", Between(1, 65535), {"minimum": 1, "maximum": 65535})], None, [80], [0, 65536]),
     (Node, None, [{}, {"children": [{"children": []}], "parent": {}}], [{"children": [1]}, {"parent": {"x": 1}}, []]),
+    (Box[int], None, [{"content": 1}, {"content": 1, "more": [2]}], [{"content": "a"}, {"content": 1, "more": ["a"]}]),
+    (tuple[Box[str], ...], None, [[{"content": "a"}]], [[{"content": 1}], [{"content": "a", "x": 1}], {}]),
     (Data, None, [{}, {"count": 1, "names": ["a"], "made": "y"}], [{"hidden": 1}, {"names": [1]}, []]),
     (ScriptParameters, None, [{}, {"shell": "bash"}], [{"shell": "zsh"}]),
     (tuple[Job, ...], None, [[]], [[{}], {}]),
@@ -200,7 +213,10 @@ class TestAnnotations:
         assert made["pattern"] != "^2026"
         assert made["allOf"] == [{"pattern": "^2026", "allOf": [{"minLength": 1}]}]
 
-    @pytest.mark.parametrize("hint", [object, complex, list, T, type, Enum("Odd", {"A": (1, 2)})])
+    @pytest.mark.parametrize(
+        "hint",
+        [object, complex, defaultdict, T, type, bool | str | UUID, dict[int | str, bool], Enum("Odd", {"A": (1, 2)})],
+    )
     def test_what_the_converter_does_not_read_has_none(self, hint: Any) -> None:
         """The error names the class and the field."""
         cls = attrs.make_class("Odd", {})
@@ -283,18 +299,6 @@ class TestNames:
 
         names = list(schema(tuple[made("A"), made("A")])["$defs"])
         assert names == ["A", "tests.schema.test_build.f._locals_.A"]
-
-
-class TestGenerics:
-    def test_have_none(self) -> None:
-        """Generic classes have no schema, since a strict reader does not know their parameters."""
-
-        @attrs.frozen
-        class Box(Generic[T]):
-            content: T
-
-        with pytest.raises(TypeError, match="without hooks of others"):
-            schema(Box[int])
 
 
 def test_needs_no_docstrings() -> None:

@@ -15,6 +15,7 @@ from cicd_common import ContractError, make_converter
 from cicd_common.api.request import ArtifactUploadRequest, JobStatusUpdate
 from cicd_common.converter import ContractConverter
 from cicd_common.errors import MAX_PROBLEMS
+from cicd_common.fields import checked
 from cicd_common.model import Job
 from tests.support.contract import ENGINES
 from tests.support.golden_files import full
@@ -66,6 +67,13 @@ class Room:
     others: list[Celsius] = attrs.field(factory=list)
 
 
+@attrs.frozen
+@checked
+class Door:
+    _width: int = 1
+    label: str = ""
+
+
 SHELL, FETCH = Shell("build", ["make"]), Fetch("get", "https://example.com", UUID(int=1))
 
 
@@ -98,6 +106,15 @@ class TestCopy:
         strict = make_converter(engine).copy(forbid_extra_keys=True)
         with pytest.raises(ContractError, match="/surprise: expected no key of this name"):
             strict.structure(strict.unstructure(update) | {"surprise": 1}, JobStatusUpdate)
+        aliased = make_converter(engine).copy(use_alias=True)
+        assert aliased.loads(aliased.dumps(Door(3, "a")), Door, strict=True) == Door(3, "a")
+        for is_strict in (False, True):
+            with pytest.raises(ContractError, match="/width: expected an integer"):
+                aliased.loads(b'{"width":"3","label":"a"}', Door, strict=is_strict)
+        renamed = make_converter(engine).copy(type_overrides={int: override(rename="number")})
+        assert renamed.loads(renamed.dumps(Door(3, "a")), Door) == Door(3, "a")
+        with pytest.raises(ContractError, match="Door: expected an integer"):
+            renamed.loads(b'{"number":"3"}', Door)
         detailed = make_converter(engine).copy(detailed_validation=True)
         with pytest.raises(ContractError, match="/lines/0: expected a string"):
             detailed.structure({"name": "a", "lines": [1]}, Shell)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Mapping, MutableMapping, MutableSequence, MutableSet, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum, IntFlag, StrEnum, auto
-from typing import Annotated, Any, Generic, Literal, Optional, TypeVar, Union
+from typing import Annotated, Any, Generic, List, Literal, Optional, Tuple, TypedDict, TypeVar, Union  # noqa: UP035 - both
 from uuid import UUID
 
 import attrs
@@ -245,12 +246,104 @@ T = TypeVar("T")
 @attrs.frozen
 class Box(Generic[T]):
     content: T
+    more: tuple[T, ...] = ()
+
+
+@attrs.frozen
+class Boxes(Box[int]):
+    inner: Box[str] | None = None
+
+
+class TestGenericClasses:
+    @every_engine
+    def test_come_back(self, engine: ContractConverter) -> None:
+        """A field has the type that stands in the annotation of the class."""
+        for strict in (False, True):
+            plain = engine.unstructure(Box(UUID(int=1)), Box[UUID])
+            assert engine.structure(plain, Box[UUID], strict=strict) == Box(UUID(int=1))
+            text = engine.dumps(Boxes(1, (2,), Box("a")))
+            assert engine.loads(text, Boxes, strict=strict) == Boxes(1, (2,), Box("a"))
+
+    @every_engine
+    @pytest.mark.parametrize("strict", [False, True])
+    def test_are_refused_with_all_problems(self, engine: ContractConverter, strict: bool) -> None:
+        """What is expected of a field follows from the arguments of the class, or of its base."""
+        with pytest.raises(ContractError) as caught:
+            engine.structure({"content": "a", "more": [1, "b"], "inner": {"content": 1}}, Boxes, strict=strict)
+        assert str(caught.value).splitlines()[1:] == [
+            "  /content: expected an integer",
+            "  /more/1: expected an integer",
+            "  /inner/content: expected a string",
+        ]
+        with pytest.raises(ContractError, match="/content: missing: expected a UUID"):
+            engine.structure({}, Box[UUID], strict=strict)
+
+    @every_engine
+    def test_name_the_place_of_what_is_not_written(self, engine: ContractConverter) -> None:
+        """A value of another type than the annotation has is refused."""
+        with pytest.raises(ContractError, match="Made: /field/content: expected an integer"):
+            engine.dumps(made(Box[int])(Box("a")))
 
 
 @every_engine
-def test_a_generic_class_comes_back(engine: ContractConverter) -> None:
-    """Its field has the type that stands in the annotation."""
-    assert engine.structure(engine.unstructure(Box(UUID(int=1)), Box[UUID]), Box[UUID]) == Box(UUID(int=1))
+@pytest.mark.parametrize(
+    ("hint", "value"),
+    [(tuple["Stack", ...], (Stack(),)), (Optional["Stack"], Stack()), (dict[str, "Stack"], {"a": Stack()})],
+    ids=str,
+)
+def test_names_of_classes_in_annotations_are_known(engine: ContractConverter, hint: Any, value: Any) -> None:
+    """A class can be named by a text inside an annotation that is none itself."""
+    obj = made(hint)(value)
+    assert engine.loads(engine.dumps(obj), type(obj)) == obj
+
+
+class TestBareCollections:
+    """Annotations that do not say what is in a collection, which is any JSON data then."""
+
+    @every_engine
+    @pytest.mark.parametrize(
+        ("hint", "value"),
+        [
+            (list, [1, "a", [None], {"b": 1.5}]),
+            (List, ["a"]),  # noqa: UP006
+            (tuple, (1, "a", [None])),
+            (Tuple, ("a",)),  # noqa: UP006
+            (set, {1, "a"}),
+            (frozenset, frozenset("ab")),
+            (deque, deque("ab")),
+            (Sequence, ("a", "b")),
+            (dict, {"a": [1]}),
+            (Mapping, {"a": {"b": 1}}),
+            (Counter, Counter("aab")),
+            (list | None, ["a"]),
+            (list[list], [["a"]]),
+        ],
+        ids=str,
+    )
+    def test_come_back(self, engine: ContractConverter, hint: Any, value: Any) -> None:
+        """A list is read as the collection of the annotation."""
+        obj = made(hint)(value)
+        read = engine.loads(engine.dumps(obj), type(obj))
+        assert (read, type(read.field)) == (obj, type(value))
+
+    @every_engine
+    def test_alone_are_written_by_what_is_in_them(self, engine: ContractConverter) -> None:
+        """A list, a tuple or a dict that is no field holds instances of classes, too."""
+        expected = {"a": [{"x": 1, "y": 0.0}, ["00000000-0000-0000-0000-000000000001"]]}
+        assert engine.unstructure({"a": [Point(1), (UUID(int=1),)]}) == expected
+        assert json.loads(engine.dumps({"a": [Point(1), (UUID(int=1),)]})) == expected
+
+
+class Typed(TypedDict, total=False):
+    x: int
+
+
+@every_engine
+def test_a_typed_dict_has_no_hook(engine: ContractConverter) -> None:
+    """A class does the same, and is read strictly."""
+    for make in (engine.get_structure_hook, engine.get_unstructure_hook):
+        with pytest.raises(StructureHandlerNotFoundError, match="not the TypedDict Typed; register hooks for it"):
+            make(Typed)
 
 
 def made(hint: Any, **options: Any) -> Any:
@@ -271,6 +364,14 @@ class TestRefusals:
             (Literal["a", "b"], "c", "/field", "expected one of a, b"),
             (Literal["a", "b"], 1, "/field", "expected one of a, b"),
             (Literal["a", True] | None, "b", "/field", "expected one of a, true"),
+            (list, "ab", "/field", "expected a list"),
+            (List, "ab", "/field", "expected a list"),  # noqa: UP006
+            (tuple, {"a": 1}, "/field", "expected a list"),
+            (set, "ab", "/field", "expected a list"),
+            (dict, [1], "/field", "expected an object"),
+            (set, [1, [2]], "/field", "expected items that a set can hold, no lists and objects"),
+            (frozenset[list[int]], [[2]], "/field", "expected items that a set can hold, no lists and objects"),
+            (Mixed, 1, "/field", "expected one of 1, 2, True, 0.5"),
             (Sequence[int], "12", "/field", "expected a list"),
             (Sequence[int], [1, "2", 3, "4"], "/field/1", "expected an integer"),
             (set[int], {"1": 2}, "/field", "expected a list"),
@@ -398,6 +499,10 @@ class TestWriting:
             (Any, UUID(int=1), "/field: expected plain JSON data"),
             (Any, {"a": [1, (2,)]}, "/field/a/1: expected plain JSON data"),
             (Any, {1: 2}, "/field: expected strings as keys"),
+            (list, [UUID(int=1)], "/field/0: expected plain JSON data"),
+            (tuple, [1], "/field: expected a tuple"),
+            (dict, {1: 2}, "/field: expected a string"),
+            (dict[Any, int], {1: 2}, "/field: expected a string"),
             (Any, 2**63, "/field: expected an integer of at most 64 bits"),
             (Any, "\ud83d", "/field: expected a text without lone surrogates"),
             (Literal["a", 1], True, "/field: expected one of 1, a"),
