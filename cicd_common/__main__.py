@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,10 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments; those of the process by default.
 
     Returns:
-        The exit code: 1 if a change breaks old programs, else 0. Wrong arguments and unreadable files exit with 2.
+        The exit code: 1 if a change breaks old programs, else 0. Wrong arguments, unreadable files and an output that
+        cannot be written exit with 2.
     """
     options = _parser().parse_args(arguments)
-    return options.run(options)  # type: ignore[no-any-return]
+    try:
+        return options.run(options)  # type: ignore[no-any-return]
+    except (OSError, TypeError, ValueError) as error:
+        sys.stderr.write(f"cicd-common: error: {error}\n")
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,24 +86,17 @@ def _read(name: str) -> Any:
     """Read a schema from a file or the standard input."""
     try:
         return json.loads(sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"cannot read {name}: {error}") from error
 
 
 def _schema(options: argparse.Namespace) -> int:
-    try:
-        made = schema(options.type)
-    except TypeError as error:
-        return _fail(error)
-    _print(json.dumps(made, indent=2))
+    _print(json.dumps(schema(options.type), indent=2))
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
-    try:
-        changes = compare(options.old, schema() if options.new is None else options.new)
-    except ValueError as error:
-        return _fail(error)
+    changes = compare(options.old, schema() if options.new is None else options.new)
     allowed = {_ALLOWED[name] for name in options.allow}
     breaking = [change for change in changes if not allowed.issuperset(change.breaks)]
     _print(json.dumps([_plain(change) for change in changes], indent=2) if options.json else _text(changes, breaking))
@@ -121,12 +120,12 @@ def _text(changes: Sequence[Change], breaking: Sequence[Change]) -> str:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-
-
-def _fail(error: Exception) -> int:
-    sys.stderr.write(f"cicd-common: error: {error}\n")
-    return 2
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough, as "head" has. Python writes the rest when it exits, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

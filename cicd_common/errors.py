@@ -62,8 +62,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        message = _shortened(self.message)
-        return f"{_shortened(self.pointer)}: {message}" if self.pointer else message
+        message = _shortened(_visible(self.message))
+        return f"{_shortened(_visible(self.pointer))}: {message}" if self.pointer else message
 
 
 class ContractError(ValueError):
@@ -163,6 +163,13 @@ def json_pointer(*steps: str | int) -> str:
     """
     texts = (str(step) for step in steps)
     return "".join("/" + _shortened(text, _MAX_STEP).replace("~", "~0").replace("/", "~1") for text in texts)
+
+
+def _visible(text: str) -> str:
+    """Escape what is not printed as it is: a line break in a key must not look like the next line of a log."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _shortened(text: str, most: int = _MAX_SHOWN) -> str:

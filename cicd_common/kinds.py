@@ -20,7 +20,7 @@ from .api.request import JobExecutionRequest
 from .converter import ContractConverter
 from .converter import converter as shared_converter
 from .dto import JobDTO, PipelineDTO
-from .errors import ContractError, Problem, UnknownKindError, json_pointer
+from .errors import MAX_PROBLEMS, ContractError, Problem, UnknownKindError, json_pointer
 from .fields import Kind, Refusal, broken, checked, refuse, split
 from .model import Job, Pipeline
 from .values import JsonObject
@@ -210,6 +210,8 @@ class Kinds(Mapping[str, type]):
             except ContractError as error:
                 problems += _below(error, json_pointer(*path))
                 is_complete = is_complete and error.is_complete
+            if len(problems) > MAX_PROBLEMS:
+                break  # A large document takes no longer to refuse than to check.
         if problems:
             raise ContractError(type(document), problems, is_complete)
         return document

@@ -137,6 +137,15 @@ class TestToProblem:
         assert json.loads(json.dumps(TWO.to_problem())) == TWO.to_problem()
 
 
+@pytest.mark.parametrize(("key", "shown"), [("a\nb", "a\\nb"), ("\u202e", "\\u202e"), ("\ud800", "\\ud800")])
+def test_a_key_is_shown_in_one_line(key, shown):
+    """What is not printed as it is, such as a line break, is escaped in texts, and the document can be sent."""
+    with pytest.raises(ContractError) as caught:
+        ENGINES[0].structure({key: 1}, Theirs, strict=True)
+    assert str(caught.value) == f"Theirs: /{shown}: expected no key of this name"
+    assert json.dumps(caught.value.to_problem(), ensure_ascii=False).encode()
+
+
 @pytest.mark.no_cover
 @pytest.mark.parametrize("cls", TYPES, ids=name_of)
 @given(data=st.data())

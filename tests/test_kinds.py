@@ -239,6 +239,9 @@ class TestCheck:
 
             assert len(caught.value.problems) <= MAX_PROBLEMS
             assert caught.value.is_complete is is_complete
+        with pytest.raises(ContractError) as caught:
+            KINDS.check(pipeline(*(job(f"{number}", region="x", hosts=[1] * 99) for number in range(100))))
+        assert (len(caught.value.problems), caught.value.is_complete) == (MAX_PROBLEMS, False)
 
 
 # --- kinds that are not known ------------------------------------------------------------------------------------

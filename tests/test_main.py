@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -144,6 +145,7 @@ class TestCompare:
         [
             (None, "cannot read "),
             ("{", "cannot read "),
+            ("[" * 100_000, "cannot read "),
             ("{}", "expected JSON Schemas as cicd_common.schema.schema makes"),
         ],
     )
@@ -172,6 +174,22 @@ class TestProgram:
         made = subprocess.run([*command, "schema"], capture_output=True, check=True)
         compared = subprocess.run([*command, "compare", "-"], input=made.stdout, capture_output=True, check=True)
         assert compared.stdout.startswith(b"changes: 0")
+
+    def test_a_reader_may_stop_early(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The exit code is that of the command when the other end of a pipe is closed."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as stdout:
+            monkeypatch.setattr(sys, "stdout", stdout)
+            assert main(["schema", "Artifact"]) == 0
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+    def test_an_output_that_cannot_be_written_is_told(self) -> None:
+        """The exit code is not that of a break."""
+        command = [sys.executable, "-m", "cicd_common", "schema", "Artifact"]
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (2, "cicd-common: error: [Errno 28] No space left on device\n")
 
     def test_needs_a_command(self, run: Run) -> None:
         """The usage names the program as it is installed."""

@@ -55,7 +55,7 @@ def alternatives(node: Node) -> tuple[list[Node], bool]:
             return [], True
         if "enum" in node and "null" in node_kinds:
             return [{**node, "enum": [value for value in node["enum"] if value is not None]}], True
-        return [node], False
+        return [node], not node_kinds and "$ref" not in node
     shared = _without(node, ANNOTATIONS | {"anyOf"})
     parts = [alternatives({**shared, **each}) for each in node["anyOf"]]
     return [each for found, _ in parts for each in found], any(is_nullable for _, is_nullable in parts)
