@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from hashlib import sha256
 from threading import Event
 from uuid import UUID
 
@@ -184,6 +186,9 @@ class TestTriesAgain:
             answer(b"{}"),
             answer(b'{"job_execution_id":"1"}'),
             answer(b"{}", content_encoding="gzip"),
+            answer(b"<html>of another server</html>", 404),
+            answer(b'{"title": "Not Found"}', 404, content_type="application/problem+json"),  # The path is wrong.
+            answer(b"{}", 301, location="https://example.org/"),
         ],
     )
     def test_until_it_is_answered(self, client_of, bad):
@@ -204,10 +209,11 @@ class TestTriesAgain:
 
 
 class TestEnds:
-    @pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 301])
+    @pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
     def test_refused(self, client_of, status):
         """What will not be answered otherwise is not asked again."""
-        client, server = client_of(answer(b"{}", status), job())
+        problem = b'{"type": "urn:cicd-common:problem:contract"}'
+        client, server = client_of(answer(problem, status), job())
         with pytest.raises(RefusedError, match=str(status)):
             client.report(UPDATE)
         assert len(server.requests) == 1
@@ -219,6 +225,21 @@ class TestEnds:
         with pytest.raises(DeniedError, match=str(status)):
             client.report(UPDATE)
         assert len(server.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("url", "token"), [("localhost:80", None), ("http://", None), ("http://a:b", None), ("http://a", "line\n")]
+    )
+    def test_wrong_settings(self, ending, url, token):
+        """A URL or a token with which no request can be sent is refused before the first one."""
+        with pytest.raises(ValueError, match="expected"):
+            BackendClient(url, token, ending=ending)
+
+    def test_pipe_in_place_of_an_artifact(self, client_of, tmp_path):
+        """It is not waited for."""
+        client, server = client_of(answer(status=204))
+        os.mkfifo(tmp_path / "pipe")
+        client.put(Artifact(path="a", size=0, sha256=sha256(b"").hexdigest()), tmp_path / "pipe", lambda: None)
+        assert [request.body for request in server.requests] == [b""]
 
     def test_impatient(self, client_of):
         """Who does not wait asks once."""

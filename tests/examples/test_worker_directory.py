@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cicd_system.worker.directory import clear, job_directory
+import pytest
+from cicd_system.worker.directory import UnfitError, check_room, clear, job_directory
 
 
 @contextlib.contextmanager
@@ -48,6 +49,13 @@ class TestClear:
         subprocess.run([sys.executable, "-c", nest], cwd=tmp_path / "directory", check=True)
         clear(tmp_path / "directory")
         assert not (tmp_path / "directory").exists()
+
+    def test_no_room(self, tmp_path):
+        """A Worker whose directory was deleted is not fit to run jobs."""
+        check_room(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(UnfitError, match="No such file or directory"):
+            check_room(tmp_path / "deleted")
 
     def test_job_directory(self, tmp_path):
         """It is there for the block alone."""

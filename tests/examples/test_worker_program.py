@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,7 +127,7 @@ class TestDenied:
         until(lambda: not worker.runs, "the end of the Worker")
         assert worker.exit_code == 1
         (said,) = [line for line in lines_of(worker) if line["level"] == "CRITICAL"]
-        assert "does not let this Worker in" in said["message"]
+        assert "answers 401" in said["reason"]
         system.add_workers(1)
         assert api.end_of(run) is SUCCESS
         assert [attempt.number for attempt in attempts(api.job(definition, "runs").logs)] == [1]
@@ -148,6 +149,21 @@ class TestDenied:
             system.api.add(system.urls[0])
             system.api.cancel(run)
             assert system.api.end_of(run) is ExecutionStatus.CANCELED
+
+
+class TestUnfit:
+    def test_directory_is_gone(self, system, side):
+        """A Worker that cannot write files takes no job from others, ends, and says why."""
+        (worker,) = system.workers
+        shutil.rmtree(system.directory / "work-0")
+        run = system.api.execute(definition := pipeline(system.repository, {"one": [side.job("runs")]}))
+        until(lambda: not worker.runs, "the end of the Worker")
+        assert worker.exit_code == 1
+        (said,) = [line for line in lines_of(worker) if line["level"] == "CRITICAL"]
+        assert said["reason"].endswith(": No such file or directory")
+        system.add_workers(1)
+        assert system.api.end_of(run) is SUCCESS
+        assert [attempt.number for attempt in attempts(system.api.job(definition, "runs").logs)] == [1]
 
 
 class TestLog:
@@ -182,6 +198,10 @@ class TestSettings:
         ("flags", "said"),
         [
             (["--workdir", "missing"], "Error: Invalid value for '--workdir': Directory 'missing' does not exist.\n"),
+            (
+                ["--backend", "localhost:80"],
+                "Error: expected the Backend's URL to begin with http:// or https:// and a host\n",
+            ),
             (["--kind", "acme.show"], "'--kind': expected KIND=COMMAND, once for each kind but script\n"),
         ],
     )

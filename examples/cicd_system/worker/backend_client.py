@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
@@ -29,6 +30,7 @@ from cicd_common.artifacts import ContentMismatchError, save
 from cicd_common.logging import get_logger
 
 from ..clock import BackendClock
+from ..endpoint import check_endpoint
 
 __all__ = ["BackendClient", "DeniedError", "GivenUpError", "RefusedError"]
 
@@ -40,6 +42,8 @@ log = get_logger(__name__)
 # Statuses of a wrong token, and those after which a repeated request may succeed.
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+# How a Backend's answer differs from that of another server, and from that to a wrong path.
+_PROBLEM = b"urn:cicd-common:problem:"
 
 
 class RefusedError(Exception):
@@ -67,11 +71,15 @@ class BackendClient:
         ending: When it is set, requests are not repeated.
         timeout: The seconds to wait for one answer.
         longest_pause: The most seconds between two tries.
+
+    Raises:
+        ValueError: The URL is not an HTTP URL, or a header cannot contain the token.
     """
 
     def __init__(
         self, url: str, token: str | None, *, ending: Event, timeout: float = 10, longest_pause: float = 5
     ) -> None:
+        check_endpoint(url, token)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._clock = BackendClock()
         hooks: dict[str, list[Any]] = {"response": [self._clock.heed]}
@@ -152,7 +160,7 @@ class BackendClient:
             raise RefusedError("the file is no longer what was described")
 
         def put() -> None:
-            with file.open("rb") as content:
+            with open(file, "rb", opener=_open_at_once) as content:
                 headers = {"Content-Length": str(artifact.size)}
                 chunks = iter(lambda: content.read(_CHUNK), b"")
                 self._try("PUT", path, _watched(go_on, chunks), headers)
@@ -247,6 +255,11 @@ class BackendClient:
         return response
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file. A process that the job has left may have put a pipe in its place, which would wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _watched(go_on: Callable[[], None], chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         go_on()
@@ -258,6 +271,9 @@ def _expect_success(response: httpx.Response, method: str, path: str) -> None:
         return
     if response.is_server_error or response.status_code in _PASSING:
         log.warning("the Backend cannot answer", status=response.status_code)
+        raise _Passing
+    if (response.is_redirect or response.status_code == HTTPStatus.NOT_FOUND) and _PROBLEM not in response.read():
+        log.warning("what answers is no Backend", status=response.status_code)
         raise _Passing
     kind = DeniedError if response.status_code in _DENIED else RefusedError
     raise kind(f"the Backend answers {response.status_code} to {method} {path.partition('?')[0]}")

@@ -10,16 +10,21 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
+from tempfile import TemporaryFile, gettempdir, mkdtemp
 
 from cicd_common.logging import get_logger
 
-__all__ = ["clear", "job_directory", "own_directory"]
+__all__ = ["UnfitError", "check_room", "clear", "job_directory", "own_directory"]
 
 log = get_logger(__name__)
 
 _NAME = "cicd-worker-"
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_ROOM = 64 * 1024  # Bytes that a job needs for its script, at least.
+
+
+class UnfitError(Exception):
+    """The files of a job cannot be written on this machine, so every other job would fail, too. The text says why."""
 
 
 @contextmanager
@@ -46,6 +51,22 @@ def own_directory(parent: Path | None) -> Iterator[Path]:
         clear(directory)
     finally:
         os.close(lock)
+
+
+def check_room(directory: Path) -> None:
+    """Check that files can be written to a directory: it may be deleted, or the disk may be full.
+
+    Args:
+        directory: The directory.
+
+    Raises:
+        UnfitError: They cannot.
+    """
+    try:
+        with TemporaryFile(dir=directory) as file:
+            file.write(bytes(_ROOM))
+    except OSError as error:
+        raise UnfitError(f"no file can be written to {directory}: {error.strerror}") from None
 
 
 @contextmanager

@@ -22,10 +22,12 @@ from ..log_shipping import shipping_logs
 from ..options import passwords_in, queue_options, setting, with_log_level
 from .attempt import run_job
 from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
-from .directory import own_directory
+from .directory import UnfitError, check_room, own_directory
 from .settings import Settings, job_environment, secrets_in, unmaskable_in
 
 log = get_logger("cicd_system.worker")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Leaving:
@@ -116,7 +118,10 @@ def _main(
         jobs = JobQueue(broker, queue=queue, kinds=[SCRIPT, *kinds])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--broker") from None
-    client = BackendClient(backend, token, ending=leaving.at_once)
+    try:
+        client = BackendClient(backend, token, ending=leaving.at_once)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     with own_directory(workdir) as directory, shipping_logs(client.add_logs, RefusedError):
         settings = Settings(
             name=name,
@@ -128,12 +133,13 @@ def _main(
             environment=job_environment(),
             secrets=secrets_in(own),
         )
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, leaving.tell)
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # As SIGHUP is after nohup.
+                signal.signal(number, leaving.tell)
         # In a thread: the main thread handles signals, and must not hold a lock that a handler needs.
         with ThreadPoolExecutor(1) as executor:
             executor.submit(_work, jobs, client, settings, leaving).result()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # The Worker is ending.
         jobs.close()
     client.close()
@@ -174,13 +180,14 @@ def run_delivery(delivery: Delivery, client: BackendClient, settings: Settings, 
         worker=settings.name,
     ):
         try:
+            check_room(settings.directory)
             client.set_clock()
             run_job(request, client, settings, ending=leaving.at_once, claimed=delivery.acknowledge)
         except GivenUpError:
             log.warning("the Worker ends before the job does; another one takes it over")
             return
-        except DeniedError as error:
-            log.critical("the Backend does not let this Worker in; it takes no more jobs", reason=str(error))
+        except (DeniedError, UnfitError) as error:
+            log.critical("this Worker takes no more jobs, since all would fail", reason=str(error))
             leaving.fail()
             return
         except Exception:
