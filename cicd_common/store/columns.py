@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import BigInteger, Enum, LargeBinary, Text
+from sqlalchemy import BigInteger, Enum, LargeBinary, Text, Uuid, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 from ..enums import EndReason, ExecutionStatus
 from ..values import JsonObject
 
-__all__ = ["FreeText", "JsonText", "Reason", "Status", "Time"]
+__all__ = ["FreeText", "JsonText", "Reason", "Status", "Time", "is_one_of"]
 
 # An enum type where the database has enum types, else a text with a CHECK constraint.
 Status = Enum(ExecutionStatus, create_constraint=True, name="execution_status", length=8)
@@ -99,3 +104,47 @@ class JsonText(TypeDecorator[JsonObject]):
     def process_result_value(self, value: str | None, dialect: Any) -> JsonObject | None:  # noqa: ARG002 - as overridden
         """Convert from the database's value."""
         return None if value is None else self.cls(json.loads(value))
+
+
+class _Ids(TypeDecorator[Collection[UUID]]):
+    """Any number of ids as one value: an array in PostgreSQL, a JSON array in SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """Return the database's type."""
+        return dialect.type_descriptor(ARRAY(Uuid()) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Collection[UUID] | None, dialect: Any) -> Any:
+        """Convert to the database's value."""
+        assert value is not None
+        return list(value) if dialect.name == "postgresql" else json.dumps([each.hex for each in value])
+
+
+class _IsOneOf(FunctionElement[Any]):
+    inherit_cache = True
+
+
+@compiles(_IsOneOf, "postgresql")
+def _is_one_of_array(element: Any, compiler: Any, **options: Any) -> str:
+    column, ids = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} = ANY ({ids})"
+
+
+@compiles(_IsOneOf, "sqlite")
+def _is_one_of_json(element: Any, compiler: Any, **options: Any) -> str:
+    column, ids = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"
+
+
+def is_one_of(column: Any, name: str = "ids") -> Any:
+    """Make the condition that a column has one of the ids of a parameter.
+
+    In contrast to ``in_`` the statement is the same for any number of ids. A database limits the number of parameters.
+
+    Args:
+        column: The column.
+        name: The name of the parameter.
+    """
+    return _IsOneOf(column, bindparam(name, type_=_Ids()))

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from attrs import define, field, frozen
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from ..api.request import JobExecutionRequest
 from ..dto import JobDTO, JobExecutionDTO, PipelineDTO, PipelineExecutionDTO
@@ -17,8 +17,9 @@ from ..enums import ExecutionStatus
 from ..mapping import request_for
 from ..model.job_execution import handed_out, is_ready
 from ..model.status import open_stage, shifted
+from .columns import is_one_of
 from .rows import columns_for
-from .states import JobRow, RunStates
+from .states import JOB_ROWS, JobRow, RunStates
 from .tables import (
     IS_WAITING,
     dependencies,
@@ -31,8 +32,6 @@ from .tables import (
 )
 
 __all__ = ["StoreRules", "hand_out", "requests", "send"]
-
-_IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
 
 
 @frozen(kw_only=True)
@@ -71,25 +70,19 @@ def send(job: JobRow, at: datetime, rules: StoreRules) -> None:
 
 _STAGES = (
     select(stage_executions.c.id, stage_executions.c.pipeline_execution_id, stage_executions.c.status)
-    .where(stage_executions.c.pipeline_execution_id.in_(_IDS))
+    .where(is_one_of(stage_executions.c.pipeline_execution_id))
     .order_by(stage_executions.c.pipeline_execution_id, stage_executions.c.execution_order)
 )
-# These jobs may wait for other jobs, too: `_NEEDS` reads all their dependencies.
-_DEPENDENTS = (
-    select(job_executions.c.id)
-    .join(dependencies, dependencies.c.job_id == job_executions.c.job_id)
-    .where(
-        job_executions.c.pipeline_execution_id.in_(bindparam("run_ids", expanding=True)),
-        job_executions.c.stage_execution_id.in_(bindparam("stage_ids", expanding=True)),
-        dependencies.c.dependency_id.in_(bindparam("job_ids", expanding=True)),
-        IS_WAITING,
-    )
-    .distinct()
-)
-_OF_STAGES = select(job_executions.c.id).where(
-    job_executions.c.pipeline_execution_id.in_(bindparam("run_ids", expanding=True)),
-    job_executions.c.stage_execution_id.in_(bindparam("stage_ids", expanding=True)),
+_OF_STAGES = JOB_ROWS.where(
+    is_one_of(job_executions.c.pipeline_execution_id, "run_ids"),
+    is_one_of(job_executions.c.stage_execution_id, "stage_ids"),
     IS_WAITING,
+)
+# These jobs may wait for other jobs, too: `_NEEDS` reads all their dependencies.
+_DEPENDENTS = _OF_STAGES.where(
+    select(dependencies.c.job_id)
+    .where(dependencies.c.job_id == job_executions.c.job_id, is_one_of(dependencies.c.dependency_id, "job_ids"))
+    .exists()
 )
 _needed = job_executions.alias("needed")
 _NEEDS = (
@@ -100,7 +93,7 @@ _NEEDS = (
         (_needed.c.pipeline_execution_id == job_executions.c.pipeline_execution_id)
         & (_needed.c.job_id == dependencies.c.dependency_id),
     )
-    .where(job_executions.c.id.in_(_IDS))
+    .where(is_one_of(job_executions.c.id))
     .order_by(dependencies.c.position)
 )
 
@@ -128,12 +121,11 @@ def hand_out(
     candidates = _candidates(connection, states, by_run)
     if not candidates:
         return ()
-    rows = connection.execute(_NEEDS, {"ids": candidates}).all()
+    rows = connection.execute(_NEEDS, {"ids": [job.id for job in candidates]}).all()
     needs: defaultdict[UUID, list[ExecutionStatus]] = defaultdict(list)
     for row in rows:
         needs[row.job].append(states.counted(row))
-    states.load_jobs(candidates, is_locked=True)
-    ready = [states.jobs[job] for job in candidates if is_ready(states.jobs[job].state, needs[job])]
+    ready = [job for job in candidates if is_ready(job.state, needs[job.id])]
     for job in ready:
         states.move(job, handed_out(job.state, at))
         send(job, at, rules)
@@ -141,8 +133,8 @@ def hand_out(
     return requests(connection, [job.id for job in ready], rules, rows)
 
 
-def _candidates(connection: Connection, states: RunStates, by_run: dict[UUID, list[JobRow]]) -> list[UUID]:
-    """Find the waiting jobs of open stages that may be ready after the success of other jobs."""
+def _candidates(connection: Connection, states: RunStates, by_run: dict[UUID, list[JobRow]]) -> list[JobRow]:
+    """Load the waiting jobs of open stages that may be ready after the success of other jobs."""
     of_run: defaultdict[UUID, list[Any]] = defaultdict(list)
     for row in connection.execute(_STAGES, {"ids": sorted(by_run)}):
         of_run[row.pipeline_execution_id].append(row)
@@ -155,7 +147,7 @@ def _candidates(connection: Connection, states: RunStates, by_run: dict[UUID, li
             # A success in the open stage frees the job's dependents. One in the stage before frees all jobs.
             found = freed if all(job.stage.id == stage_id for job in succeeded) else opened
             found.add(run_id, stage_id, succeeded)
-    return [*freed.find(connection, _DEPENDENTS), *opened.find(connection, _OF_STAGES)]
+    return [*freed.load(states, _DEPENDENTS), *opened.load(states, _OF_STAGES)]
 
 
 @define(eq=False)
@@ -171,11 +163,11 @@ class _Candidates:
         self.stage_ids.append(stage_id)
         self.job_ids.update(job.job_id for job in succeeded)
 
-    def find(self, connection: Connection, statement: Any) -> Sequence[UUID]:
+    def load(self, states: RunStates, statement: Any) -> Sequence[JobRow]:
         if not self.run_ids:
             return ()
         key = {"run_ids": self.run_ids, "stage_ids": self.stage_ids, "job_ids": sorted(self.job_ids)}
-        return connection.execute(statement, key).scalars().all()
+        return states.load(statement, key)
 
 
 # --- requests --------------------------------------------------------------------------------------------------
@@ -195,7 +187,7 @@ _REQUESTS = (
     .join(stages, jobs.c.stage_id == stages.c.id)
     .join(pipeline_executions, job_executions.c.pipeline_execution_id == pipeline_executions.c.id)
     .join(pipelines, pipeline_executions.c.pipeline_id == pipelines.c.id)
-    .where(job_executions.c.id.in_(_IDS))
+    .where(is_one_of(job_executions.c.id))
     .order_by(job_executions.c.pipeline_execution_id, jobs.c.place)
 )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import Condition
+from threading import Lock
 from time import sleep
+from typing import Any
 
 from attrs import define, field
 
@@ -29,10 +30,17 @@ class _Entry:
     Attributes:
         update: The update.
         result: The result of the update, or the error of its transaction; None while it waits.
+        leads: Whether its thread is to lead the next transaction.
+        awaited: Held until the update has a result or its thread is to lead.
     """
 
     update: JobStatusUpdate
     result: Applied | StoreError | None = None
+    leads: bool = False
+    awaited: Any = field(init=False, factory=Lock)
+
+    def __attrs_post_init__(self) -> None:
+        self.awaited.acquire()
 
 
 @define(eq=False)
@@ -40,7 +48,7 @@ class GroupCommit:
     """Collects the updates of many threads into few transactions.
 
     While one thread leads a transaction, the updates of other threads wait. After it, one of the waiting threads leads
-    the next transaction, for all updates that wait.
+    the next transaction, for all updates that wait. Each thread is woken once.
 
     Args:
         apply_all: Begins a transaction, calls its argument to take the updates, and applies them.
@@ -50,14 +58,14 @@ class GroupCommit:
     _waiting: list[_Entry] = field(init=False, factory=list)
     _is_led: bool = field(init=False, default=False)
     _is_shared: bool = field(init=False, default=False)  # Whether the last transaction had updates of several threads.
-    _changed: Condition = field(init=False, factory=Condition)
+    _lock: Any = field(init=False, factory=Lock)
 
     def __attrs_post_init__(self) -> None:
         FORKED.add(self)
 
     def after_fork(self) -> None:
         """Forget the updates of other threads: a forked process has none of them, and none of their leaders."""
-        self._waiting, self._is_led, self._changed = [], False, Condition()
+        self._waiting, self._is_led, self._lock = [], False, Lock()
 
     def apply(self, update: JobStatusUpdate) -> Applied:
         """Apply an update, in a transaction with others.
@@ -70,33 +78,50 @@ class GroupCommit:
             StoreError: The database fails.
         """
         entry = _Entry(update)
-        with self._changed:
+        with self._lock:
             self._waiting.append(entry)
-            self._changed.wait_for(lambda: entry.result is not None or not self._is_led)
-            is_leader = entry.result is None
-            if is_leader:
-                self._waiting.remove(entry)
-                self._is_led = True
-        if is_leader:
+            if not self._is_led:
+                self._choose_leader()
+        try:
+            entry.awaited.acquire()
+        except BaseException:
+            self._leave(entry)
+            raise
+        if entry.leads:
             self._lead([entry])
         if isinstance(entry.result, Applied):
             return entry.result
         assert entry.result is not None
         raise entry.result
 
+    def _choose_leader(self) -> None:
+        """Let the thread that has waited longest lead the next transaction. The caller holds the lock."""
+        self._is_led = bool(self._waiting)
+        if self._is_led:
+            leader = self._waiting.pop(0)
+            leader.leads = True
+            leader.awaited.release()
+
+    def _leave(self, entry: _Entry) -> None:
+        """Forget an update whose thread was interrupted while it waited."""
+        with self._lock:
+            if entry.leads:
+                self._choose_leader()
+            elif entry in self._waiting:
+                self._waiting.remove(entry)
+
     def _lead(self, batch: list[_Entry]) -> None:
-        done = False
         try:
             for entry, result in zip(batch, self._results(batch), strict=True):
                 entry.result = result
-            done = True
         finally:
-            with self._changed:
-                if not done:
-                    # This thread was interrupted or hit a bug: another thread leads the rest of the batch.
-                    self._waiting = batch[1:] + self._waiting
-                self._is_led = False
-                self._changed.notify_all()
+            with self._lock:
+                # If this thread was interrupted or hit a bug, another one leads the rest of the batch.
+                self._waiting = [entry for entry in batch[1:] if entry.result is None] + self._waiting
+                self._choose_leader()
+            for entry in batch[1:]:
+                if entry.result is not None:
+                    entry.awaited.release()
 
     def _results(self, batch: list[_Entry]) -> Sequence[Applied | StoreError]:
         """Apply a batch. Updates that wait when its transaction begins are added to it."""
@@ -107,7 +132,7 @@ class GroupCommit:
             has_begun = True
             if self._is_shared:
                 sleep(0)  # Let the threads that were just woken bring their next updates.
-            with self._changed:
+            with self._lock:
                 count = _MAX_BATCH - len(batch)
                 batch.extend(self._waiting[:count])
                 self._waiting = self._waiting[count:]

@@ -16,7 +16,7 @@ from ..api.response import ExecutionLogResponse
 from ..errors import ContractError, Problem
 from ..model import ExecutionLog, LogText
 from ..reports import end_of_output
-from .columns import Time
+from .columns import Time, is_one_of
 from .errors import unknown_execution, unknown_job
 from .retention import keep_runs
 from .rows import columns_for, insert_all_new
@@ -28,7 +28,6 @@ MAX_PAGE_BYTES = 4 * 1024 * 1024
 """A page of output ends with the chunk that reaches this number of bytes in UTF-8."""
 
 _JOB_ID: BindParameter[UUID] = bindparam("job")
-_IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
 _SIZES = (
     select(logs.c.sequence, func.length(logs.c.text).label("size"))
     .where(logs.c.job_execution_id == _JOB_ID, logs.c.sequence > bindparam("after"))
@@ -62,7 +61,7 @@ _TAIL = (
         cast(func.length(logs.c.text), BigInteger).label("size"),
     )
     .join(job_executions, (logs.c.job_execution_id == job_executions.c.id) & (logs.c.sequence == _LAST))
-    .where(job_executions.c.id.in_(_IDS))
+    .where(is_one_of(job_executions.c.id))
     .cte("tail", recursive=True)
 )
 _before = logs.alias("before")
@@ -145,14 +144,14 @@ def ends_of(connection: Connection, ids: Sequence[UUID], limit: int) -> dict[UUI
 _STAGE_OF_JOBS = keep_runs(
     select(job_executions.c.id, job_executions.c.pipeline_execution_id, job_executions.c.stage_execution_id)
     .join(pipeline_executions, job_executions.c.pipeline_execution_id == pipeline_executions.c.id)
-    .where(job_executions.c.id.in_(_IDS))
+    .where(is_one_of(job_executions.c.id))
 )
 _RUN_OF_STAGES = keep_runs(
     select(stage_executions.c.id, stage_executions.c.pipeline_execution_id)
     .join(pipeline_executions, stage_executions.c.pipeline_execution_id == pipeline_executions.c.id)
-    .where(stage_executions.c.id.in_(_IDS))
+    .where(is_one_of(stage_executions.c.id))
 )
-_RUNS = keep_runs(select(pipeline_executions.c.id).where(pipeline_executions.c.id.in_(_IDS)))
+_RUNS = keep_runs(select(pipeline_executions.c.id).where(is_one_of(pipeline_executions.c.id)))
 _ENTRIES = (
     select(*columns_for(ExecutionLog, execution_logs))
     .order_by(execution_logs.c.timestamp, execution_logs.c.sequence, execution_logs.c.id)

@@ -21,6 +21,7 @@ from ..mapping import ExecutionRecords, execution_from_records, execution_to_rec
 from ..model import PipelineExecution
 from ..model.status import shifted
 from .arguments import Arguments, expect, now
+from .columns import is_one_of
 from .engine import Database
 from .executions import load_execution
 from .rows import execute_all, insert_for
@@ -96,7 +97,7 @@ def note(connection: Connection, run_ids: Iterable[UUID], at: datetime) -> None:
 # --- claims ----------------------------------------------------------------------------------------------------
 
 _RUN_ID: BindParameter[UUID] = bindparam("run_id")
-_IDS = outbox.c.pipeline_execution_id.in_(bindparam("ids", expanding=True))
+_IDS = is_one_of(outbox.c.pipeline_execution_id)
 _IS_GIVEN_UP = and_(outbox.c.due_at.is_(None), outbox.c.attempts > 0)
 _IS_CLAIMED = and_(outbox.c.pipeline_execution_id == _RUN_ID, outbox.c.claim == bindparam("of_claim"))
 _DUE = (

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from attrs import frozen
-from sqlalchemy import BigInteger, BindParameter, Column, Connection, Table, Uuid, bindparam, select, tuple_
+from sqlalchemy import BigInteger, Column, Connection, Table, Uuid, bindparam, select, tuple_
 
 from ..api.request import ReportRequest
 from ..api.response import (
@@ -27,6 +27,7 @@ from ..api.response import (
 )
 from ..errors import UnknownNameError
 from ..reports import MAX_PAGE_OUTPUT, Cursor, check_found
+from .columns import is_one_of
 from .errors import UnknownReportNameError
 from .logs import ends_of
 from .tables import job_executions, jobs, name_key, pipeline_executions, pipelines, stage_executions, stages
@@ -126,7 +127,6 @@ def _page_of(level: _Level, given: frozenset[str]) -> Any:
 
 
 _PROGRESS = ("status", "start_time", "completion_time")
-_IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
 
 
 def _progress_of(row: Row) -> dict[str, Any]:
@@ -142,7 +142,7 @@ _STAGES = (
         *(stage_executions.c[name] for name in _PROGRESS),
     )
     .join(stages, stage_executions.c.stage_id == stages.c.id)
-    .where(stage_executions.c.pipeline_execution_id.in_(_IDS))
+    .where(is_one_of(stage_executions.c.pipeline_execution_id))
     .order_by(stage_executions.c.execution_order)
 )
 _JOBS = (
@@ -155,7 +155,7 @@ _JOBS = (
         *(job_executions.c[name] for name in _PROGRESS),
     )
     .join(jobs, job_executions.c.job_id == jobs.c.id)
-    .where(job_executions.c.stage_execution_id.in_(_IDS))
+    .where(is_one_of(job_executions.c.stage_execution_id))
     .order_by(jobs.c.place)
 )
 

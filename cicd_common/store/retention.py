@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, select, tuple_
 
+from .columns import is_one_of
 from .tables import (
     artifacts,
     execution_logs,
@@ -29,7 +30,6 @@ _STEP = 50
 _CHUNK_STEP = 1000
 """How many chunks of output one transaction deletes. Output is the largest part of a run."""
 
-_IDS: BindParameter[UUID] = bindparam("ids", expanding=True)
 _OLD = (
     select(pipeline_executions.c.id)
     .join(pipeline_names, pipeline_names.c.name_key == pipeline_executions.c.name_key)
@@ -41,19 +41,19 @@ _OLD = (
     .limit(_STEP)
     .with_for_update(of=pipeline_executions, skip_locked=True)
 )
-_JOB_IDS = select(job_executions.c.id).where(job_executions.c.pipeline_execution_id.in_(_IDS))
+_JOB_IDS = select(job_executions.c.id).where(is_one_of(job_executions.c.pipeline_execution_id))
 _CHUNK_KEY = tuple_(logs.c.job_execution_id, logs.c.sequence)
 _SOME_CHUNKS = select(logs.c.job_execution_id, logs.c.sequence).where(logs.c.job_execution_id.in_(_JOB_IDS))
 _DELETE_CHUNKS = delete(logs).where(_CHUNK_KEY.in_(_SOME_CHUNKS.limit(_CHUNK_STEP)))
 # In the order of the foreign keys.
 _DELETIONS = (
     delete(artifacts).where(artifacts.c.job_execution_id.in_(_JOB_IDS)),
-    delete(execution_logs).where(execution_logs.c.run_id.in_(_IDS)),
-    delete(job_executions).where(job_executions.c.pipeline_execution_id.in_(_IDS)),
-    delete(stage_executions).where(stage_executions.c.pipeline_execution_id.in_(_IDS)),
-    delete(outbox).where(outbox.c.pipeline_execution_id.in_(_IDS)),
-    delete(requests).where(requests.c.pipeline_execution_id.in_(_IDS)),
-    delete(pipeline_executions).where(pipeline_executions.c.id.in_(_IDS)),
+    delete(execution_logs).where(is_one_of(execution_logs.c.run_id)),
+    delete(job_executions).where(is_one_of(job_executions.c.pipeline_execution_id)),
+    delete(stage_executions).where(is_one_of(stage_executions.c.pipeline_execution_id)),
+    delete(outbox).where(is_one_of(outbox.c.pipeline_execution_id)),
+    delete(requests).where(is_one_of(requests.c.pipeline_execution_id)),
+    delete(pipeline_executions).where(is_one_of(pipeline_executions.c.id)),
 )
 
 

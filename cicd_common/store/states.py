@@ -19,11 +19,12 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 from ..enums import ExecutionStatus
 from ..model.job_execution import JobState, skipped
 from ..model.status import Span, StatusCounts, counted_status
+from .columns import is_one_of
 from .outbox import note
 from .rows import execute_all
 from .tables import IS_WAITING, job_executions, pipeline_executions, stage_executions
 
-__all__ = ["JobRow", "RunStates", "span_values"]
+__all__ = ["JOB_ROWS", "JobRow", "RunStates", "span_values"]
 
 _COUNTS = ("pending", "running", "success", "failed", "canceled")
 _STATE = tuple(field.name for field in fields(JobState))
@@ -120,9 +121,7 @@ def span_values(span: Span, canceled_at: datetime | None = None) -> dict[str, An
     }
 
 
-_RUN_OF_JOBS = select(job_executions.c.pipeline_execution_id).where(
-    job_executions.c.id.in_(bindparam("ids", expanding=True))
-)
+_RUN_OF_JOBS = select(job_executions.c.pipeline_execution_id).where(is_one_of(job_executions.c.id))
 _LOCK = (
     select(pipeline_executions.c.id)
     .where(pipeline_executions.c.id.in_(_RUN_OF_JOBS))
@@ -139,13 +138,15 @@ _ENDS = list(accumulate(len(part) for part in _PARTS))
 _JOB_PART, _STATE_PART, _LEASE_PART, _STAGE_PART, _RUN_PART = (
     slice(end - len(part), end) for part, end in zip(_PARTS, _ENDS, strict=True)
 )
-_ROWS = (
+JOB_ROWS = (
     select(*(column.label(None) for part in _PARTS for column in part))
     .join(stage_executions, job_executions.c.stage_execution_id == stage_executions.c.id)
     .join(pipeline_executions, stage_executions.c.pipeline_execution_id == pipeline_executions.c.id)
 )
-_JOBS = _ROWS.where(job_executions.c.id.in_(bindparam("ids", expanding=True)))
-_WAITING = _ROWS.where(job_executions.c.pipeline_execution_id == bindparam("run_id"), IS_WAITING)
+"""The query for rows of jobs, which `RunStates.load` executes with further conditions."""
+
+_JOBS = JOB_ROWS.where(is_one_of(job_executions.c.id))
+_WAITING = JOB_ROWS.where(job_executions.c.pipeline_execution_id == bindparam("run_id"), IS_WAITING)
 
 
 def _update_of(table: Table, *names: str) -> Any:
@@ -180,17 +181,26 @@ class RunStates:
         self._changed_runs: dict[UUID, RunRow] = {}
         self._noted: set[UUID] = set()
 
-    def load_jobs(self, ids: Iterable[UUID], *, is_locked: bool = False) -> None:
+    def load_jobs(self, ids: Iterable[UUID]) -> None:
         """Lock the runs of jobs, and load the rows. A job that does not exist is left out.
 
         Args:
             ids: The ids of the job executions.
-            is_locked: Whether the runs are locked already.
         """
         key = {"ids": sorted(set(ids))}
-        if not is_locked and self._connection.dialect.name != "sqlite":  # SQLite has one writer at a time.
+        if self._connection.dialect.name != "sqlite":  # SQLite has one writer at a time.
             self._connection.execute(_LOCK, key).all()
-        self._add(self._connection.execute(_JOBS, key))
+        self.load(_JOBS, key)
+
+    def load(self, statement: Any, key: dict[str, Any]) -> list[JobRow]:
+        """Load jobs of runs that are locked. Those that are loaded already stay, since they may have changed in memory.
+
+        Args:
+            statement: The query, made of `JOB_ROWS`.
+            key: Its parameters.
+        """
+        rows = self._connection.execute(statement, key)
+        return [self.jobs.get(row[0]) or self._job(row) for row in rows]
 
     def load_run(self, run_id: UUID) -> RunRow | None:
         """Lock a run, and load its row.
@@ -215,10 +225,6 @@ class RunStates:
         if stage_id not in self._stages:
             self._stages[stage_id] = StageRow(stage_id, self._run(row[_RUN_PART]), _span_of(span))
         return self._stages[stage_id]
-
-    def _add(self, rows: Iterable[Sequence[Any]]) -> list[JobRow]:
-        """Add rows. Those that are loaded already stay, since they may have changed in memory."""
-        return [self.jobs.get(row[0]) or self._job(row) for row in rows]
 
     def _job(self, row: Sequence[Any]) -> JobRow:
         state = JobState(**dict(zip(_STATE, row[_STATE_PART], strict=True)))
@@ -303,7 +309,7 @@ class RunStates:
         """
         if self._changed_jobs:
             self.write()  # The query below reads from the database which jobs wait.
-        for job in self._add(self._connection.execute(_WAITING, {"run_id": run.id})):
+        for job in self.load(_WAITING, {"run_id": run.id}):
             self.move(job, skipped(job.state))
 
     def write(self) -> None:

@@ -16,7 +16,7 @@ from cicd_common.api.response import JobExecutionResponse
 from cicd_common.model import UpdateOutcome
 from cicd_common.store import Applied, BusyError, UnavailableError
 from cicd_common.store.errors import unknown_job
-from cicd_common.store.group_commit import GroupCommit, Take
+from cicd_common.store.group_commit import GroupCommit, Take, _Entry
 from tests.support.store_processes import until
 
 
@@ -186,3 +186,38 @@ def test_no_batch_is_larger_than_the_bound():
     run(database, updates)
     assert sum(database.batches) == 130
     assert max(database.batches) <= 64
+
+
+class Interrupted:
+    """A lock whose `acquire` is interrupted, as by Ctrl-C in the main thread."""
+
+    def acquire(self) -> None:
+        raise KeyboardInterrupt
+
+    def release(self) -> None:
+        """Do nothing: the interruption comes before the thread notices the release."""
+
+
+@pytest.mark.parametrize("is_led", [False, True])
+def test_a_thread_that_is_interrupted_while_it_waits_takes_no_lead_with_it(monkeypatch, is_led):
+    """Whether it was to lead or waited for a leader, its update is gone, and those of others are applied."""
+    database = Database()
+    database.goes_on.set()
+    group = GroupCommit(database.apply_all)
+    group._is_led = is_led
+    with monkeypatch.context() as patched:
+        patched.setattr(_Entry, "__attrs_post_init__", lambda entry: setattr(entry, "awaited", Interrupted()))
+        with pytest.raises(KeyboardInterrupt):
+            group.apply(update())
+    assert (group._waiting, group._is_led) == ([], is_led)
+    group._is_led = False
+    assert isinstance(group.apply(update()), Applied)
+    assert database.batches == [1]
+
+
+def test_a_thread_that_is_interrupted_after_its_update_was_taken_changes_nothing():
+    """The leader has the update in its batch by then."""
+    group = GroupCommit(Database().apply_all)
+    group._is_led = True
+    group._leave(_Entry(update()))
+    assert (group._waiting, group._is_led) == ([], True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.model import Job, Pipeline, Stage, UpdateOutcome
+from cicd_common.store.states import RunStates
 from cicd_common.store.tables import job_executions, pipeline_executions, stage_executions
 from tests.support.store_processes import await_one_behind
 
@@ -85,3 +87,11 @@ class TestMeanwhile:
         assert (applied.outcome, applied.jobs) == (UpdateOutcome.APPLIED, ())
         with store._database.read() as connection:
             assert connection.execute(select(stage_executions.c.status).where(first)).scalar_one() is FAILED
+
+
+def test_any_number_of_jobs_is_loaded(store, job):
+    """More ids than a database takes parameters are one parameter."""
+    with store._database.write() as connection:
+        states = RunStates(connection, None)
+        states.load_jobs([UUID(int=number) for number in range(70_000)] + [job])
+        assert list(states.jobs) == [job]

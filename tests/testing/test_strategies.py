@@ -256,6 +256,7 @@ class Deployment:
     update: JobStatusUpdate | None
     others: "tuple[Deployment, ...]" = ()
     version: tuple[int, str] = (1, "a")
+    nothing: tuple[()] = ()
     _secret: bool = attrs.field(init=False, default=False)
 
 

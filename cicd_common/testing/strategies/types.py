@@ -89,9 +89,9 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
 
 def _values_of(base: Any, rules: tuple[Rule, ...]) -> st.SearchStrategy[Any]:
     if get_origin(base) is tuple:
-        *items, last = get_args(base)
-        if last is not ...:
-            return st.tuples(*map(values, [*items, last]))
+        items = get_args(base)
+        if items[-1:] != (...,):
+            return st.tuples(*map(values, items))
         least = 1 if SOME in rules else 0
         return st.lists(values(items[0]), min_size=least, max_size=least + 2).map(tuple)
     if attrs.has(base):
@@ -127,6 +127,9 @@ def fields(cls: Any, *without: str) -> st.SearchStrategy[dict[str, Any]]:
 
 def from_type(cls: type[T]) -> st.SearchStrategy[T]:
     """Draw instances of a class with values for every field, edge values and small ones.
+
+    Plain ``st.from_type`` draws the same for a class of your own once you register it:
+    ``st.register_type_strategy(Deployment, from_type(Deployment))``.
 
     Args:
         cls: A type of the contract, or an attrs class with annotations like those of the contract. Only for types of
