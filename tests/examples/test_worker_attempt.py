@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -257,6 +258,18 @@ class TestCannotRun:
         job = bench.job("echo here", docker_image="python:3.13")
         bench.attempt(job, allow_host=True)
         assert bench.end(job) == (SUCCESS, 0)
+
+    def test_path_of_a_container(self, bench, monkeypatch, tmp_path):
+        """The programs of the job's variable PATH are those in its container; docker is that of the Worker."""
+        docker = tmp_path / "bin" / "docker"
+        docker.parent.mkdir()
+        docker.write_text("#!/bin/sh\necho docker $1\n")
+        docker.chmod(0o700)
+        monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+        job = bench.job("true", docker_image="image", environment=Environment({"PATH": "/nowhere"}))
+        bench.attempt(job)
+        assert bench.end(job) == (SUCCESS, 0)
+        assert bench.log(job).endswith("\ndocker run\n")
 
     def test_worker_is_broken(self, bench, monkeypatch):
         """Whatever goes wrong in the Worker, a job that it has claimed has an end."""

@@ -202,6 +202,7 @@ class TestSettings:
                 ["--backend", "localhost:80"],
                 "Error: expected the Backend's URL to begin with http:// or https:// and a host\n",
             ),
+            (["--name", "two\nlines"], "no blank at either end\n"),
             (["--kind", "acme.show"], "'--kind': expected KIND=COMMAND, once for each kind but script\n"),
         ],
     )

@@ -49,7 +49,6 @@ _SECURITY = {
         "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
     # Other sites get no referrer. Forms of this site need one, because it is checked.
     "Referrer-Policy": "same-origin",
 }

@@ -35,7 +35,12 @@ def docker_command(
     environment = [option for variable in variables for option in ("--env", variable)]
     program, *arguments = command_of(shell, "/cicd-script")
     command = ["--entrypoint", program, "--", image, *arguments]
-    return ["docker", "run", *options, *mounts, *environment, *command]
+    return [_client(), "run", *options, *mounts, *environment, *command]
+
+
+def _client() -> str:
+    """The path of docker. The variable ``PATH`` of a job is for its container."""
+    return shutil.which("docker") or "docker"
 
 
 def docker_is_there() -> bool:
@@ -49,7 +54,7 @@ def removal_command(name: str) -> Sequence[str]:
     Args:
         name: Its name.
     """
-    return ["docker", "rm", "--force", "--volumes", "--", name]
+    return [_client(), "rm", "--force", "--volumes", "--", name]
 
 
 def remove_container(name: str) -> None:

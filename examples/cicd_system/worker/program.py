@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import click
 
+from cicd_common import ContractError, converter
+from cicd_common.fields.types import Kind, Name
 from cicd_common.logging import configure, execution_context, get_logger
 from cicd_common.model.definition import SCRIPT
 
@@ -58,9 +61,22 @@ class Leaving:
         self.has_failed = self._is_told = True
 
 
+def _checked(value: str, type: Any) -> str:
+    """A value of a type of the contract."""
+    try:
+        checked: str = converter.structure(value, type)
+    except ContractError as error:
+        raise click.BadParameter(error.problems[0].message) from None
+    return checked
+
+
+def _name(_: click.Context, __: click.Parameter, given: str) -> str:
+    return _checked(given, Name)
+
+
 def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """From the kind to its command."""
-    kinds = dict(each.split("=", 1) for each in given if "=" in each)
+    kinds = {_checked(kind, Kind): command for kind, sign, command in (each.partition("=") for each in given) if sign}
     if len(kinds) < len(given) or SCRIPT in kinds:
         raise click.BadParameter(f"expected KIND=COMMAND, once for each kind but {SCRIPT}")
     return kinds
@@ -68,14 +84,16 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
 
 @click.command("cicd-worker", context_settings={"show_default": True})
 @click.pass_obj
-@click.option("--name", default=lambda: f"{socket.gethostname()}-{os.getpid()}", help="The Worker's name.")
+@click.option(
+    "--name", default=lambda: f"{socket.gethostname()}-{os.getpid()}", callback=_name, help="The Worker's name."
+)
 @click.option(
     "--workdir",
     type=click.Path(path_type=Path, exists=True, file_okay=False, writable=True),
     help="The directory for working copies.",
 )
 @click.option("--allow-host", is_flag=True, help="Run jobs with an image on this machine if there is no docker.")
-@click.option("--grace", default=5.0, help="Seconds that a job may take to stop.")
+@click.option("--grace", default=5.0, type=click.FloatRange(0), help="Seconds that a job may take to stop.")
 @click.option(
     "--kind",
     "kinds",
@@ -86,7 +104,7 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
 )
 @with_log_level
 @setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
-@setting("--job-timeout", default=3600.0, help="The time limit of a job, in seconds.")
+@setting("--job-timeout", default=3600.0, type=click.FloatRange(0), help="The time limit of a job, in seconds.")
 @queue_options
 def _main(
     own: Mapping[str, str],
