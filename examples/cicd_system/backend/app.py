@@ -40,6 +40,7 @@ from .access import AccessLog, about
 from .contents import content_routes
 from .dispatch import Dispatcher
 from .guard import TokenGuard, read_json
+from .intake import Intake
 from .job_log import without_gaps
 from .overview import recent_runs
 from .pages import page_routes
@@ -60,6 +61,8 @@ State = Callable[[], Mapping[str, Any]]
 MAX_BODY = 8 * 1024 * 1024
 """The largest body, in bytes."""
 
+# Bytes. Reading a smaller body takes less than a millisecond, so it needs no thread.
+_SMALL_BODY = 64 * 1024
 _HEALTH_SECONDS = 1
 _REPORT = "/api/report/"
 # The parts of a report's path; each is followed by a name.
@@ -116,15 +119,17 @@ class _Backend:
         self._max_body = max_body
         self._commit_of = commit_of
         self._state = state
+        self._intake = Intake(store)
         self._for_health = CapacityLimiter(2)
 
     def routes(self) -> list[Route]:
+        # Routes are tried in this order; most requests are updates.
         table: list[tuple[str, str, Callable[[Request], Any]]] = [
+            ("POST", "/api/job/status", self.update),
             ("POST", "/api/pipeline/execute", self.execute),
             ("GET", "/api/pipeline/status/{execution_id}", self.pipeline_status),
             ("GET", "/api/pipeline/execution/{execution_id}", self.execution),
             ("POST", "/api/pipeline/cancel/{execution_id}", self.cancel),
-            ("POST", "/api/job/status", self.update),
             ("GET", "/api/job/status/{job_execution_id}", self.job_status),
             ("POST", "/api/job/artifact/upload", self.upload),
             ("GET", "/api/job/artifacts/{job_execution_id}", self.artifacts),
@@ -148,8 +153,7 @@ class _Backend:
             if started.jobs:
                 log.info("a run has started", run_number=run.run_number)
         answer = _answer(run, 201 if started.jobs else 200)
-        # The client does not wait until the broker has all jobs: the store has them.
-        answer.background = BackgroundTask(self._send, started.jobs)
+        answer.background = self._sending(started.jobs)
         return answer
 
     def _start(self, asked: PipelineExecutionRequest) -> Started:
@@ -201,9 +205,10 @@ class _Backend:
     async def update(self, request: Request) -> Response:
         update = await self._message(request, JobStatusUpdate)
         with about(request, job_execution_id=update.job_execution_id):
-            applied = await run_in_threadpool(self._store.apply, update)
-            await self._send(applied.jobs)
-        return _answer(applied.response)
+            applied = await self._intake.apply(update)
+        answer = _answer(applied.response)
+        answer.background = self._sending(applied.jobs)
+        return answer
 
     def job_status(self, request: Request) -> Response:
         job_execution_id = _id(request, "job_execution_id")
@@ -272,11 +277,14 @@ class _Backend:
     # --- both ways ----------------------------------------------------------------------------------------------
 
     async def _message(self, request: Request, type: type[T]) -> T:
-        return converter.loads(await read_json(request, self._max_body), type)
+        body = await read_json(request, self._max_body)
+        if len(body) < _SMALL_BODY:
+            return converter.loads(body, type)
+        return await run_in_threadpool(converter.loads, body, type)
 
-    async def _send(self, jobs: Iterable[JobExecutionRequest]) -> None:
-        if jobs:
-            await run_in_threadpool(self._dispatcher.send, jobs)
+    def _sending(self, jobs: Iterable[JobExecutionRequest]) -> BackgroundTask | None:
+        """Send jobs after the answer. The client does not wait until the broker has them: the store has them."""
+        return BackgroundTask(self._dispatcher.send, jobs) if jobs else None
 
 
 def _answer(content: Any, status: int = 200) -> Response:

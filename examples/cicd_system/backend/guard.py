@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request, cookie_parser
+from starlette.requests import ClientDisconnect, Request, cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -189,9 +189,14 @@ async def arriving(request: Request) -> AsyncIterator[bytes]:
     Raises:
         HTTPException: 408 if the next chunk does not arrive in time.
     """
-    stream = aiter(request.stream())
-    try:
-        while (chunk := await asyncio.wait_for(anext(stream, None), PATIENCE)) is not None:
-            yield chunk
-    except TimeoutError:
-        raise HTTPException(408, "Expected the body sooner.", {"Connection": "close"}) from None
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                message = await request.receive()
+        except TimeoutError:
+            raise HTTPException(408, "Expected the body sooner.", {"Connection": "close"}) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
