@@ -20,6 +20,14 @@ class HaltedError(Exception):
     """The job was halted before this was done."""
 
 
+class _Program(subprocess.Popen[bytes]):
+    """A program that `communicate` waits for only after its pipes were closed."""
+
+    def wait(self, timeout: float | None = None) -> int:  # noqa: ARG002 - the signature of `Popen.wait`
+        """Wait for its end without a timeout: with one, `Popen` looks for the end in pauses of milliseconds."""
+        return super().wait()
+
+
 @frozen
 class Tools:
     """Runs programs and copies files until the job is halted.
@@ -58,7 +66,7 @@ class Tools:
         Raises:
             HaltedError: The job is halted.
         """
-        with subprocess.Popen(
+        with _Program(
             command,
             env=environment,
             stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,

@@ -21,8 +21,12 @@ __all__ = ["WorkspaceError", "inside", "working_copy"]
 
 # How git may reach a repository elsewhere.
 _REMOTE = ("git", "http", "https", "ssh")
-# A repository on this machine may have programs set for git to start.
-_QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+_OPTIONS = (
+    # A repository on this machine may have programs set for git to start.
+    *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"),
+    # No job misses the log of a checkout, which takes time to write, to copy and to remove.
+    *("-c", "core.logAllRefUpdates=false"),
+)
 _COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
 _WHOLE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -187,7 +191,7 @@ def _git(tools: Tools, *arguments: str, environment: Mapping[str, str] | None = 
         WorkspaceError: It fails, with what it says.
         HaltedError: The job is halted.
     """
-    done = tools.run(["git", *_QUIET, *arguments], environment or _git_environment())
+    done = tools.run(["git", *_OPTIONS, *arguments], environment or _git_environment())
     if done.returncode:
         raise WorkspaceError(what_git_says(done.stderr) or "git has failed")
     return done.stdout
