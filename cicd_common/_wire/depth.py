@@ -38,10 +38,9 @@ def is_deep(data: bytes) -> bool:
         return False
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = data.translate(_ALIKE, _OTHERS)
+    brackets = data.translate(_ALIKE, _OTHERS).replace(b'""', b"")
     if brackets.count(b"[") <= MAX_LEVELS:
         return False
-    brackets = brackets.replace(b'""', b"")
     if b'"' in brackets:
         brackets = b"".join(brackets.split(b'"')[::2])  # Those outside of strings.
     levels = 0

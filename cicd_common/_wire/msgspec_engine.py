@@ -16,7 +16,7 @@ import msgspec
 
 from ..fields.checks import is_checked
 from ..fields.leaves import Leaf
-from ..values import MAX_INTEGER, Environment, JsonObject, encode_usual, read_json_object
+from ..values import MAX_INTEGER, JsonObject, encode_usual, read_json_object
 from .base import ContractConverter, Engine
 from .codegen import LazyDict, compile_copier, leaves_of
 from .depth import is_deep
@@ -94,12 +94,12 @@ def _encode_usual(value: Any) -> bytes:
     return data
 
 
-_EMPTY_OBJECTS = {JsonObject: JsonObject(), Environment: Environment()}
+_EMPTY_OBJECTS = LazyDict(lambda cls: cls())
 
 
 def _read_leaf(type: Any, value: Any) -> Any:
     """Read a `JsonObject`, which ``msgspec`` has no decoder for. Most are empty."""
-    if not value and value.__class__ is dict and type in _EMPTY_OBJECTS:
+    if not value and value.__class__ is dict:
         return _EMPTY_OBJECTS[type]
     return read_json_object(value, type, _encode_usual)
 
@@ -108,8 +108,8 @@ _EMPTY = msgspec.Raw(b"{}")
 
 
 def _raw(value: JsonObject) -> msgspec.Raw:
-    text = value.text
-    return _EMPTY if text == "{}" else msgspec.Raw(text.encode())
+    # Most objects are empty, and the property takes longer than the rest.
+    return _EMPTY if value._text == "{}" else msgspec.Raw(value.text.encode())
 
 
 def _copier_of(leaf: Leaf) -> Callable[[Any], Any] | None:
