@@ -147,8 +147,8 @@ class Kinds(Mapping[str, type]):
 
         Raises:
             UnknownKindError: The kind is not known.
-            ContractError: The parameters are not an instance of the class of the kind, or a `JsonObject` cannot hold
-                them; or a field is refused.
+            ContractError: The parameters are not an instance of the class of the kind, or could not be read back from
+                a `JsonObject`; or a field is refused.
         """
         return Job(kind=kind, parameters=self._plain(Job, kind, parameters), **fields)
 
@@ -227,9 +227,12 @@ class Kinds(Mapping[str, type]):
         if type(parameters) is not cls:
             raise refuse(holder, "/parameters", f"expected an instance of {cls.__name__}", "type")
         try:
-            return JsonObject(self.converter.unstructure(parameters))
+            made = JsonObject(self.converter.unstructure(parameters))
+            # A large integer is a float in a JsonObject, and would not be read back.
+            self.converter.structure(made.to_plain(), cls)
         except ContractError as error:
             raise ContractError(holder, _below(error, "/parameters"), error.is_complete) from None
+        return made
 
 
 def _wrong(name: str, cls: Any) -> Iterator[Refusal]:

@@ -66,6 +66,11 @@ def pipeline(*jobs: Job, **fields: Any) -> Pipeline:
     return Pipeline(name="pipeline", repo_url="", stages=stages, **fields)
 
 
+@attrs.frozen
+class Shard:
+    number: int
+
+
 class TestKinds:
     def test_is_a_mapping(self) -> None:
         """The kinds of the package are always in it."""
@@ -157,6 +162,15 @@ class TestJobOf:
     def test_what_json_objects_do_not_hold_is_refused(self, kind: str, parameters: Any, pointer: str) -> None:
         """With its place in the job."""
         assert problems_of(KINDS.job_of, kind, parameters, name="deploy") == [(pointer, "value")]
+
+    def test_a_large_integer_that_would_come_back_as_a_float_is_refused(self) -> None:
+        """A JSON object holds it as a float, and a field of integers does not read floats."""
+        kinds = Kinds({"acme.shard": Shard})
+        held = job(kind="acme.shard", number=2**60)
+
+        assert kinds.parameters_of(kinds.job_of("acme.shard", Shard(2**53 - 1), name="job")) == Shard(2**53 - 1)
+        assert problems_of(kinds.job_of, "acme.shard", Shard(2**60), name="job") == [("/parameters/number", "type")]
+        assert problems_of(kinds.parameters_of, held) == [("/parameters/number", "type")]
 
     def test_a_converter_of_one_s_own_reads_and_writes(self) -> None:
         """With its hooks."""

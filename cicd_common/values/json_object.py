@@ -74,8 +74,8 @@ class JsonObject(Mapping[str, Any]):
         return self._text
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the contents as new plain JSON data: the result of ``json.loads`` for `text`."""
-        return json.loads(self.text)  # type: ignore[no-any-return]
+        """Return the contents as new plain JSON data: dicts and lists, and the numbers of this object."""
+        return json.loads(self.text, parse_int=_number)  # type: ignore[no-any-return]
 
     def _frozen(self) -> dict[str, Any]:
         if self._contents is None:
@@ -132,7 +132,13 @@ def _frozen(value: Any) -> Any:
         return inner
     if type(value) is list:
         return tuple(map(_frozen, value))
-    return float(value) if type(value) is int and not -MAX_INTEGER <= value <= MAX_INTEGER else value
+    return value
+
+
+def _number(digits: str) -> int | float:
+    """Read an integral number. A large one is a float, whose shortest digits may be those of another integer."""
+    value = int(digits)
+    return value if -MAX_INTEGER <= value <= MAX_INTEGER else float(value)
 
 
 def _thawed(value: Any) -> Any:
@@ -206,7 +212,8 @@ def _leaf(cls: type[JsonObject], words: str, keywords: Mapping[str, Any]) -> Lea
         type=cls,
         words=words,
         read=read_json_object,
-        write=JsonObject.to_plain,
+        # As text, a large number has all its digits; as a float, encoders would write it in another way.
+        write=lambda value: json.loads(value.text),
         plain=lambda value: value if type(value) is cls else cls(value),
         text=attrgetter("text"),
         keywords={"type": "object", **keywords},

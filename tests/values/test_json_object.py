@@ -247,6 +247,14 @@ class TestEquality:
 
 
 class TestContents:
+    def test_plain_data_has_the_same_numbers(self) -> None:
+        """A large number is a float, since its shortest digits may be those of another integer."""
+        value = JsonObject({"a": [2**60, 2**53 - 1]})
+
+        assert value.text == '{"a":[1152921504606847000,9007199254740991]}'
+        assert tuple(value.to_plain()["a"]) == value["a"] == (2.0**60, 2**53 - 1)
+        assert list(map(type, value.to_plain()["a"])) == [float, int]
+
     def test_they_are_immutable(self) -> None:
         """Objects inside are of the same class, and lists are tuples."""
         value = JsonObject({"b": [{"c": [1]}], "a": {"d": 1e20}})
