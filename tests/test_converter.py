@@ -89,6 +89,12 @@ class TestLoads:
         spread = bytes(byte for each in data for byte in (each, 0))
         assert engine.loads(memoryview(spread)[::2], JobStatusUpdate) == full(JobStatusUpdate)
 
+    @pytest.mark.parametrize("data", [1000, [123, 125], None, {}])
+    def test_nothing_else_is_a_document(self, engine, data):
+        """A number is not taken for as many zeros, nor a list for its bytes."""
+        with pytest.raises(TypeError):
+            engine.loads(data, JobStatusUpdate)
+
     def test_blanks_around_and_inside(self, engine):
         """As RFC 8259 allows them."""
         text = engine.dumps(full(JobStatusUpdate)).decode().replace(",", " ,\r\n\t").replace(":{", " : {")

@@ -91,6 +91,7 @@ class ContractConverter(cattrs.Converter):
 
         Raises:
             ContractError: The text is not JSON or not what ``type`` demands; it lists the problems, 100 at most.
+            TypeError: The data is neither a text nor bytes.
         """
         try:
             plain = parse(data)

@@ -11,7 +11,7 @@ from ..fields.types import is_text
 from ..values import with_canonical_exponents
 from .depth import TOO_DEEP, is_deep
 
-__all__ = ["encode", "parse"]
+__all__ = ["encode", "octets_of", "parse"]
 
 _NO_SURROGATES = "expected JSON without lone surrogates"
 
@@ -22,6 +22,7 @@ def parse(data: bytes | bytearray | memoryview | str) -> Any:
     Raises:
         Refusal: It is not UTF-8, begins with a byte order mark, is not JSON, has data after the value, holds ``NaN``,
             ``Infinity`` or a lone surrogate, or nests more than `MAX_LEVELS` levels deep.
+        TypeError: The data is neither a text nor bytes.
     """
     if isinstance(data, str):
         text = data
@@ -29,7 +30,7 @@ def parse(data: bytes | bytearray | memoryview | str) -> Any:
             raise Refusal("syntax", _NO_SURROGATES)
         data = text.encode()
     else:
-        data = bytes(data)
+        data = octets_of(data)
         text = _decode(data)
     if is_deep(data):
         raise Refusal("syntax", TOO_DEEP)
@@ -41,6 +42,11 @@ def parse(data: bytes | bytearray | memoryview | str) -> Any:
     except json.JSONDecodeError as error:
         message = f"expected one JSON value and no more, the text breaks at line {error.lineno}, column {error.colno}"
     raise Refusal("syntax", message)
+
+
+def octets_of(data: bytes | bytearray | memoryview) -> bytes:
+    """Return data as bytes. ``bytes`` alone would make a thousand zeros of the number 1000."""
+    return data if type(data) is bytes else bytes(memoryview(data))
 
 
 def _decode(data: bytes) -> str:

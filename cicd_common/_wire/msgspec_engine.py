@@ -20,6 +20,7 @@ from ..values import MAX_INTEGER, JsonObject, encode_usual, read_json_object
 from .base import ContractConverter, Engine
 from .codegen import LazyDict, compile_copier, leaves_of
 from .depth import is_deep
+from .json_text import octets_of
 
 __all__ = ["MsgspecConverter"]
 
@@ -51,7 +52,7 @@ class MsgspecConverter(ContractConverter):
             try:
                 octets: Any = data
                 if data.__class__ is not bytes:
-                    octets = data.encode() if isinstance(data, str) else bytes(data)
+                    octets = data.encode() if isinstance(data, str) else octets_of(data)
                 if not octets.isascii():
                     str(octets, "utf-8")  # msgspec does not check the encoding of what it skips.
                 # Most messages have no list, and a single object, which starts at their first byte.
