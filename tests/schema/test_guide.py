@@ -8,7 +8,7 @@ from typing import Any
 
 from cicd_common.schema import Effect
 
-GUIDE = Path(__file__).parents[2] / "docs" / "schemas.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "schemas.md"
 TEXT = GUIDE.read_text(encoding="utf-8")
 
 

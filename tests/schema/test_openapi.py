@@ -18,7 +18,7 @@ from cicd_common.schema import openapi_components, schema
 from tests.support.contract import ENGINES
 from tests.support.golden_files import full
 
-GUIDE = Path(__file__).parents[2] / "docs" / "fastapi.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "fastapi.md"
 
 
 class TestComponents:
