@@ -8,8 +8,6 @@ import os
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,6 +26,7 @@ from cicd_common.store import ExecutionStore
 from cicd_common.store.tables import outbox
 from tests.support.examples.backend_in_process import JSON, order, problem, simple, update
 from tests.support.examples.private_servers import free_ports
+from tests.support.examples.programs import Program
 from tests.support.examples.proxy import TcpProxy
 from tests.support.examples.settings import embedded, jobs_in, postgres_schema
 from tests.support.examples.system import System
@@ -48,6 +47,13 @@ def directory(tmp_path):
 def system(directory):
     """A Backend alone; in the end its log is looked through, and that it has ended by itself."""
     with embedded(directory) as setting, System.on(setting, directory, workers=0) as system:
+        yield system
+
+
+@pytest.fixture
+def started(directory):
+    """One that was started by its command line."""
+    with embedded(directory) as setting, System.on(setting, directory, workers=0, are_forked=False) as system:
         yield system
 
 
@@ -74,26 +80,18 @@ def lines(system, number=0):
 def run_backend(directory, *flags, **environment):
     """Run a Backend to its end, which is to come by itself."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CICD_")}
-    return subprocess.run(
-        [sys.executable, "-m", "cicd_system.backend", *flags],
-        cwd=directory,
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE,
-        check=False,
-    )
+    return Program("backend", "cicd_system.backend", flags, clean | environment, directory).run()
 
 
 class TestStart:
     """What it starts with, and what it refuses to start with."""
 
-    def test_address(self, system):
+    def test_address(self, started):
         """One line of the log has the address that it really has, and so has the file."""
-        urls = [line["url"] for line in lines(system) if "url" in line]
-        assert urls == system.urls
+        urls = [line["url"] for line in lines(started) if "url" in line]
+        assert urls == started.urls
         assert urlsplit(urls[0]).port != 0
-        assert sorted(path.name for path in system.directory.glob("*.url*")) == ["backend-0.url"]
+        assert sorted(path.name for path in started.directory.glob("*.url*")) == ["backend-0.url"]
 
     @pytest.mark.parametrize(
         ("host", "environment"),
@@ -165,7 +163,7 @@ def started_alone(directory, host):
     with embedded(directory) as setting:
         system = System.on(setting, directory, workers=0)
     program = system.backends[0]
-    program.command[program.command.index("--host") + 1] = host
+    program.arguments[program.arguments.index("--host") + 1] = host
     program.environment["CICD_TOKEN"] = ""
     system.start()
     return system
@@ -175,15 +173,15 @@ class TestEnd:
     """How it stops."""
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_signal(self, system, number):
+    def test_signal(self, started, number):
         """It ends by itself, with 0."""
-        assert end_of(system, number) == 0
+        assert end_of(started, number) == 0
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_signal_at_the_very_start(self, directory, number):
         """As soon as it has told its address a signal is heard."""
         with embedded(directory) as setting:
-            system = System.on(setting, directory, workers=0)
+            system = System.on(setting, directory, workers=0, are_forked=False)
         system.backends[0].start()
         until(lambda: "listening" in system.backends[0].log.read_text(), "the address", pause=0.001)
         assert end_of(system, number) == 0
@@ -225,7 +223,7 @@ def end_of(system, number=None):
     if number is not None:
         os.kill(program.pid, number)
     until(lambda: not program.runs, "the end of the Backend")
-    return program._process.returncode
+    return program.exit_code
 
 
 def refuses(system):

@@ -17,6 +17,7 @@ import pytest
 
 from cicd_common import converter
 from cicd_common.api.request import PipelineExecutionRequest
+from tests.support.examples.programs import Program
 from tests.support.examples.waiting import DEADLINE
 
 
@@ -76,16 +77,14 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def command(port: int, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "cicd_system.cli", "--backend", f"http://127.0.0.1:{port}", *arguments]
+def program(port: int, *arguments: str, **variables: str) -> Program:
+    given = ["--backend", f"http://127.0.0.1:{port}", *arguments]
+    environment = {**os.environ, "CICD_TOKEN": "a-token-of-the-test", **variables}
+    return Program("cli", "cicd_system.cli", given, environment, Path.cwd())
 
 
 def cli(server: Server, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    given = command(server.server_port, *arguments)
-    environment = {**os.environ, "CICD_TOKEN": "a-token-of-the-test", **variables}
-    done = subprocess.run(
-        given, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE, check=False
-    )
+    done = program(server.server_port, *arguments, **variables).run()
     assert "Traceback" not in done.stderr
     assert "a-token-of-the-test" not in done.stdout + done.stderr
     return done
@@ -138,7 +137,7 @@ def test_interrupted(file):
     """Before there is an answer, it is not known what became of the request."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         process = subprocess.Popen(
-            command(listener.getsockname()[1], "run", str(file)),
+            program(listener.getsockname()[1], "run", str(file)).command,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,

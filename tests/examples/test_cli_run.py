@@ -265,7 +265,9 @@ class TestWhatIsShown:
     def test_encoding(self, own_system, repository):
         """What the output has no characters for is escaped."""
         file = write(repository, "a日", script="exit 1")
-        done = own_system.cli("run", str(file), PYTHONIOENCODING="latin-1")
+        program = own_system.cli_program("run", str(file), PYTHONIOENCODING="latin-1")
+        program.is_forked = False
+        done = program.run()
         assert done.returncode == 1
         assert "run 1 of a\\u65e5: " in done.stdout
 
@@ -349,9 +351,10 @@ class TestWhatIsShown:
 
 
 class TestRefused:
-    def test_token(self, own_system):
+    @pytest.mark.parametrize("token", ["not-the-right-token", ""])
+    def test_token(self, own_system, token):
         """It is said what is wrong; the token is not shown."""
-        done = own_system.cli("report", "x", CICD_TOKEN="not-the-right-token")
+        done = own_system.cli("report", "x", CICD_TOKEN=token)
         assert done.returncode == 3
         assert done.stderr == "the Backend answers 401: Expected the Backend's bearer token.\n"
 
@@ -431,24 +434,6 @@ class TestRefused:
         done = own_system.cli(*command.split(), "--help")
         assert (done.returncode, done.stderr) == (0, "")
         assert "Exit codes: 0 success" in " ".join(done.stdout.split()) or command
-
-
-class TestAway:
-    def test_backend_killed(self, repository, tmp_path, new_system):
-        """A Backend that is away for a moment is waited for, and the run is followed to its end."""
-        with SETTINGS["embedded"](tmp_path) as setting:
-            system = new_system(setting)
-        gate = tmp_path / "gate"
-        file = write(repository, "away", script=f"until [ -e {gate} ]; do sleep 0.02; done")
-        program = system.cli_program("run", str(file))
-        program.start()
-        until(lambda: "stage / job: RUNNING" in program.log.read_text(), "the job to run")
-        system.backends[0].kill()
-        gate.touch()
-        system.restart_backend()
-        until(lambda: not program.runs, "the end of the CLI")
-        assert program.exit_code == 0
-        assert program.log.read_text().splitlines()[-1] == "run 1: SUCCESS"
 
 
 # --- at a terminal --------------------------------------------------------------------------------------------------

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 from cicd_system.worker.directory import own_directory
 
 from cicd_common import ExecutionStatus
-from tests.support.examples.programs import is_alive
+from tests.support.examples.programs import Program, is_alive
 from tests.support.examples.settings import embedded
 from tests.support.examples.system import System
 from tests.support.examples.system_api import Api
@@ -23,11 +22,24 @@ from tests.support.examples.waiting import until
 SUCCESS = ExecutionStatus.SUCCESS
 
 
+@contextlib.contextmanager
+def one_worker(directory, **settings):
+    with embedded(directory) as setting, System.on(setting, directory, workers=1, lease=4, **settings) as system:
+        until(lambda: ready(system), "the Worker to be ready")
+        yield system
+
+
 @pytest.fixture
 def system(tmp_path):
     """One Worker that is ready."""
-    with embedded(tmp_path) as setting, System.on(setting, tmp_path, workers=1, lease=4) as system:
-        until(lambda: ready(system), "the Worker to be ready")
+    with one_worker(tmp_path) as system:
+        yield system
+
+
+@pytest.fixture
+def started(tmp_path):
+    """One that was started by its command line."""
+    with one_worker(tmp_path, are_forked=False) as system:
         yield system
 
 
@@ -50,13 +62,13 @@ def has_ended(worker):
 
 
 class TestSignals:
-    def test_idle(self, system):
+    def test_idle(self, started):
         """A Worker says that it is ready, and who; told to end, it does."""
-        assert [line["worker"] for line in ready(system)] == ["worker-0"]
-        (worker,) = system.workers
+        assert [line["worker"] for line in ready(started)] == ["worker-0"]
+        (worker,) = started.workers
         worker.send(signal.SIGTERM)
         assert has_ended(worker)
-        assert list((system.directory / "work-0").iterdir()) == []
+        assert list((started.directory / "work-0").iterdir()) == []
 
     def test_warm(self, system, side):
         """The job that runs comes to its end; the next one is for another Worker."""
@@ -181,14 +193,14 @@ class TestLog:
 
 
 class TestEnvironment:
-    def test_is_out_of_reach(self, system, side):
+    def test_is_out_of_reach(self, started, side):
         """A job finds nothing in the environment of its Worker that is for the Worker alone, and no file of it."""
         look = f"cat /proc/$PPID/environ > {side.directory}/environ; ls -l /proc/$PPID/fd > {side.directory}/files"
-        definition = pipeline(system.repository, {"one": [side.job("runs", look)]})
-        assert system.api.end_of(system.api.execute(definition)) is SUCCESS
+        definition = pipeline(started.repository, {"one": [side.job("runs", look)]})
+        assert started.api.end_of(started.api.execute(definition)) is SUCCESS
         found = (side.directory / "environ").read_bytes()
         assert b"\0PATH=" in b"\0" + found
-        for secret in (system.token, *system.secrets.values(), system.store):
+        for secret in (started.token, *started.secrets.values(), started.store):
             assert secret.encode() not in found
         assert "memfd" not in (side.directory / "files").read_text()
 
@@ -208,14 +220,7 @@ class TestSettings:
     )
     def test_wrong_option(self, tmp_path, flags, said):
         """It is told in one clear error."""
-        done = subprocess.run(
-            [sys.executable, "-m", "cicd_system.worker", *flags],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = Program("worker", "cicd_system.worker", flags, os.environ, tmp_path).run()
         assert done.returncode == 2
         assert done.stderr.endswith(said)
 
@@ -228,15 +233,7 @@ class TestSettings:
     )
     def test_wrong(self, tmp_path, environment, word):
         """It does not start, and says why in one line."""
-        done = subprocess.run(
-            [sys.executable, "-m", "cicd_system.worker"],
-            cwd=tmp_path,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = Program("worker", "cicd_system.worker", [], {**os.environ, **environment}, tmp_path).run()
         assert done.returncode not in {0, -signal.SIGTERM}
         assert word in done.stderr
         assert "Traceback" not in done.stderr

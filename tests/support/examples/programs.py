@@ -7,21 +7,50 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from tests.support.examples.forked import Forked
+from tests.support.examples.waiting import DEADLINE
 
 
 class Program:
-    """A process that may be killed and started again, with a log file."""
+    """A program of the example that may be killed and started again, with a log file.
 
-    def __init__(self, name: str, command: Sequence[str], environment: dict[str, str], directory: Path) -> None:
+    Args:
+        name: What its log file is called.
+        module: What ``python -m`` runs.
+        arguments: The rest of its command line.
+        environment: Its whole environment.
+        directory: Where it runs.
+        is_forked: Whether it is forked, which is faster, and not started by its command line; see `Forked`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        arguments: Iterable[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        *,
+        is_forked: bool = True,
+    ) -> None:
         self.name = name
-        self.command = list(command)
-        self.environment = environment
+        self.module = module
+        self.arguments = list(arguments)
+        self.environment = dict(environment)
         self.directory = directory
+        self.is_forked = is_forked
         self.log = directory / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", self.module, *self.arguments]
 
     @property
     def pid(self) -> int:
@@ -42,14 +71,31 @@ class Program:
         os.kill(self.pid, number)
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
+        self._start(self.log, self.log)
+
+    def run(self, deadline: float = DEADLINE) -> subprocess.CompletedProcess[str]:
+        """Run it to its end; what it said does not go to its log."""
+        with tempfile.TemporaryDirectory() as directory:
+            output, errors = Path(directory) / "output", Path(directory) / "errors"
+            self._start(output, errors)
+            assert self._process is not None
+            self._process.wait(deadline)
+            assert not self.runs, f"{self.name} has not ended: {output.read_text()}{errors.read_text()}"
+            assert self.exit_code is not None
+            return subprocess.CompletedProcess(self.command, self.exit_code, output.read_text(), errors.read_text())
+
+    def _start(self, output: Path, errors: Path) -> None:
+        if self.is_forked:
+            self._process = Forked(self.module, self.arguments, self.environment, self.directory, output, errors)
+            return
+        with output.open("ab") as to, errors.open("ab") as to_errors:
             self._process = subprocess.Popen(
                 bound(self.command),
                 cwd=self.directory,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=to,
+                stderr=to_errors,
             )
 
     def kill(self) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from secrets import token_hex
@@ -47,6 +46,7 @@ class System:
         lease: After how many silent seconds a Worker has lost its job. The default is longer than a Backend takes to
             start on a machine that is busy with other things.
         resend: After how many seconds a job that nobody claims is sent again.
+        are_forked: Whether its programs are forked, and not started by their command lines.
     """
 
     def __init__(
@@ -63,12 +63,14 @@ class System:
         job_timeout: float = 120,
         lease: int = 300,
         resend: int = 5,
+        are_forked: bool = True,
     ) -> None:
         self.directory = directory
         self.store = store
         self.secrets = {"DEPLOY_KEY": token_hex(12)} if secrets is None else secrets
         self.token = token_hex(16)
         self._mark = uuid4().hex
+        self._are_forked = are_forked
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CICD_")},
             MARK: self._mark,
@@ -158,8 +160,8 @@ class System:
     # --- its processes ----------------------------------------------------------------------------------------------
 
     def _program(self, module: str, name: str, flags: Iterable[str], **environment: str) -> Program:
-        command = [sys.executable, "-m", f"cicd_system.{module}", *flags]
-        return Program(name, command, self._environment | environment, self.directory)
+        given = self._environment | environment
+        return Program(name, f"cicd_system.{module}", flags, given, self.directory, is_forked=self._are_forked)
 
     def _backend(self, number: int) -> Program:
         flags = ["--host", "127.0.0.1", "--port", "0", "--url-file", str(self._url_file(number))]
@@ -193,7 +195,7 @@ class System:
     def restart_backend(self, number: int = 0) -> None:
         """Start a Backend that was killed again, on its port."""
         program = self.backends[number]
-        program.command[program.command.index("--port") + 1] = str(urlsplit(self.urls[number]).port)
+        program.arguments[program.arguments.index("--port") + 1] = str(urlsplit(self.urls[number]).port)
         self._url_file(number).unlink()
         program.start()
         self._wait_for_backend(number)
@@ -224,17 +226,7 @@ class System:
 
     def cli(self, *arguments: str, deadline: float = DEADLINE, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the CLI to its end."""
-        program = self.cli_program(*arguments, **environment)
-        return subprocess.run(
-            program.command,
-            cwd=self.directory,
-            env=program.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=deadline,
-            check=False,
-        )
+        return self.cli_program(*arguments, **environment).run(deadline)
 
     def cli_program(self, *arguments: str, **environment: str) -> Program:
         """The CLI as a process that is not started yet. What it says is not all log lines, so its file is no log."""
