@@ -8,23 +8,11 @@ from cicd_common import ExecutionStatus
 from cicd_common.enums import EndReason
 from tests.support.examples.private_servers import PrivateRabbitMQ, PrivateRedis
 from tests.support.examples.settings import SETTINGS, forget
-from tests.support.examples.system_jobs import attempts, lines_up_to, pipeline
+from tests.support.examples.system_jobs import check_job, lines_up_to, pipeline
 from tests.support.examples.waiting import until
 
 SUCCESS = ExecutionStatus.SUCCESS
 PRIVATE = {"rabbitmq": PrivateRabbitMQ, "redis": PrivateRedis}
-
-
-def check_job(api, side, definition, name):
-    """A job came to its end, once for each time that it was delivered at most, and its log tells it whole."""
-    tries = attempts(api.job(definition, name).logs)
-    numbers = [attempt.number for attempt in tries]
-    assert numbers == sorted(set(numbers))
-    while len(tries) > 1 and not tries[-1].text:
-        tries.pop()  # It was delivered again just when it ended.
-    assert tries[-1].is_whole()
-    assert all(attempt.is_beginning() for attempt in tries[:-1])
-    assert 1 <= side.done(name) <= len(tries)
 
 
 @pytest.fixture(params=list(PRIVATE))
@@ -59,7 +47,7 @@ class TestBrokerRestarted:
         side.let_go("go0")
         assert api.end_of(run) == SUCCESS
         for job in (*running, *waiting):
-            check_job(api, side, definition, job.name)
+            check_job(side, job.name, api.job(definition, job.name).logs)
         assert side.done("next") == 1
 
 

@@ -120,3 +120,15 @@ def attempts(log: str) -> list[Attempt]:
     before, *texts = CLAIM.split(log)
     assert not before
     return [Attempt(claim, text) for claim, text in zip(claims, texts, strict=True)]
+
+
+def check_job(side: Side, name: str, log: str) -> None:
+    """A job came to its end, once for each attempt at most, and its log tells the last attempt whole."""
+    tries = attempts(log)
+    numbers = [attempt.number for attempt in tries]
+    assert numbers == sorted(set(numbers))
+    while len(tries) > 1 and not tries[-1].text:
+        tries.pop()  # It was delivered again just when it ended.
+    assert tries[-1].is_whole()
+    assert all(attempt.is_beginning() for attempt in tries[:-1])
+    assert 1 <= side.done(name) <= len(tries)
