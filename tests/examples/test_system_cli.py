@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,14 +14,15 @@ import pytest
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.response import JobReportResponse, PipelineExecutionResponse, PipelineReportResponse
 from tests.support.examples.proxy import Fault, HttpProxy
-from tests.support.examples.settings import SETTINGS
-from tests.support.examples.system_checks import checked_entry, rows_of
-from tests.support.examples.system_jobs import attempts, pipeline
+from tests.support.examples.system_checks import checked_entry
+from tests.support.examples.system_jobs import pipeline
 from tests.support.examples.waiting import DEADLINE, until
 
 PIPELINES = Path(__file__).parents[2] / "examples" / "pipelines"
 SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
 ON_FILES = pytest.mark.parametrize("kind", ["embedded"], indirect=True, scope="session")
+# Before what is indented as a job.
+JOBS = "name: n\nstages:\n- name: s\n  jobs:\n"
 UUID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -33,6 +33,7 @@ def run(system, name, *, deadline=DEADLINE):
     return done, execution_id
 
 
+@ON_FILES
 class TestRun:
     def test_allowed_failure(self, system):
         """The run succeeds, and its report says which job failed."""
@@ -122,73 +123,15 @@ def following(system, file, **environment):
         program.kill()
 
 
-def bomb():
-    """A value of seven to the eighth copies."""
-    pairs = zip("abcdefgh", "bcdefghi", strict=True)
-    return "a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 7)}]\n" for a, b in pairs) + "name: *i\n"
-
-
-# Before what is indented as a job.
-JOBS = "name: n\nstages:\n- name: s\n  jobs:\n"
-HOSTILE = {
-    "code": "!!python/object/apply:os.system ['touch MARK']",
-    "bomb": bomb(),
-    "depth": "[" * 100_000,
-    "loop": "name: &n\n  x: *n\n",
-    "size": "name: " + "x" * (20 << 20),
-    "binary": "name: \x00\x01\n",
-    "wrong types": JOBS + "  - {name: b, script: true}\n",
-    "cycle": JOBS + "  - {name: a, script: [x], dependencies: [b]}\n  - {name: b, script: [x], dependencies: [a]}\n",
-}
-
-
 @ON_FILES
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_file(system, tmp_path, text):
-    """It is refused with its place, and neither run nor stored."""
+def test_hostile_file(system, tmp_path):
+    """A definition that is none is refused with its place, and neither run nor stored."""
     mark, file = tmp_path / "mark", tmp_path / "hostile.yaml"
-    file.write_text(text.replace("MARK", str(mark)))
-    before = sorted(rows_of(system.store))
+    file.write_text(f"name: !!python/object/apply:os.system ['touch {mark}']\n")
+    before = system.cli("runs").stdout
     done = system.cli("run", str(file))
     assert done.returncode == 2
     assert re.match(rf"{re.escape(str(file))}:\d+:\d+: ", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
-    assert len(done.stderr) < 20_000
     assert not mark.exists()
-    assert sorted(rows_of(system.store)) == before
-
-
-@ON_FILES
-@pytest.mark.parametrize("token", ["", "wrong"])
-def test_token(system, token):
-    """Without the right one nothing is done, and it is said why."""
-    before = sorted(rows_of(system.store))
-    file = str(PIPELINES / "failing.yaml")
-    done = system.cli("run", file, "--repo", str(system.repository), CICD_TOKEN=token)
-    assert done.returncode == 3
-    assert done.stderr
-    assert "Traceback" not in done.stderr
-    assert sorted(rows_of(system.store)) == before
-
-
-def test_two_hundred_jobs(tmp_path, new_system):
-    """On the embedded defaults each of 200 jobs runs once, and none before what it needs."""
-    with SETTINGS["embedded"](tmp_path) as setting:
-        system = new_system(setting)
-    done, execution_id = run(system, "two-hundred", deadline=5 * DEADLINE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = system.api.ask(PipelineReportResponse, "GET", "/api/report/pipeline/two%20hundred")
-    (record,) = report.executions
-    assert (str(record.execution_id), record.status) == (execution_id, SUCCESS)
-    records = {}
-    for stage in range(4):
-        for number in range(1 + 50 * stage, 51 + 50 * stage):
-            path = f"/api/report/pipeline/two%20hundred/stage/stage%20{stage + 1}/job/job%20{number}"
-            (records[number],) = system.api.ask(JobReportResponse, "GET", path).executions
-    assert Counter(job.status for job in records.values()) == {SUCCESS: 200}
-    assert {len(attempts(job.logs)) for job in records.values()} == {1}
-    assert {job.logs.count("$ true\n") for job in records.values()} == {1}
-    for number, job in records.items():
-        first = number - (number - 1) % 50  # of its stage
-        before = [number - 5] if number >= first + 5 else range(1, first)
-        assert all(records[other].completion_time <= job.start_time for other in before)
+    assert system.cli("runs").stdout == before

@@ -33,7 +33,6 @@ SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, Exe
 RUNNING, PENDING = ExecutionStatus.RUNNING, ExecutionStatus.PENDING
 
 CLAIM = r"\[cicd\] running on w1, attempt 1\n"
-AGAIN = r"\[cicd\] running on w1, attempt 2\n"
 
 
 @pytest.fixture
@@ -124,37 +123,15 @@ class TestCourse:
         (artifact,) = bench.store.artifacts(job.job_execution_id)
         assert artifact.path == "sub/f"
 
-    def test_failure(self, bench):
-        """The first command that fails is the last that runs."""
-        job = bench.job("echo before", "exit 7", "echo after")
-        bench.attempt(job)
-        assert bench.end(job) == (FAILED, 7)
-        assert bench.log(job).endswith("before\n$ exit 7\n")
-
-    def test_ended_by_a_signal(self, bench):
-        job = bench.job("kill -KILL $$")
-        bench.attempt(job)
-        assert bench.end(job) == (FAILED, 137)
-
     def test_few_requests(self, bench):
         """A job that says little costs two requests: the claim, the end."""
         bench.attempt(bench.job("true"), poll_interval=100)
         starts = [exchange.request.start for exchange in bench.proxy.exchanges]
         assert [start.split()[0] for start in starts] == ["POST", "POST"]
 
-    def test_output_comes_while_it_runs(self, bench):
-        job = bench.job("echo first", bench.gate("go"), "echo last")
-        attempt = bench.begin(job)
-        until(lambda: "first\n" in bench.log(job), "the first output")
-        assert bench.end(job) == (RUNNING, None)
-        bench.let_go("go")
-        attempt.result()
-        assert bench.end(job) == (SUCCESS, 0)
-        assert bench.log(job).endswith("$ echo last\nlast\n")
-
     def test_much_output(self, bench):
         """Lines are neither lost nor doubled, however many there are."""
-        job = bench.job("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); echo line $i; done")
+        job = bench.job("seq -f 'line %.0f' 200000")
         bench.attempt(job)
         chunks, after = [], 0
         while page := bench.store.logs(job.job_execution_id, after=after).chunks:
@@ -168,13 +145,6 @@ class TestCourse:
         bench.attempt(job)
         assert bench.end(job) == (SUCCESS, 0)
         assert "\ufffd\0\ufffd\ufffd\ufffd\ufffd|" in bench.log(job)
-
-    def test_environment(self, bench):
-        """A job knows who it is."""
-        job = bench.job('[ "$CI $CICD_JOB_EXECUTION_ID" = "true ' + "$(cat id)" + '" ]')
-        (bench.repository / "id").write_text(str(job.job_execution_id))
-        bench.attempt(job)
-        assert bench.end(job) == (SUCCESS, 0)
 
     def test_secret(self, bench):
         """A secret is masked in output and in commands, cut in two as well."""
@@ -316,20 +286,6 @@ class TestStop:
         assert bench.end(job) == (CANCELED, None)
         assert not (bench.side / "ran").exists()
 
-    def test_canceled_at_the_claim(self, bench):
-        """What is canceled between the question and the claim never runs either."""
-        job = bench.job(bench.note("ran"))
-
-        def plan(request):
-            if request.method == "POST":
-                bench.cancel(job)
-            return Fault.NONE
-
-        bench.proxy.plan = plan
-        bench.attempt(job)
-        assert bench.end(job) == (CANCELED, None)
-        assert not (bench.side / "ran").exists()
-
     def test_canceled_while_it_runs(self, bench):
         """It is stopped with all that it started, and its output is told to the end."""
         job = bench.job(
@@ -380,17 +336,6 @@ class TestStop:
         turned.turn(11)
         attempt.result()
         assert bench.end(job) == (FAILED, 143)
-
-    def test_time_of_artifacts_counts(self, bench, turned):
-        """To look for artifacts is a part of the job."""
-        job = bench.job("truncate -s 60G huge", bench.note("pid"), artifacts=("huge",))
-        attempt = bench.begin(job, job_timeout=10)
-        pid = bench.pid("pid")
-        until(lambda: not is_alive(pid), "the end of the script")
-        until(lambda: turned.limit.left == 10, "the artifacts to be looked for")
-        turned.turn(11)
-        attempt.result()
-        assert bench.end(job) == (FAILED, 0)
 
     def test_time_is_up_while_the_backend_is_away(self, bench):
         job = bench.job(bench.note("pid"), "while :; do echo busy; sleep 0.01; done")
@@ -479,34 +424,6 @@ class TestDelivered:
         bench.attempt(job)
         assert (bench.end(job), bench.log(job)) == ((SUCCESS, 0), before)
 
-    def test_while_another_worker_has_it(self, bench):
-        """The Worker that did not claim it first runs nothing and tells nothing."""
-        job = bench.job(f"echo ran >> {bench.side}/count", bench.gate("go"))
-        first = bench.begin(job)
-        until((bench.side / "count").exists, "the first")
-        bench.attempt(job, name="second")
-        bench.let_go("go")
-        first.result()
-        assert (bench.side / "count").read_text() == "ran\n"
-        assert "running on second" not in bench.log(job)
-
-    def test_the_next_attempt_takes_over(self, bench):
-        """The Worker that was lost, and still lives, stops the job and tells nothing more."""
-        job = bench.job("while true; do echo $$; sleep 0.02; done")
-        first = bench.begin(job)
-        until(lambda: bench.log(job).count("\n") > 5, "its output")
-        pid = int(bench.log(job).splitlines()[2])
-        second = bench.begin(bench.next_attempt(job))
-        first.result()
-        assert not is_alive(pid)
-        until(lambda: "attempt 2" in bench.log(job), "the second claim")
-        bench.cancel(job)
-        second.result()
-        before, after = re.split(AGAIN, bench.log(job))
-        assert re.match(CLAIM, before)
-        assert str(pid) not in set(re.findall(r"^\d+$", after, re.MULTILINE))
-        assert bench.end(job)[0] is CANCELED
-
     def test_the_next_attempt_takes_over_in_silence(self, bench):
         """A job that prints nothing is stopped by the answer to a heartbeat."""
         job = evolve(bench.job(bench.note("pid"), "sleep 1000"), lease_seconds=1)
@@ -565,11 +482,13 @@ class TestRequest:
     def test_what_the_job_runs_for_is_in_its_environment(self, bench):
         """Its own variables, and the names and numbers of what it is part of."""
         job = bench.job(
-            'echo "$CICD_PIPELINE/$CICD_STAGE/$CICD_JOB/$CICD_RUN_NUMBER/$CICD_BRANCH/$MINE"',
+            'echo "$CI/$CICD_PIPELINE/$CICD_STAGE/$CICD_JOB/$CICD_RUN_NUMBER/$CICD_BRANCH/$MINE"',
+            "echo $CICD_JOB_EXECUTION_ID",
             environment=Environment({"MINE": "yes"}),
         )
         bench.attempt(job)
-        assert "\nrun/one/job/1/main/yes\n" in bench.log(job)
+        assert "\ntrue/run/one/job/1/main/yes\n" in bench.log(job)
+        assert f"\n{job.job_execution_id}\n" in bench.log(job)
 
     def test_only_secrets_that_a_job_names_are_in_its_environment(self, bench):
         """Others stay with the Worker."""
@@ -620,14 +539,6 @@ class TestRequest:
         job = bench.job('words=(a b); echo "${words[1]}${BASH_VERSION:+!}"', parameters=JsonObject({"shell": "bash"}))
         bench.attempt(job)
         assert "\nb!\n" in bench.log(job)
-
-    def test_a_time_limit_of_its_own_ends_a_job(self, bench):
-        """It says why."""
-        job = bench.job("sleep 1000", timeout_seconds=1)
-        bench.attempt(job)
-        record = bench.store.job_execution(job.job_execution_id)
-        assert (record.status, record.reason) == (FAILED, EndReason.TIMED_OUT)
-        assert "ran for longer than 1 seconds" in bench.log(job)
 
     def test_a_job_that_fails_is_run_again_as_often_as_it_may(self, bench):
         """In a fresh working copy, within the same attempt, with one end."""
