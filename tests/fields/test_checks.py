@@ -135,6 +135,8 @@ def test_a_time_with_an_offset_is_held_in_utc(engine: ContractConverter) -> None
     read = engine.loads(text, StageDTO)
     assert read == stage
     assert read.created_at.tzinfo is UTC
+    read = engine.loads(text.replace(b"+00:00", b"+01:00"), StageDTO)
+    assert (read.created_at, read.created_at.tzinfo) == (stage.created_at - timedelta(hours=1), UTC)
 
 
 class TestClassesOfOthers:
