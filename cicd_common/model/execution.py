@@ -14,8 +14,8 @@ from ..api.request import JobStatusUpdate
 from ..enums import ExecutionStatus
 from ..errors import ContractError, Problem, UnknownJobError
 from ..fields import Name, Ordinal, Refusal, Time, checked, in_utc
-from ..values import Environment
-from .definition import Job, Pipeline
+from ..values import MAX_BYTES, Environment
+from .definition import Job, Pipeline, job_environment
 from .explanation import Explanation, explain
 from .job_execution import MAX_LOSSES, JobExecution, handed_out, is_ready, lost, skipped
 from .status import StatusCounts, duration_between, earliest, is_halting, latest, open_stage
@@ -24,6 +24,8 @@ from .update import UpdateOutcome, join
 __all__ = ["PipelineExecution", "StageExecution"]
 
 T = TypeVar("T")
+# The bytes of the longest character of UTF-8.
+_MAX_CHARACTER = 4
 
 
 @frozen(kw_only=True)
@@ -161,8 +163,11 @@ class PipelineExecution:
                 version 5), of its id and their own names.
 
         Raises:
-            ContractError: An argument is refused.
+            ContractError: An argument is refused, or the environment of a job is too long together with those of the
+                pipeline and the run, so that the job could not be handed out.
         """
+        if problems := list(_long_environments(pipeline, environment)):
+            raise ContractError(cls, problems)
         if commit_hash is None and branch in (None, pipeline.branch):
             commit_hash = pipeline.commit_hash
         run_id = uuid4() if id is None else id
@@ -399,6 +404,22 @@ def _utc(at: datetime) -> datetime:
         return in_utc(at)
     except Refusal as refusal:
         raise ContractError(PipelineExecution, [refusal.problem("at")]) from None
+
+
+def _long_environments(pipeline: Pipeline, run: Environment) -> Iterator[Problem]:
+    """Yield a problem for each job whose environment does not fit into the request that hands it out."""
+    for at, stage in enumerate(pipeline.stages):
+        for place, job in enumerate(stage.jobs):
+            parts = pipeline.environment, job.environment, run
+            if _MAX_CHARACTER * sum(len(part.text) for part in parts) <= MAX_BYTES:
+                continue
+            try:
+                job_environment(*parts)
+            except ContractError:
+                message = (
+                    f"expected at most {MAX_BYTES:,} bytes together with the variables of the pipeline and the run"
+                )
+                yield Problem(f"/pipeline/stages/{at}/jobs/{place}/environment", "value", message)
 
 
 def _mismatches(execution: PipelineExecution) -> Iterator[Problem]:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from cicd_common import ContractError
 from cicd_common.errors import UnknownJobError
-from cicd_common.model import JobExecution, PipelineExecution, StageExecution, UpdateOutcome
+from cicd_common.model import Job, JobExecution, Pipeline, PipelineExecution, Stage, StageExecution, UpdateOutcome
 from cicd_common.testing import strategies
+from cicd_common.values import Environment
 from tests.support.moves import (
     CANCELED,
     FAILED,
@@ -69,6 +70,20 @@ class TestNewExecution:
         """By a database that has chosen it."""
         chosen = uuid4()
         assert PipelineExecution.of(pipeline(["a"]), run_number=1, id=chosen).id == chosen
+
+    def test_an_environment_that_no_request_could_hold_is_refused(self):
+        """The variables of the pipeline, of a job and of the run have to fit into one environment together."""
+        half, others = Environment({"A": "x" * 40_000}), Environment({"B": "x" * 40_000})
+        stages = (Stage(name="only", jobs=tuple(Job(name=name, script=("x",)) for name in "ab")),)
+        pipeline = Pipeline(name="p", repo_url="", environment=half, stages=stages)
+        wide = attrs.evolve(stages[0], jobs=(stages[0].jobs[0], attrs.evolve(stages[0].jobs[1], environment=others)))
+
+        assert PipelineExecution.of(pipeline, run_number=1, environment=half).environment == half
+        with pytest.raises(ContractError) as caught:
+            PipelineExecution.of(attrs.evolve(pipeline, stages=(wide,)), run_number=1)
+        assert [problem.pointer for problem in caught.value.problems] == ["/pipeline/stages/0/jobs/1/environment"]
+        with pytest.raises(ContractError, match="expected at most 65,536 bytes together with the variables of"):
+            PipelineExecution.of(pipeline, run_number=1, environment=others)
 
     def test_the_run_number_is_checked(self):
         """It begins with 1."""
