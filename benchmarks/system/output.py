@@ -45,16 +45,26 @@ def printing(lines: int) -> str:
     return f"seq -f '%0{LINE - 1}.0f' {lines}"
 
 
+# Runs a command, and prints its seconds and its memory in kB. The memory of a process is counted from the moment at
+# which it was forked, so that it is at least that of its parent: the parent must be small.
+MEASURED = """
+import resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, check=True)
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+"""
+
+
 def show(system: System, run: str, job: str, target: Path) -> tuple[float, float]:
     """How long ``cicd logs`` takes, in seconds, and its memory in MB."""
     program = system.cli_program("logs", run, job)
+    command = [sys.executable, "-c", MEASURED, *program.command]
     with target.open("wb") as output:
-        start = perf_counter()
-        process = subprocess.Popen(program.command, env=program.environment, stdout=output, stdin=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        return perf_counter() - start, used.ru_maxrss / 1024
+        done = subprocess.run(
+            command, env=program.environment, stdout=output, stderr=subprocess.PIPE, text=True, check=True
+        )
+    seconds, kilobytes = done.stderr.split()
+    return float(seconds), int(kilobytes) / 1024
 
 
 def is_whole(shown: Path, lines: int) -> bool:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from uuid import UUID
 
 import pytest
+from attrs import evolve
+from cicd_system.cli.__main__ import logs
+from cicd_system.cli.client import Client
 
-from cicd_common import converter
+from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import PipelineExecutionRequest
+from cicd_common.dto import JobExecutionDTO
 from tests.support.examples.programs import Program
 from tests.support.examples.waiting import DEADLINE
 
@@ -151,6 +158,32 @@ def test_interrupted(file):
     assert re.fullmatch(
         "it is not known whether the run has started; to ask again, .*: --request-id [0-9a-f-]{36}\n", said
     )
+
+
+def most_memory(serve, pages: int) -> int:
+    """The most memory in bytes that showing a log of pages of 100 kB takes, without the garbage collector."""
+    ids = dict.fromkeys(("id", "stage_execution_id", "job_id"), UUID(int=1))
+    record = JobExecutionDTO(**ids, status=ExecutionStatus.SUCCESS, logs="x" * 99_999 + "\n")
+    answers = [(200, converter.dumps(evolve(record, last_sequence=number))) for number in range(1, pages + 1)]
+    server = serve(*answers, (200, converter.dumps(evolve(record, logs="", last_sequence=pages))))
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        with Client(f"http://127.0.0.1:{server.server_port}", None) as client:
+            logs([str(record.id)], obj=client, standalone_mode=False)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+
+def test_log_of_any_size(serve, monkeypatch):
+    """The memory for showing a log depends on the size of a page, and not on the size of the log."""
+    with Path(os.devnull).open("w") as nowhere:
+        monkeypatch.setattr(sys, "stdout", nowhere)
+        most_memory(serve, 1)  # Imports and caches are not counted.
+        assert most_memory(serve, 30) < most_memory(serve, 5) + 500_000
 
 
 def test_starts_fast():

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from cicd_common import ContractError, converter
 from cicd_common.api.request import Artifact, PipelineExecutionRequest, ReportRequest
@@ -172,7 +172,7 @@ class Client:
             "cursor": request.cursor,
         }
         given = {name: value for name, value in query.items() if value is not None}
-        return self._ask("GET", f"/api/report{path}", params=given).content
+        return self._ask("GET", f"/api/report{path}", params=given)
 
     def log_pages(self, job_execution_id: UUID, after: int = 0) -> Iterator[JobExecutionDTO]:
         """The output of a job in pages, up to the newest output; the last page may be empty."""
@@ -188,12 +188,12 @@ class Client:
         return self._read("GET", f"/api/job/logs/{job_execution_id}?tail={size}", JobExecutionDTO).logs
 
     def _read(self, method: str, path: str, type: type[T], **arguments: Any) -> T:
-        return _loads(self._ask(method, path, **arguments).content, type)
+        return _loads(self._ask(method, path, **arguments), type)
 
-    def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _ask(self, method: str, path: str, **arguments: Any) -> bytes:
         retrying = Retrying(
             retry=retry_if_exception_type(_PassingError),
-            wait=wait_exponential_jitter(initial=0.1, max=2, jitter=0.1),
+            wait=wait_exponential(multiplier=0.1, max=2) + wait_random(0, 0.1),
             stop=self._is_enough,
             reraise=True,
         )
@@ -203,11 +203,14 @@ class Client:
         is_lost = state.outcome is not None and isinstance(state.outcome.exception(), LostAnswerError)
         return (state.seconds_since_start or 0) >= (max(self._patience, 2 * _STARTING) if is_lost else self._patience)
 
-    def _try(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _try(self, method: str, path: str, **arguments: Any) -> bytes:
         headers = {"Content-Type": "application/json"} if "content" in arguments else {}
         self.is_silent = True
         try:
-            response = self._http.request(method, path, headers=headers, **arguments)
+            with self._http.stream(method, path, headers=headers, **arguments) as response:
+                # The response must not keep its body: it is part of a reference cycle, so bodies would pile up until
+                # the garbage collector finds them.
+                body = b"".join(response.iter_bytes()) if response.is_success else response.read()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _PassingError(self._nobody(error)) from None
         except httpx.TransportError as error:
@@ -219,7 +222,7 @@ class Client:
         self.is_silent = False
         if not response.is_success:
             raise BackendError(_said(response))
-        return response
+        return body
 
     def _nobody(self, error: Exception) -> str:
         return f"no Backend answers at {self._url}: {type(error).__name__}"
