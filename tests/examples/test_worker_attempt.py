@@ -260,6 +260,15 @@ class TestCannotRun:
         assert "a directory cannot be removed wholly" in caplog.text
         immutable(bench.work)
 
+    def test_link_in_the_place_of_the_working_copy(self, bench):
+        """No artifact is taken from elsewhere."""
+        (bench.side / "private").touch()
+        job = bench.job(f"cd ..; rm -r copy; ln -s {bench.side} copy", artifacts=("*",))
+        bench.attempt(job)
+        assert bench.end(job) == (SUCCESS, 0)
+        assert bench.log(job).endswith("\n[cicd] no file matches the artifact pattern '*'\n")
+        assert (bench.side / "private").exists()
+
     def test_artifacts_are_strange(self, bench):
         """Files and patterns that cannot be told of do not change how a job ends; thousands of files are no trouble."""
         job = bench.job("for i in $(seq 2001); do : > f$i; done; printf x > 'a\\b'", artifacts=("*", "**x", "../*"))

@@ -42,6 +42,16 @@ class TestClear:
             assert not directory.exists()
             assert (Path(parent) / "other").stat().st_mode & 0o777 == 0o500
 
+    def test_link_in_its_place(self, tmp_path):
+        """A link is removed, and what it leads to stays as it is."""
+        (tmp_path / "other" / "folder").mkdir(parents=True, mode=0o500)
+        (tmp_path / "other" / "file").touch(mode=0o400)
+        (tmp_path / "directory").symlink_to("other")
+        clear(tmp_path / "directory")
+        assert not (tmp_path / "directory").is_symlink()
+        modes = [(tmp_path / "other" / name).stat().st_mode & 0o777 for name in ("folder", "file")]
+        assert modes == [0o500, 0o400]
+
     def test_folders_that_are_deep(self, tmp_path):
         """Folders that are nested more deeply than Python's recursion goes are removed, too."""
         (tmp_path / "directory").mkdir()

@@ -46,7 +46,7 @@ def collect(tools: Tools, root: Path, patterns: Iterable[str]) -> Collected:
 
     Args:
         tools: Runs the process.
-        root: The working copy.
+        root: The working copy, as a path without links.
         patterns: Patterns of paths in it. A pattern that leads out of it matches nothing.
 
     Raises:

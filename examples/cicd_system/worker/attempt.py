@@ -163,8 +163,9 @@ class _Attempt:
                 submodules=program.parameters.submodules,
                 tools=tools,
                 clones=self._settings.clones,
-            ) as copy,
+            ) as made,
         ):
+            copy = made.resolve()
             directory = inside(copy, request.working_dir)
             with self._watch.limit.paused():
                 bring(self._backend, request.inputs, copy, tools.go_on)
@@ -253,7 +254,7 @@ class _Attempt:
             copy=copy,
             script=program.file,
             shell=program.parameters.shell,
-            directory=directory.relative_to(copy.resolve()).as_posix(),
+            directory=directory.relative_to(copy).as_posix(),
             variables=tuple(environment),
         )
         return command, removal_command(name)

@@ -25,8 +25,10 @@ _GIT = ".git"  # Its files may contain URLs with passwords.
 def main() -> None:
     """Find artifacts."""
     order = json.load(sys.stdin)
-    directory = os.path.realpath(order["directory"])
-    matches = {pattern: _files(directory, pattern) for pattern in order["patterns"]}
+    directory = order["directory"]
+    # A job may have put a link to another directory in its place.
+    is_there = os.path.realpath(directory) == directory
+    matches = {pattern: _files(directory, pattern) if is_there else set() for pattern in order["patterns"]}
     for name in sorted(set().union(*matches.values())):
         print(json.dumps(_description(directory, name)))
     print(json.dumps({"unmatched": [pattern for pattern, names in matches.items() if not names]}))

@@ -93,14 +93,25 @@ def clear(directory: Path) -> None:
     Args:
         directory: The directory.
     """
+    if directory.is_symlink():  # A job may put a link in the place of its working copy.
+        directory.unlink()
+        return
     with contextlib.suppress(RecursionError):
         shutil.rmtree(directory, ignore_errors=True)
     if directory.exists():
-        # A job may nest folders too deeply for Python, or remove its own access to them.
-        for command in (("chmod", "-R", "u+rwx"), ("rm", "-rf")):
-            subprocess.run([*command, "--", str(directory)], stderr=subprocess.DEVNULL, check=False)
+        _open_folders(directory)
+        # A job may nest folders too deeply for Python.
+        subprocess.run(["rm", "-rf", "--", str(directory)], stderr=subprocess.DEVNULL, check=False)
     if directory.exists():
         log.warning("a directory cannot be removed wholly", directory=str(directory))
+
+
+def _open_folders(directory: Path) -> None:
+    """Give the owner access to all folders: a job may have removed it. Links are not followed."""
+    # `find` changes a folder before it goes into it. It asks for a PATH of absolute directories.
+    shut = ["-P", str(directory), "-type", "d", "!", "-perm", "-700"]
+    command = ["find", *shut, "-execdir", "chmod", "u+rwx", "{}", ";"]
+    subprocess.run(command, env={"PATH": os.defpath}, stderr=subprocess.DEVNULL, check=False)
 
 
 def _clear_if_left(directory: Path) -> None:
