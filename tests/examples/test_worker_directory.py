@@ -52,6 +52,23 @@ class TestClear:
         modes = [(tmp_path / "other" / name).stat().st_mode & 0o777 for name in ("folder", "file")]
         assert modes == [0o500, 0o400]
 
+    def test_mounted_folder(self, tmp_path):
+        """Files of the machine that a job has mounted, as for a chroot, are not removed."""
+        directory = tmp_path / "a directory"
+        (directory / "mounted").mkdir(parents=True)
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "file").touch()
+        mount = ["mount", "--bind", str(tmp_path / "other"), str(directory / "mounted")]
+        if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode:
+            pytest.skip("needs the right to mount")
+        try:
+            clear(directory)
+            assert (tmp_path / "other" / "file").exists()
+        finally:
+            subprocess.run(["umount", str(directory / "mounted")], check=True)
+        clear(directory)
+        assert not directory.exists()
+
     def test_folders_that_are_deep(self, tmp_path):
         """Folders that are nested more deeply than Python's recursion goes are removed, too."""
         (tmp_path / "directory").mkdir()

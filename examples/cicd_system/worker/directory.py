@@ -90,11 +90,16 @@ def job_directory(parent: Path, name: str) -> Iterator[Path]:
 def clear(directory: Path) -> None:
     """Remove a directory with its contents. If a part cannot be removed, a warning is logged.
 
+    Nothing is removed if a job has left something mounted in the directory, because the files belong elsewhere.
+
     Args:
         directory: The directory.
     """
     if directory.is_symlink():  # A job may put a link in the place of its working copy.
         directory.unlink()
+        return
+    if _has_mounts(directory):
+        log.warning("a directory is not removed, because something is mounted in it", directory=str(directory))
         return
     with contextlib.suppress(RecursionError):
         shutil.rmtree(directory, ignore_errors=True)
@@ -104,6 +109,12 @@ def clear(directory: Path) -> None:
         subprocess.run(["rm", "-rf", "--", str(directory)], stderr=subprocess.DEVNULL, check=False)
     if directory.exists():
         log.warning("a directory cannot be removed wholly", directory=str(directory))
+
+
+def _has_mounts(directory: Path) -> bool:
+    mounts = Path("/proc/self/mounts")
+    escaped = str(directory.resolve()).replace("\\", "\\134").replace(" ", "\\040")
+    return mounts.exists() and f" {escaped}/" in mounts.read_text(errors="surrogateescape")
 
 
 def _open_folders(directory: Path) -> None:
