@@ -41,12 +41,18 @@ class LazyDict(dict[Any, Any]):
 
 @cache
 def is_contract(hint: Any) -> bool:
-    """Tell whether a type consists only of `checked` classes, of tuples, and of leaves that have a text."""
+    """Tell whether a type consists only of `checked` classes, of leaves that have a text, and of tuples of these.
+
+    The compiled functions write no tuple in a tuple and no ``None`` in one, and msgspec passes no object to a factory.
+    """
     base, _, _ = split(hint)
     if get_origin(base) is tuple:
-        return get_args(base)[-1:] == (...,) and is_contract(get_args(base)[0])
+        item, _, optional = split(get_args(base)[0])
+        is_plain = get_args(base)[-1:] == (...,) and not optional and get_origin(item) is not tuple
+        return is_plain and is_contract(get_args(base)[0])
     if is_checked(base):
-        return all(is_contract(hint) for hint in _hints(base).values())
+        takes_self = any(getattr(field.default, "takes_self", False) for field in attrs.fields(base))
+        return not takes_self and all(is_contract(hint) for hint in _hints(base).values())
     leaf = leaf_of(base)
     return leaf is not None and leaf.text is not None
 
@@ -93,8 +99,9 @@ def _field_lines(
         lines = ["if value is not None:", *indented(lines)]
     lines = [f"value = plain[{name!r}]", *lines]
     if field.default is not attrs.NOTHING:
-        made = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]  # a class at run time
-        default = f"default_{name}.factory()" if made else f"default_{name}"
+        default = f"default_{name}"
+        if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+            default += f".factory({'self' if field.default.takes_self else ''})"  # type: ignore[union-attr]  # as above
         lines = [f"if {name!r} in plain:", *indented(lines), f"else: value = {default}"]
     return [*lines, f"set_{name}(self, value)"]
 

@@ -19,11 +19,10 @@ from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 import attrs
 
 from ..errors import ContractError, Problem
-from .codegen import all_of, define
+from .codegen import all_of, define, indented
 from .hints import broken, describe, split
 from .leaves import leaf_of
 from .refusal import Refusal
-from .types import Rule
 
 __all__ = ["checked", "is_checked"]
 
@@ -195,21 +194,19 @@ def _check_of(
         names[f"inherited_{place}"] = check
         lines.append(f"    inherited_{place}(self)")
     for field, hint in hints.items():
-        base, rules, optional = split(hint)
-        unless_none = "value is not None and " if optional else ""
-        if rules:
-            kept = all_of(rules, names)
-            lines += [f"    value = self.{field}", f"    if {unless_none}not ({kept}): return settle(self)"]
-        if item_rules := _item_rules(base):
-            every = f"self.{field} or ()" if optional else f"self.{field}"
-            kept = all_of(item_rules, names)
-            lines += [f"    for value in {every}:", f"        if not ({kept}): return settle(self)"]
+        if demands := _lines_of(hint, names):
+            lines += indented([f"value = self.{field}", *demands])
     lines.append("    own(self)" if own is not None else "    return None")
     return define("check", lines, names)
 
 
-def _item_rules(base: Any) -> tuple[Rule, ...]:
-    return split(get_args(base)[0])[1] if get_origin(base) is tuple else ()
+def _lines_of(hint: Any, names: dict[str, Any]) -> list[str]:
+    """Return the lines that call ``settle`` if a ``value`` or an item of it breaks a rule; none if there is no rule."""
+    base, rules, optional = split(hint)
+    lines = [f"if not ({all_of(rules, names)}): return settle(self)"] if rules else []
+    if get_origin(base) is tuple and (demands := _lines_of(get_args(base)[0], names)):
+        lines += ["for value in value:", *indented(demands)]
+    return ["if value is not None:", *indented(lines)] if optional and lines else lines
 
 
 def _settle(self: Any, hints: dict[str, Any]) -> None:
@@ -221,18 +218,23 @@ def _settle(self: Any, hints: dict[str, Any]) -> None:
 def _problems_of(self: Any, hints: dict[str, Any]) -> Iterator[Problem]:
     for field, hint in hints.items():
         value = getattr(self, field)
-        base, rules, _ = split(hint)
-        if value is None:
-            continue
-        leaf = leaf_of(base)
-        if leaf is not None and not leaf.is_plain:
+        leaf = leaf_of(split(hint)[0])
+        if value is not None and leaf is not None and not leaf.is_plain:
             try:
                 value = leaf.plain(value)
             except Refusal as refusal:
                 yield refusal.problem(field)
                 continue
             object.__setattr__(self, field, value)
-        yield from (refusal.problem(field) for refusal in broken(value, rules))
-        if item_rules := _item_rules(base):
-            for at, item in enumerate(value):
-                yield from (refusal.problem(field, at) for refusal in broken(item, item_rules))
+        yield from (refusal.problem(field) for refusal in _broken(value, hint))
+
+
+def _broken(value: Any, hint: Any, *path: int) -> Iterator[Refusal]:
+    """Yield a refusal for each rule that a value or an item of it breaks, with the place in the value."""
+    base, rules, _ = split(hint)
+    if value is None:
+        return
+    yield from (Refusal(each.code, each.message, path) for each in broken(value, rules))
+    if get_origin(base) is tuple:
+        for at, item in enumerate(value):
+            yield from _broken(item, get_args(base)[0], *path, at)

@@ -253,3 +253,56 @@ def test_a_field_is_declared_by_its_annotation() -> None:
     """A declaration by ``attrs.field`` would be lost."""
     with pytest.raises(TypeError, match=r"expected a default or a Factory for Made\.port, and not attrs\.field"):
         checked(type("Made", (), {"__annotations__": {"port": int}, "port": attrs.field(default=1)}))
+
+
+@attrs.frozen(kw_only=True)
+@checked
+class Matrix:
+    """A class of tuples of what no field of the contract holds in tuples."""
+
+    names: tuple[Name | None, ...] = ()
+    ids: tuple[tuple[UUID, ...] | None, ...] = ()
+    times: tuple[tuple[datetime, ...], ...] | None = None
+    days: tuple[Day | None, ...] = ()
+    ports: tuple[tuple[Ordinal, ...], ...] = ()
+    more: tuple[tuple[Ordinal, ...], ...] = attrs.Factory(lambda self: self.ports, takes_self=True)
+
+
+class TestTuplesOfOptionalItemsAndTuples:
+    @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"names": (None, "a")},
+            {"ids": ((UUID(int=1),), None, ())},
+            {"times": ((datetime(2026, 1, 31, tzinfo=UTC),),)},
+            {"days": (None, Day(begin=date(2026, 1, 31)))},
+            {"ports": ((1, 2), ())},
+        ],
+        ids=lambda changes: next(iter(changes)),
+    )
+    def test_come_back(self, engine: ContractConverter, changes: dict[str, Any]) -> None:
+        """Both engines read and write them, with equal bytes."""
+        matrix = Matrix(**changes)
+        assert engine.loads(engine.dumps(matrix), Matrix) == matrix
+        assert len({each.dumps(matrix) for each in ENGINES}) == 1
+
+    @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"names": (None, " ")}, "/names/1: expected a name"),
+            ({"ports": ((1,), (2, 0)), "more": ()}, "/ports/1/1: expected an integer of 1 or more"),
+        ],
+    )
+    def test_keep_their_rules(self, engine: ContractConverter, changes: dict[str, Any], message: str) -> None:
+        """The constructor and the readers check items at any depth, and tell their places."""
+        with pytest.raises(ContractError, match=f"Matrix: {message}"):
+            Matrix(**changes)
+        with pytest.raises(ContractError, match=f"Matrix: {message}"):
+            engine.loads(json.dumps(changes), Matrix)
+
+    @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
+    def test_of_a_default_that_follows_from_the_object(self, engine: ContractConverter) -> None:
+        """A factory may take the object, of which the fields before it are filled."""
+        assert engine.loads(b'{"ports":[[1]]}', Matrix) == Matrix(ports=((1,),), more=((1,),))
