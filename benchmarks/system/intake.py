@@ -40,6 +40,7 @@ from tests.support.examples.system import System
 from tests.support.examples.waiting import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+HERE = Path(__file__).parent
 LINE = "Collecting attrs>=24.1.0 from the index, 63 kB, in 0.02 s\n"
 FORK = multiprocessing.get_context("fork")
 
@@ -136,7 +137,7 @@ def cpu_of(pid: int) -> float:
 def backend(url: str, directory: Path, clients: int, messages: int) -> dict[str, float]:
     """The Backend; and how many microseconds of a processor each message takes in it."""
     setting = Setting("intake", url, f"sqla+sqlite:///{directory}/broker.db", "cicd.jobs", 1, 0)
-    with System.on(setting, directory) as system:
+    with System.on(setting, directory, are_forked=False) as system:
         sent = all_updates(url, clients, messages)
         bodies = [[converter.dumps(update) for update in each] for each in sent]
         before = cpu_of(system.backends[0].pid)
@@ -172,8 +173,7 @@ def in_threads(url: str, clients: int, messages: int) -> float:
 
 def empty_routes(directory: Path, clients: int, messages: int) -> dict[str, float]:
     url_file = directory / "empty.url"
-    command = [sys.executable, str(Path(__file__).with_name("empty_backend.py")), str(url_file)]
-    program = Program("empty", command, dict(os.environ), directory)
+    program = Program("empty", "empty_backend", [str(url_file)], os.environ, directory, is_forked=False)
     program.start()
     try:
         until(url_file.exists, "the empty route")
@@ -277,7 +277,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8, help="how many clients, each a Worker's; 8 by default")
     parser.add_argument("--rounds", type=int, default=5, help="how many rounds, of which the median counts")
     arguments = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), str(HERE), os.environ.get("PYTHONPATH", "")])
     found: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.names or STORES}
     for _ in range(arguments.rounds):
         for name, rounds in found.items():

@@ -80,7 +80,7 @@ def measure(name: str, megabytes: int) -> dict[str, float]:
     lines = megabytes * 1_000_000 // LINE
     with tempfile.TemporaryDirectory() as temporary, SETTINGS[name](Path(temporary)) as setting:
         directory = Path(temporary)
-        with System.on(setting, directory, backends=1, workers=1) as system:
+        with System.on(setting, directory, backends=1, workers=1, are_forked=False) as system:
             jobs = (Job(name="talks", script=(printing(lines),)),)
             pipeline = Pipeline(name="output", repo_url=str(system.repository), stages=(Stage(name="all", jobs=jobs),))
             start = perf_counter()

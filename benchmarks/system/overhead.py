@@ -46,6 +46,7 @@ from tests.support.examples.system import System
 from tests.support.examples.waiting import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+HERE = Path(__file__).parent
 FILE = EXAMPLES / "pipelines" / "two-hundred.yaml"
 JOBS = 200
 PAUSE = 0.01  # Seconds between two looks at a file.
@@ -121,7 +122,7 @@ def processor_of(program: Program) -> tuple[float, float]:
 
 def time_of_jobs(setting: Setting, directory: Path, pipeline: Pipeline) -> tuple[float, float, float, float, float]:
     """How long a job takes, all in all, by one Worker and by two; and the processor, as in `Figures`."""
-    with System.on(setting, directory, backends=1, workers=1, job_timeout=600) as system:
+    with System.on(setting, directory, backends=1, workers=1, job_timeout=600, are_forked=False) as system:
         warm_up(system, Path(pipeline.repo_url))
         programs = (system.backends[0], system.workers[0])
         before = [processor_of(program) for program in programs]
@@ -140,7 +141,9 @@ def requests_of_jobs(
     setting: Setting, directory: Path, pipeline: Pipeline
 ) -> tuple[dict[str, float], dict[str, float]]:
     """How long the Backend takes to answer each kind of request, and how many there are to a job."""
-    with System.on(setting, directory, backends=1, workers=1, job_timeout=600, via_proxy=True) as system:
+    with System.on(
+        setting, directory, backends=1, workers=1, job_timeout=600, via_proxy=True, are_forked=False
+    ) as system:
         warm_up(system, Path(pipeline.repo_url))
         (proxy,) = system.proxies
         proxy.exchanges.clear()
@@ -157,8 +160,7 @@ def time_of_tasks(setting: Setting, directory: Path) -> float:
     dots = directory / "dots"
     dots.touch()
     environment = {**os.environ, "CICD_BROKER": setting.broker, "CICD_QUEUE": setting.queue}
-    command = [sys.executable, str(Path(__file__).with_name("bare_worker.py")), str(dots)]
-    worker = Program("bare", command, environment, directory)
+    worker = Program("bare", "bare_worker", [str(dots)], environment, directory, is_forked=False)
     queue = JobQueue(setting.broker, queue=setting.queue)
     worker.start()
     try:
@@ -298,7 +300,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=[], choices=[[], *SETTINGS], help="brokers; all by default")
     parser.add_argument("--rounds", type=int, default=3, help="how many rounds, of which the median counts")
     arguments = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), str(HERE), os.environ.get("PYTHONPATH", "")])
     found: dict[str, list[Figures]] = {name: [] for name in arguments.names or SETTINGS}
     for _ in range(arguments.rounds):
         for name, rounds in found.items():
