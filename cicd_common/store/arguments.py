@@ -10,7 +10,6 @@ from attrs import frozen
 
 from ..errors import ContractError, Problem
 from ..fields import Between, Count, Name, Ordinal, PageSize, Rule, checked
-from ..values import Environment
 
 __all__ = ["Arguments", "expect", "now"]
 
@@ -34,14 +33,10 @@ class Arguments:
         after: The last id of the page before.
         after_sequence: The last sequence of the page before.
         at: The time.
-        branch: The branch to run on.
         claim_seconds: After how many seconds a claim of the outbox expires.
-        commit_hash: The commit to run on.
         count: How many runs to keep.
         cursor: The cursor of the page.
-        environment: Environment variables.
         execution_id: A pipeline execution.
-        is_local: Whether a run is for the caller's own machine.
         job_execution_id: A job execution.
         lease_seconds: How many seconds a lease lasts.
         limit: How many entries a page has at most.
@@ -63,14 +58,10 @@ class Arguments:
     after: UUID | None = None
     after_sequence: Count = 0
     at: datetime | None = None
-    branch: Name | None = None
     claim_seconds: Seconds = 60
-    commit_hash: str | None = None
     count: Count = 0
     cursor: str | None = None
-    environment: Environment = Environment()
     execution_id: UUID | None = None
-    is_local: bool = False
     job_execution_id: UUID | None = None
     lease_seconds: Seconds = 60
     limit: PageSize = 1000

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from attrs import define, field, frozen
+from attrs import frozen
 from sqlalchemy import Connection, select
 
 from ..api.request import JobExecutionRequest
@@ -138,40 +139,26 @@ def _candidates(connection: Connection, states: RunStates, by_run: dict[UUID, li
     of_run: defaultdict[UUID, list[Any]] = defaultdict(list)
     for row in connection.execute(_STAGES, {"ids": sorted(by_run)}):
         of_run[row.pipeline_execution_id].append(row)
-    freed, opened = _Candidates(), _Candidates()
+    wanted: dict[Any, list[tuple[UUID, UUID, list[UUID]]]] = {_DEPENDENTS: [], _OF_STAGES: []}
     for run_id, succeeded in by_run.items():
         rows = of_run[run_id]
         index = open_stage([states.status_of_stage(row) for row in rows])
         if index < len(rows):
             stage_id = rows[index].id
             # A success in the open stage frees the job's dependents. One in the stage before frees all jobs.
-            found = freed if all(job.stage.id == stage_id for job in succeeded) else opened
-            found.add(run_id, stage_id, succeeded)
-    return [*freed.load(states, _DEPENDENTS), *opened.load(states, _OF_STAGES)]
-
-
-@define(eq=False)
-class _Candidates:
-    """The keys of a query for jobs that may be ready."""
-
-    run_ids: list[UUID] = field(init=False, factory=list)
-    stage_ids: list[UUID] = field(init=False, factory=list)
-    job_ids: set[UUID] = field(init=False, factory=set)
-
-    def add(self, run_id: UUID, stage_id: UUID, succeeded: Iterable[JobRow]) -> None:
-        self.run_ids.append(run_id)
-        self.stage_ids.append(stage_id)
-        self.job_ids.update(job.job_id for job in succeeded)
-
-    def load(self, states: RunStates, statement: Any) -> Sequence[JobRow]:
-        if not self.run_ids:
-            return ()
-        key = {"run_ids": self.run_ids, "stage_ids": self.stage_ids, "job_ids": sorted(self.job_ids)}
-        return states.load(statement, key)
+            statement = _DEPENDENTS if all(job.stage.id == stage_id for job in succeeded) else _OF_STAGES
+            wanted[statement].append((run_id, stage_id, [job.job_id for job in succeeded]))
+    found: list[JobRow] = []
+    for statement, keys in wanted.items():
+        if keys:
+            run_ids, stage_ids, job_ids = zip(*keys, strict=True)
+            found += states.load(
+                statement, {"run_ids": run_ids, "stage_ids": stage_ids, "job_ids": list(chain.from_iterable(job_ids))}
+            )
+    return found
 
 
 # --- requests --------------------------------------------------------------------------------------------------
-
 
 _TABLES: dict[type[Any], Any] = {
     JobExecutionDTO: job_executions,

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, BindParameter, Connection, Uuid, bindparam, case, cast, func, literal, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    Uuid,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    tuple_,
+)
 
 from ..api.request import ExecutionLogUpload
 from ..api.response import ExecutionLogResponse
@@ -19,7 +32,7 @@ from ..reports import end_of_output
 from .columns import Time, is_one_of
 from .errors import unknown_execution, unknown_job
 from .retention import keep_runs
-from .rows import columns_for, insert_all_new
+from .rows import columns_for, insert_all_new, row_of
 from .tables import execution_logs, job_executions, logs, pipeline_executions, stage_executions
 
 __all__ = ["MAX_PAGE_BYTES", "add_execution_logs", "ends_of", "execution_logs_of", "log_of", "put_chunks"]
@@ -142,16 +155,28 @@ def ends_of(connection: Connection, ids: Sequence[UUID], limit: int) -> dict[UUI
 # --- logs of executions ----------------------------------------------------------------------------------------
 
 _STAGE_OF_JOBS = keep_runs(
-    select(job_executions.c.id, job_executions.c.pipeline_execution_id, job_executions.c.stage_execution_id)
+    select(
+        job_executions.c.id,
+        job_executions.c.pipeline_execution_id.label("run_id"),
+        job_executions.c.stage_execution_id.label("stage_id"),
+    )
     .join(pipeline_executions, job_executions.c.pipeline_execution_id == pipeline_executions.c.id)
     .where(is_one_of(job_executions.c.id))
 )
 _RUN_OF_STAGES = keep_runs(
-    select(stage_executions.c.id, stage_executions.c.pipeline_execution_id)
+    select(
+        stage_executions.c.id,
+        stage_executions.c.pipeline_execution_id.label("run_id"),
+        stage_executions.c.id.label("stage_id"),
+    )
     .join(pipeline_executions, stage_executions.c.pipeline_execution_id == pipeline_executions.c.id)
     .where(is_one_of(stage_executions.c.id))
 )
-_RUNS = keep_runs(select(pipeline_executions.c.id).where(is_one_of(pipeline_executions.c.id)))
+_RUNS = keep_runs(
+    select(pipeline_executions.c.id, pipeline_executions.c.id.label("run_id"), null().label("stage_id")).where(
+        is_one_of(pipeline_executions.c.id)
+    )
+)
 _ENTRIES = (
     select(*columns_for(ExecutionLog, execution_logs))
     .order_by(execution_logs.c.timestamp, execution_logs.c.sequence, execution_logs.c.id)
@@ -181,44 +206,28 @@ def add_execution_logs(connection: Connection, upload: ExecutionLogUpload) -> No
         UnknownExecutionError: A log names a pipeline or stage execution that does not exist.
         UnknownJobExecutionError: A log names a job execution that does not exist.
     """
-    found = _Owners(connection, upload.logs)
-    rows = [
-        {
-            **{column.name: getattr(log, column.name) for column in columns_for(ExecutionLog, execution_logs)},
-            **found.of(log),
-        }
-        for log in upload.logs
-    ]
+    runs = _named(connection, _RUNS, (log.pipeline_execution_id for log in upload.logs), unknown_execution)
+    stages = _named(connection, _RUN_OF_STAGES, (log.stage_execution_id for log in upload.logs), unknown_execution)
+    jobs = _named(connection, _STAGE_OF_JOBS, (log.job_execution_id for log in upload.logs), unknown_job)
+    rows = []
+    for log in upload.logs:
+        # The lowest execution that the log names says which run and which stage it belongs to.
+        owner = jobs.get(log.job_execution_id) or stages.get(log.stage_execution_id) or runs[log.pipeline_execution_id]
+        rows.append(row_of(execution_logs, log, run_id=owner.run_id, stage_id=owner.stage_id))
     rows.sort(key=lambda row: row["id"])  # So that no two transactions deadlock.
     insert_all_new(connection, execution_logs, rows)
 
 
-class _Owners:
-    """Finds the run and the stage that each log belongs to."""
-
-    def __init__(self, connection: Connection, entries: Sequence[ExecutionLog]) -> None:
-        def rows(statement: Any, ids: Iterable[UUID | None]) -> dict[UUID, Any]:
-            wanted = sorted({each for each in ids if each is not None})
-            return {row.id: row for row in connection.execute(statement, {"ids": wanted})} if wanted else {}
-
-        self._jobs = rows(_STAGE_OF_JOBS, (log.job_execution_id for log in entries))
-        self._stages = rows(_RUN_OF_STAGES, (log.stage_execution_id for log in entries))
-        self._runs = rows(_RUNS, (log.pipeline_execution_id for log in entries))
-
-    def of(self, log: ExecutionLog) -> dict[str, UUID | None]:
-        run_id, stage_id = log.pipeline_execution_id, log.stage_execution_id
-        if run_id is not None and run_id not in self._runs:
-            raise unknown_execution(run_id)
-        if stage_id is not None:
-            if stage_id not in self._stages:
-                raise unknown_execution(stage_id)
-            run_id = self._stages[stage_id].pipeline_execution_id
-        if log.job_execution_id is not None:
-            job = self._jobs.get(log.job_execution_id)
-            if job is None:
-                raise unknown_job(log.job_execution_id)
-            run_id, stage_id = job.pipeline_execution_id, job.stage_execution_id
-        return {"run_id": run_id, "stage_id": stage_id}
+def _named(
+    connection: Connection, statement: Any, ids: Iterable[UUID | None], unknown: Callable[[UUID], Exception]
+) -> dict[UUID | None, Any]:
+    """Read the executions that logs name, by id."""
+    wanted = sorted({each for each in ids if each is not None})
+    found = {row.id: row for row in connection.execute(statement, {"ids": wanted})} if wanted else {}
+    for each in wanted:
+        if each not in found:
+            raise unknown(each)
+    return found
 
 
 def execution_logs_of(

@@ -6,12 +6,13 @@ name's key; the second reads their stages, jobs or output. If the page is empty,
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from attrs import frozen
+from attrs import fields, frozen
 from sqlalchemy import BigInteger, Column, Connection, Table, Uuid, bindparam, select, tuple_
 
 from ..api.request import ReportRequest
@@ -30,13 +31,12 @@ from ..reports import MAX_PAGE_OUTPUT, Cursor, check_found
 from .columns import is_one_of
 from .errors import UnknownReportNameError
 from .logs import ends_of
+from .rows import columns_for
 from .tables import job_executions, jobs, name_key, pipeline_executions, pipelines, stage_executions, stages
 
 __all__ = ["report"]
 
 Report = PipelineReportResponse | StageReportResponse | JobReportResponse
-Row = Any
-Rows = Sequence[Row]
 
 
 def report(connection: Connection, request: ReportRequest) -> Report:
@@ -51,16 +51,23 @@ def report(connection: Connection, request: ReportRequest) -> Report:
         ContractError: The cursor is malformed.
     """
     level = _LEVELS[request.level]
-    page, cursor = level.page(connection, request)
+    names = {name: getattr(request, name) for name in level.names}
+    page, cursor = _page(connection, level, tuple(names.values()), request)
     if not page:
         _check_names(connection, request)
-    parts = level.parts(connection, [row.id for row in page])
-    names = {f"{name}_name": getattr(request, f"{name}_name") for name in level.names}
-    executions = tuple(level.record(row, parts.get(row.id)) for row in page)
+    details = level.details(connection, [row.execution_id for row in page]) if page else {}
+    executions = tuple(_made(level.record, row, **details.get(row.execution_id, level.no_details)) for row in page)
     return level.response(**names, executions=executions, next_cursor=cursor)
 
 
-# --- the page --------------------------------------------------------------------------------------------------
+def _made(type: Any, row: Any, **more: Any) -> Any:
+    """Make an instance of a type from the columns that have the names of its fields, and from more fields."""
+    return type(**{field.name: getattr(row, field.name) for field in fields(type) if field.name not in more}, **more)
+
+
+# --- the levels ------------------------------------------------------------------------------------------------
+
+Details = Mapping[UUID, Mapping[str, Any]]
 
 
 @frozen(eq=False)
@@ -68,43 +75,115 @@ class _Level:
     """How a report of pipelines, stages or jobs is made.
 
     Attributes:
-        names: The levels whose names a request has, from the pipeline down.
+        names: The fields of a request with the names of the level, from the pipeline down.
         table: The table of the executions.
         run_id: The column of the table with the id of the pipeline execution.
-        columns: The names of the columns that only records of this level have.
-        parts: Reads the stages, the jobs or the output of executions by their ids.
-        record: Makes a record of a row and its parts.
-        response: Makes the response.
+        record: The type of the records, whose fields are columns of the table but for the id and the details.
+        details: Reads the stages, the jobs or the output of executions, by their ids, as fields of their records.
+        no_details: The details of an execution for which nothing was read.
+        response: The type of the response.
     """
 
     names: tuple[str, ...]
     table: Table
     run_id: Column[UUID]
-    columns: tuple[str, ...]
-    parts: Callable[[Connection, Sequence[UUID]], Mapping[UUID, Any]]
-    record: Callable[[Row, Any], Any]
+    record: Any
+    details: Callable[[Connection, Sequence[UUID]], Details]
+    no_details: Mapping[str, Any]
     response: Callable[..., Report]
 
-    def page(self, connection: Connection, request: ReportRequest) -> tuple[Rows, str | None]:
-        """Return the rows of a page, and the cursor of the next page."""
-        names = [getattr(request, f"{name}_name") for name in self.names]
-        given: dict[str, Any] = {name: getattr(request, name) for name in _FILTERS}
-        if request.cursor is not None:
-            after = Cursor.parse(request.cursor)
-            # A cursor has room for larger numbers than the database.
-            given |= {"after_number": min(after.run_number, _LAST_NUMBER), "after_id": after.execution_id}
-        given = {name: value for name, value in given.items() if value is not None}
-        key = {"name_key": name_key(*names), "size": request.limit + 1}
-        rows = connection.execute(_page_of(self, frozenset(given)), {**key, **given}).all()
-        if len(rows) <= request.limit:
-            return rows, None
-        page = rows[: request.limit]
-        return page, str(Cursor(page[-1].run_number, page[-1].run_id))
 
+_STAGES = (
+    select(
+        stage_executions.c.pipeline_execution_id.label("owner"),
+        stages.c.name.label("stage_name"),
+        *columns_for(StageReportSummary, stage_executions),
+    )
+    .join(stages, stage_executions.c.stage_id == stages.c.id)
+    .where(is_one_of(stage_executions.c.pipeline_execution_id))
+    .order_by(stage_executions.c.execution_order)
+)
+_JOBS = (
+    select(
+        job_executions.c.stage_execution_id.label("owner"),
+        job_executions.c.id.label("job_execution_id"),
+        jobs.c.name.label("job_name"),
+        *columns_for(JobReportSummary, job_executions),
+    )
+    .join(jobs, job_executions.c.job_id == jobs.c.id)
+    .where(is_one_of(job_executions.c.stage_execution_id))
+    .order_by(jobs.c.place)
+)
+
+
+def _summaries(statement: Any, name: str, type: Any) -> Callable[[Connection, Sequence[UUID]], Details]:
+    def read(connection: Connection, ids: Sequence[UUID]) -> Details:
+        found: defaultdict[UUID, list[Any]] = defaultdict(list)
+        for row in connection.execute(statement, {"ids": ids}):
+            found[row.owner].append(_made(type, row))
+        return {owner: {name: tuple(summaries)} for owner, summaries in found.items()}
+
+    return read
+
+
+def _output(connection: Connection, ids: Sequence[UUID]) -> Details:
+    ends = ends_of(connection, ids, MAX_PAGE_OUTPUT // len(ids))
+    return {job: {"logs": end, "is_log_whole": is_whole} for job, (end, is_whole) in ends.items()}
+
+
+_LEVELS = {
+    "pipeline": _Level(
+        names=("pipeline_name",),
+        table=pipeline_executions,
+        run_id=pipeline_executions.c.id,
+        record=PipelineExecutionRecord,
+        details=_summaries(_STAGES, "stages", StageReportSummary),
+        no_details={"stages": ()},
+        response=PipelineReportResponse,
+    ),
+    "stage": _Level(
+        names=("pipeline_name", "stage_name"),
+        table=stage_executions,
+        run_id=stage_executions.c.pipeline_execution_id,
+        record=StageExecutionRecord,
+        details=_summaries(_JOBS, "jobs", JobReportSummary),
+        no_details={"jobs": ()},
+        response=StageReportResponse,
+    ),
+    "job": _Level(
+        names=("pipeline_name", "stage_name", "job_name"),
+        table=job_executions,
+        run_id=job_executions.c.pipeline_execution_id,
+        record=JobExecutionRecord,
+        details=_output,
+        no_details={"logs": "", "is_log_whole": True},
+        response=JobReportResponse,
+    ),
+}
+
+# --- the page --------------------------------------------------------------------------------------------------
 
 _FILTERS = ("run_number", "status")
 _LAST_NUMBER = 2**63 - 1
 _AFTER = tuple_(bindparam("after_number", type_=BigInteger), bindparam("after_id", type_=Uuid))
+
+
+def _page(
+    connection: Connection, level: _Level, names: tuple[str, ...], request: ReportRequest
+) -> tuple[Sequence[Any], str | None]:
+    """Return the rows of a page, and the cursor of the next page."""
+    given: dict[str, Any] = {name: getattr(request, name) for name in _FILTERS}
+    if request.cursor is not None:
+        after = Cursor.parse(request.cursor)
+        # A cursor has room for larger numbers than the database.
+        given |= {"after_number": min(after.run_number, _LAST_NUMBER), "after_id": after.execution_id}
+    given = {name: value for name, value in given.items() if value is not None}
+    key = {"name_key": name_key(*names), "size": request.limit + 1}
+    rows = connection.execute(_page_of(level, frozenset(given)), {**key, **given}).all()
+    if len(rows) <= request.limit:
+        return rows, None
+    page = rows[: request.limit]
+    return page, str(Cursor(page[-1].run_number, page[-1].run_id))
 
 
 @cache
@@ -116,8 +195,9 @@ def _page_of(level: _Level, given: frozenset[str]) -> Any:
         given: The names of the parameters that filter the page.
     """
     columns, run_id = level.table.c, level.run_id
-    found = [columns[name] for name in ("id", "run_number", *_PROGRESS, *level.columns)]
-    statement = select(*found, run_id.label("run_id")).where(columns.name_key == bindparam("name_key"))
+    found = columns_for(level.record, level.table)
+    statement = select(columns.id.label("execution_id"), run_id.label("run_id"), *found)
+    statement = statement.where(columns.name_key == bindparam("name_key"))
     for name in _FILTERS:
         if name in given:
             statement = statement.where(columns[name] == bindparam(name))
@@ -125,128 +205,6 @@ def _page_of(level: _Level, given: frozenset[str]) -> Any:
         statement = statement.where(tuple_(columns.run_number, run_id) < _AFTER)
     return statement.order_by(columns.run_number.desc(), run_id.desc()).limit(bindparam("size"))
 
-
-_PROGRESS = ("status", "start_time", "completion_time")
-
-
-def _progress_of(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in _PROGRESS}
-
-
-# --- the levels ------------------------------------------------------------------------------------------------
-
-_STAGES = (
-    select(
-        stage_executions.c.pipeline_execution_id.label("owner"),
-        stages.c.name,
-        *(stage_executions.c[name] for name in _PROGRESS),
-    )
-    .join(stages, stage_executions.c.stage_id == stages.c.id)
-    .where(is_one_of(stage_executions.c.pipeline_execution_id))
-    .order_by(stage_executions.c.execution_order)
-)
-_JOBS = (
-    select(
-        job_executions.c.stage_execution_id.label("owner"),
-        job_executions.c.id,
-        jobs.c.name,
-        job_executions.c.reason,
-        job_executions.c.allow_failure,
-        *(job_executions.c[name] for name in _PROGRESS),
-    )
-    .join(jobs, job_executions.c.job_id == jobs.c.id)
-    .where(is_one_of(job_executions.c.stage_execution_id))
-    .order_by(jobs.c.place)
-)
-
-
-def _rows_by_owner(statement: Any) -> Callable[[Connection, Sequence[UUID]], Mapping[UUID, Rows]]:
-    def read(connection: Connection, ids: Sequence[UUID]) -> Mapping[UUID, Rows]:
-        parts: dict[UUID, list[Row]] = {each: [] for each in ids}
-        if ids:
-            for row in connection.execute(statement, {"ids": ids}):
-                parts[row.owner].append(row)
-        return parts
-
-    return read
-
-
-def _ends_of_output(connection: Connection, ids: Sequence[UUID]) -> Mapping[UUID, tuple[str, bool]]:
-    return ends_of(connection, ids, MAX_PAGE_OUTPUT // len(ids)) if ids else {}
-
-
-def _pipeline_record(row: Row, parts: Rows) -> PipelineExecutionRecord:
-    return PipelineExecutionRecord(
-        execution_id=row.id,
-        run_number=row.run_number,
-        branch=row.branch,
-        commit_hash=row.commit_hash,
-        **_progress_of(row),
-        stages=tuple(StageReportSummary(stage_name=part.name, **_progress_of(part)) for part in parts),
-    )
-
-
-def _stage_record(row: Row, parts: Rows) -> StageExecutionRecord:
-    return StageExecutionRecord(
-        execution_id=row.id,
-        run_number=row.run_number,
-        **_progress_of(row),
-        jobs=tuple(
-            JobReportSummary(
-                job_execution_id=part.id,
-                job_name=part.name,
-                reason=part.reason,
-                allow_failure=part.allow_failure,
-                **_progress_of(part),
-            )
-            for part in parts
-        ),
-    )
-
-
-def _job_record(row: Row, end: tuple[str, bool] | None) -> JobExecutionRecord:
-    output, is_whole = end or ("", True)
-    return JobExecutionRecord(
-        execution_id=row.id,
-        run_number=row.run_number,
-        reason=row.reason,
-        allow_failure=row.allow_failure,
-        exit_code=row.exit_code,
-        **_progress_of(row),
-        logs=output,
-        is_log_whole=is_whole,
-    )
-
-
-_LEVELS = {
-    "pipeline": _Level(
-        names=("pipeline",),
-        table=pipeline_executions,
-        run_id=pipeline_executions.c.id,
-        columns=("branch", "commit_hash"),
-        parts=_rows_by_owner(_STAGES),
-        record=_pipeline_record,
-        response=PipelineReportResponse,
-    ),
-    "stage": _Level(
-        names=("pipeline", "stage"),
-        table=stage_executions,
-        run_id=stage_executions.c.pipeline_execution_id,
-        columns=(),
-        parts=_rows_by_owner(_JOBS),
-        record=_stage_record,
-        response=StageReportResponse,
-    ),
-    "job": _Level(
-        names=("pipeline", "stage", "job"),
-        table=job_executions,
-        run_id=job_executions.c.pipeline_execution_id,
-        columns=("reason", "allow_failure", "exit_code"),
-        parts=_ends_of_output,
-        record=_job_record,
-        response=JobReportResponse,
-    ),
-}
 
 # --- names -----------------------------------------------------------------------------------------------------
 

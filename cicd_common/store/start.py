@@ -16,7 +16,6 @@ from ..errors import Problem
 from ..mapping import execution_to_records, job_execution_request, pipeline_execution_response
 from ..model import JobExecution, Pipeline, PipelineExecution, StageExecution, StatusCounts
 from ..model.status import Span, shifted
-from ..values import Environment
 from .definitions import load_pipeline, save_pipeline
 from .dispatch import StoreRules
 from .errors import DefinitionError, UnknownPipelineError
@@ -25,7 +24,7 @@ from .rows import insert_new, row_of
 from .states import span_values
 from .tables import job_executions, name_key, pipeline_executions, pipeline_names, requests, stage_executions
 
-__all__ = ["Order", "Started", "start", "started"]
+__all__ = ["Started", "start", "started"]
 
 
 @frozen(kw_only=True)
@@ -42,60 +41,6 @@ class Started:
     jobs: tuple[JobExecutionRequest, ...]
 
 
-@frozen(kw_only=True)
-class Order:
-    """The run to start.
-
-    Attributes:
-        pipeline: The definition; None if it is stored already.
-        pipeline_id: The id of the definition.
-        repo: The repository that the request names; None without a request.
-        request_id: The idempotency key; None without one.
-        branch: The branch to run on; None means that of the definition.
-        commit_hash: The commit to run on; None means that of the definition, or the head of the branch.
-        environment: Environment variables of the run.
-        is_local: Whether the run is for the caller's own machine.
-    """
-
-    pipeline: Pipeline | None
-    pipeline_id: UUID
-    repo: str | None
-    request_id: UUID | None
-    branch: str | None
-    commit_hash: str | None
-    environment: Environment
-    is_local: bool
-
-    @classmethod
-    def of(cls, request: PipelineExecutionRequest) -> Order:
-        """Make the order of a request.
-
-        Raises:
-            UnknownPipelineError: The request names only a file, or a definition and the id of another one.
-        """
-        pipeline, pipeline_id = request.pipeline, request.pipeline_id
-        if pipeline is not None:
-            if pipeline_id not in (None, pipeline.id):
-                raise _refusal("/pipeline_id", f"expected the id of the definition, {pipeline.id}, or none")
-            pipeline_id = pipeline.id
-        if pipeline_id is None:
-            raise _refusal("/pipeline", "expected a definition or the id of one that is stored; a store reads no files")
-        return cls(
-            pipeline=pipeline,
-            pipeline_id=pipeline_id,
-            repo=request.repo,
-            request_id=request.request_id,
-            branch=request.branch,
-            commit_hash=request.commit_hash,
-            environment=request.environment,
-            is_local=request.is_local,
-        )
-
-
-def _refusal(pointer: str, message: str) -> UnknownPipelineError:
-    return UnknownPipelineError(PipelineExecutionRequest, [Problem(pointer, "value", message)])
-
-
 _KNOWN = select(pipeline_executions.c.id, pipeline_executions.c.run_number, pipeline_executions.c.status).where(
     pipeline_executions.c.id
     == select(requests.c.pipeline_execution_id).where(requests.c.id == bindparam("request_id")).scalar_subquery()
@@ -108,40 +53,35 @@ _NEXT_RUN = (
 )
 
 
-def start(connection: Connection, order: Order, at: datetime, rules: StoreRules) -> Started:
+def start(connection: Connection, request: PipelineExecutionRequest, at: datetime, rules: StoreRules) -> Started:
     """Start a run, unless its request has started it before.
 
     Args:
         connection: A connection in a transaction that writes.
-        order: The run to start.
+        request: The request.
         at: The time.
         rules: The store's rules.
 
     Raises:
         DefinitionError: The definition has the id of another one, or the request names another repository.
-        UnknownPipelineError: There is no definition of the id.
+        UnknownPipelineError: There is no definition of the id, or the request names only a file, or a definition and
+            the id of another one.
     """
     execution_id = uuid4()
-    if order.request_id is not None:
-        request = {"id": order.request_id, "pipeline_execution_id": execution_id}
-        if not insert_new(connection, requests, request):
-            known = started(connection, order.request_id)
-            assert known is not None
-            return Started(execution=known, jobs=())
-    pipeline = order.pipeline
-    if pipeline is None:
-        pipeline = load_pipeline(connection, order.pipeline_id)
-    _check_repository(order, pipeline)
-    if order.pipeline is not None:
-        save_pipeline(connection, pipeline, at)
+    row = {"id": request.request_id, "pipeline_execution_id": execution_id}
+    if not insert_new(connection, requests, row):
+        known = started(connection, request.request_id)
+        assert known is not None
+        return Started(execution=known, jobs=())
+    pipeline = _definition(connection, request, at)
     execution = PipelineExecution.of(
         pipeline,
         id=execution_id,
         run_number=_next_run_number(connection, pipeline.name),
-        branch=order.branch,
-        commit_hash=order.commit_hash,
-        environment=order.environment,
-        is_local=order.is_local,
+        branch=request.branch,
+        commit_hash=request.commit_hash,
+        environment=request.environment,
+        is_local=request.is_local,
     )
     execution, ready = execution.hand_out(at)
     _insert(connection, execution, shifted(at, rules.resend_after))
@@ -154,11 +94,26 @@ def start(connection: Connection, order: Order, at: datetime, rules: StoreRules)
     )
 
 
-def _check_repository(order: Order, pipeline: Pipeline) -> None:
-    """Refuse another repository than the pipeline's: its code would run with the pipeline's secrets."""
-    if order.repo not in (None, pipeline.repo_url):
+def _definition(connection: Connection, request: PipelineExecutionRequest, at: datetime) -> Pipeline:
+    """Return the definition of a request, and store it if it is new."""
+    pipeline = request.pipeline
+    if pipeline is not None and request.pipeline_id not in (None, pipeline.id):
+        raise _unknown("/pipeline_id", f"expected the id of the definition, {pipeline.id}, or none")
+    if pipeline is None:
+        if request.pipeline_id is None:
+            raise _unknown("/pipeline", "expected a definition or the id of one that is stored; a store reads no files")
+        pipeline = load_pipeline(connection, request.pipeline_id)
+    if request.repo != pipeline.repo_url:
+        # Its code would run with the pipeline's secrets.
         message = "expected the repository of the pipeline, found another one"
         raise DefinitionError(PipelineExecutionRequest, [Problem("/repo", "value", message)])
+    if request.pipeline is not None:
+        save_pipeline(connection, pipeline, at)
+    return pipeline
+
+
+def _unknown(pointer: str, message: str) -> UnknownPipelineError:
+    return UnknownPipelineError(PipelineExecutionRequest, [Problem(pointer, "value", message)])
 
 
 def _next_run_number(connection: Connection, name: str) -> int:

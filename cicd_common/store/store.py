@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, overload
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from ..api.request import (
     Artifact,
@@ -40,7 +40,7 @@ from .leases import TakenOver, take_over
 from .logs import add_execution_logs, ends_of, execution_logs_of, log_of
 from .outbox import Outbox
 from .schema import open_database
-from .start import Order, Started, start, started
+from .start import Started, start, started
 
 __all__ = ["ExecutionStore"]
 
@@ -172,30 +172,20 @@ class ExecutionStore:
                 definition.
             UnknownPipelineError: There is no definition of the id, or the request has neither a definition nor an id.
         """
-        given = Arguments(
-            request_id=request_id,
-            branch=branch,
-            commit_hash=commit_hash,
-            environment=environment,
-            is_local=is_local,
-            at=at,
-        )
-        if isinstance(what, PipelineExecutionRequest):
-            order = Order.of(what)
-        else:
+        given = Arguments(at=at)
+        if not isinstance(what, PipelineExecutionRequest):
             pipeline = expect(what, Pipeline)
-            order = Order(
+            what = PipelineExecutionRequest(
+                request_id=uuid4() if request_id is None else request_id,
+                repo=pipeline.repo_url,
                 pipeline=pipeline,
-                pipeline_id=pipeline.id,
-                repo=None,
-                request_id=given.request_id,
-                branch=given.branch,
-                commit_hash=given.commit_hash,
-                environment=given.environment,
-                is_local=given.is_local,
+                branch=branch,
+                commit_hash=commit_hash,
+                environment=environment,
+                is_local=is_local,
             )
         with self._database.write() as connection:
-            return start(connection, order, given.at or now(), self._rules)
+            return start(connection, what, given.at or now(), self._rules)
 
     def apply(self, update: JobStatusUpdate, *, at: datetime | None = None) -> Applied:
         """Apply an update to its job, its stage and its run, and hand out the jobs that become ready.

@@ -2,10 +2,12 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from cicd_common.testing.backend_api import BackendApi
-from cicd_common.testing.conformance import client_of
+from cicd_common.testing.conformance import Paths, client_of
+from cicd_common.testing.conformance.client import Caller
 
 
 @pytest.mark.parametrize("path", ["/", "/api/pipeline/execute/more", "/api/job/status/x", "/api/nothing"])
@@ -43,3 +45,63 @@ def test_a_client_of_an_application_stays_until_it_is_answered():
         leaving.cancel()
 
     assert client_of(app).get("/").content == b"still there"
+
+
+class App:
+    """An ASGI application that notes its lifespan, and answers with what its startup left in the state."""
+
+    def __init__(self, startup: str = "complete") -> None:
+        self.startup = startup
+        self.steps: list[str] = []
+        self.loops: set[object] = set()
+
+    async def __call__(self, scope, receive, send):
+        self.loops.add(asyncio.get_running_loop())
+        if scope["type"] == "lifespan":
+            scope["state"]["word"] = b"ready"
+            for _ in range(2):
+                message = await receive()
+                self.steps.append(message["type"])
+                end = self.startup if message["type"].endswith("startup") else "complete"
+                await send({"type": f"{message['type']}.{end}", "message": "no database"})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["state"]["word"]})
+
+
+def test_an_application_lives_as_long_as_its_client():
+    """It is started before the first request and shut down at the end, all in one event loop."""
+    app = App()
+    with client_of(app) as client:
+        assert app.steps == ["lifespan.startup"]
+        assert client.get("/").content == client.get("/").content == b"ready"
+    assert app.steps == ["lifespan.startup", "lifespan.shutdown"]
+    assert len(app.loops) == 1
+
+
+def test_a_startup_that_fails_is_an_error():
+    """The error has the message of the application."""
+    with pytest.raises(RuntimeError, match="startup of the application failed: no database"):
+        client_of(App(startup="failed"))
+
+
+def test_an_application_needs_no_lifespan():
+    """One that raises for what is no request is called all the same, as ASGI demands."""
+
+    async def app(scope, _, send):
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 204})
+
+    with client_of(app) as client:
+        assert client.get("/").status_code == 204
+
+
+def test_a_path_may_have_a_query():
+    """The queries of a request are added to that of the path."""
+    client = httpx.Client(
+        base_url="http://localhost",
+        transport=httpx.MockTransport(lambda request: httpx.Response(200, json=request.url.query.decode())),
+    )
+    ask = Caller(client, Paths())
+    assert ask.get("/logs?run={run}", str, run="x y") == "run=x%20y"
+    assert ask.get("/logs?run={run}", str, query={"limit": 1}, run="x") == "run=x&limit=1"

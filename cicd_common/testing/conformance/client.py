@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import atexit
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from threading import Thread
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -33,9 +35,15 @@ _BASE = "http://localhost"
 def client_of(backend: str | Callable[..., Awaitable[None]], **options: Any) -> httpx.Client:
     """Make a client of a Backend.
 
+    An application is started when the client is made, and shut down when the client is closed. A WSGI application needs
+    ``httpx.Client(base_url="http://localhost", transport=httpx.WSGITransport(app))`` instead.
+
     Args:
         backend: The base URL of the Backend, or its ASGI application.
         options: Further arguments of `httpx.Client`, for instance ``headers`` with a token.
+
+    Raises:
+        RuntimeError: The startup of the application failed; when the client is closed, its shutdown.
     """
     if isinstance(backend, str):
         return httpx.Client(base_url=backend, **options)
@@ -43,13 +51,52 @@ def client_of(backend: str | Callable[..., Awaitable[None]], **options: Any) -> 
 
 
 class _AsgiTransport(httpx.BaseTransport):
-    """Calls an ASGI application (ASGI 3.0) in the thread of the caller, one request at a time."""
+    """Runs an ASGI application (ASGI 3.0) in a thread with an event loop, from its startup to its shutdown."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
-        self._app = app
+        self._app: Any = app
+        self._state: dict[str, Any] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._to_app: asyncio.Queue[Any] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Any] = asyncio.Queue()
+        atexit.register(self.close)  # If nobody closes the client.
+        self._run(self._begin())
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _begin(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self._state}
+        self._lifespan = asyncio.ensure_future(self._app(scope, self._to_app.get, self._from_app.put))
+        await self._step("startup")
+
+    async def _step(self, name: str) -> None:
+        """Let the application start up or shut down. One without a lifespan raises or returns at once."""
+        await self._to_app.put({"type": f"lifespan.{name}"})
+        answer = asyncio.ensure_future(self._from_app.get())
+        await asyncio.wait({answer, self._lifespan}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            self._lifespan.exception()  # Otherwise asyncio would log it.
+        elif answer.result()["type"] == f"lifespan.{name}.failed":
+            raise RuntimeError(f"the {name} of the application failed: {answer.result().get('message', '')}")
+
+    def close(self) -> None:
+        """Shut the application down, and end the thread."""
+        atexit.unregister(self.close)
+        if not self._lifespan.done():
+            self._run(self._step("shutdown"))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        body = request.read()
+        """Call the application."""
+        return self._run(self._answer(request, request.read()))
+
+    async def _answer(self, request: httpx.Request, body: bytes) -> httpx.Response:
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -63,6 +110,7 @@ class _AsgiTransport(httpx.BaseTransport):
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
             "server": (request.url.host, request.url.port or 80),
             "client": ("127.0.0.1", 1),
+            "state": dict(self._state),
         }
         sent: list[Mapping[str, Any]] = []
         coming = iter([{"type": "http.request", "body": body, "more_body": False}])
@@ -77,12 +125,9 @@ class _AsgiTransport(httpx.BaseTransport):
         async def send(message: Mapping[str, Any]) -> None:
             sent.append(message)
 
-        asyncio.run(self._run(scope, receive, send))
+        await self._app(scope, receive, send)
         content = b"".join(message.get("body", b"") for message in sent[1:])
         return httpx.Response(sent[0]["status"], headers=sent[0].get("headers", []), content=content)
-
-    async def _run(self, *arguments: Any) -> None:
-        await self._app(*arguments)
 
 
 @frozen
@@ -99,8 +144,8 @@ class Caller:
 
     def get(self, path: str, type: type[T], *, query: Mapping[str, Any] | None = None, **parts: Any) -> T:
         """Send a ``GET`` request, and read the response, whose status must be 200."""
-        response = self.client.get(_at(path, parts), params=dict(query or {}))
-        return _read(response, type)
+        url = httpx.URL(_at(path, parts))  # The path may have a query, too.
+        return _read(self.client.get(url.copy_merge_params(query) if query else url), type)
 
     def post(self, path: str, type: type[T], message: Any = None, *, status: int | None = None, **parts: Any) -> T:
         """Send a message by ``POST``, and read the response, whose status must be 200 or the given one."""
