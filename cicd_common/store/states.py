@@ -121,13 +121,6 @@ def span_values(span: Span, canceled_at: datetime | None = None) -> dict[str, An
     }
 
 
-_RUN_OF_JOBS = select(job_executions.c.pipeline_execution_id).where(is_one_of(job_executions.c.id))
-_LOCK = (
-    select(pipeline_executions.c.id)
-    .where(pipeline_executions.c.id.in_(_RUN_OF_JOBS))
-    .order_by(pipeline_executions.c.id)
-    .with_for_update(key_share=True)
-)
 _RUN = (pipeline_executions.c.id, pipeline_executions.c.canceled_at, *_span_columns(pipeline_executions))
 _STAGE = (stage_executions.c.id, *_span_columns(stage_executions))
 _JOB = (job_executions.c.id, job_executions.c.job_id, job_executions.c.allow_failure)
@@ -140,12 +133,18 @@ _JOB_PART, _STATE_PART, _LEASE_PART, _STAGE_PART, _RUN_PART = (
 )
 JOB_ROWS = (
     select(*(column.label(None) for part in _PARTS for column in part))
-    .join(stage_executions, job_executions.c.stage_execution_id == stage_executions.c.id)
-    .join(pipeline_executions, stage_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+    .select_from(pipeline_executions)
+    .join(stage_executions, stage_executions.c.pipeline_execution_id == pipeline_executions.c.id)
+    .join(job_executions, job_executions.c.stage_execution_id == stage_executions.c.id)
 )
 """The query for rows of jobs, which `RunStates.load` executes with further conditions."""
 
-_JOBS = JOB_ROWS.where(is_one_of(job_executions.c.id))
+# PostgreSQL locks the rows in this order, and reads each as it is once it is locked.
+_LOCK_JOBS = (
+    JOB_ROWS.where(is_one_of(job_executions.c.id))
+    .order_by(pipeline_executions.c.id)
+    .with_for_update(key_share=True, of=[pipeline_executions, stage_executions, job_executions])
+)
 _WAITING = JOB_ROWS.where(job_executions.c.pipeline_execution_id == bindparam("run_id"), IS_WAITING)
 
 
@@ -187,10 +186,7 @@ class RunStates:
         Args:
             ids: The ids of the job executions.
         """
-        key = {"ids": sorted(set(ids))}
-        if self._connection.dialect.name != "sqlite":  # SQLite has one writer at a time.
-            self._connection.execute(_LOCK, key).all()
-        self.load(_JOBS, key)
+        self.load(_LOCK_JOBS, {"ids": sorted(set(ids))})
 
     def load(self, statement: Any, key: dict[str, Any]) -> list[JobRow]:
         """Load jobs of runs that are locked. Those that are loaded already stay, since they may have changed in memory.

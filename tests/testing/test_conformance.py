@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import httpx
 import pytest
 from hypothesis import Phase, given, settings
@@ -14,6 +16,7 @@ from cicd_common.testing.backend_api import BackendApi, serve
 from cicd_common.testing.conformance import BackendConformance, Paths, WorkerConformance, client_of
 from cicd_common.testing.conformance.client import Caller
 from cicd_common.testing.conformance.machine import machine_of
+from cicd_common.testing.conformance.worker import Played
 from tests.support.moves import MOMENT, pipeline
 from tests.testing.broken import test_backends as backends
 from tests.testing.broken.test_workers import SmallWorker
@@ -73,6 +76,15 @@ def test_a_kit_says_which_fixture_it_needs(kit):
     fixture = {BackendConformance: "backend", WorkerConformance: "run_job"}[kit]
     with pytest.raises(NotImplementedError, match=f"give a fixture `{fixture}`"):
         vars(kit)[fixture].__wrapped__(kit())
+
+
+def test_a_failure_of_a_worker_shows_what_it_told():
+    """The history has a line for each update."""
+    told = JobStatusUpdate(
+        job_execution_id=uuid4(), sequence=1, status=ExecutionStatus.RUNNING, occurred_at=MOMENT, logs="x", worker="one"
+    )
+    played = Played(BackendApi(), request=None, told=[told], times=[7.5])
+    assert played.history == ("   0.00 s: RUNNING 1 of attempt 1 by one, reason None, exit code None, output 'x'\n")
 
 
 def test_the_machine_finds_faults_by_itself():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,16 @@ class Played:
         """The job at the Backend."""
         return self.api.backend.execution(self.request.pipeline_execution_id).job(self.request.job_execution_id)
 
+    @property
+    def history(self) -> str:
+        """The updates in the order in which they came, a line for each."""
+        first = self.times[0] if self.times else 0
+        return "".join(
+            f"{at - first:7.2f} s: {update.status} {update.sequence} of attempt {update.attempt} by {update.worker}, "
+            f"reason {update.reason}, exit code {update.exit_code}, output {update.logs[-60:]!r}\n"
+            for at, update in zip(self.times, self.told, strict=False)
+        )
+
     def cancel(self) -> None:
         """Cancel the run."""
         self.api.backend.cancel(self.request.pipeline_execution_id)
@@ -124,7 +135,10 @@ class WorkerConformance:
 
         def play(*commands: str, fault: Fault | None = None, lease_seconds: int = 60, **fields: Any) -> Played:
             with _played(repository, commands, fault, lease_seconds, fields) as (played, url):
-                run_job(played.request, url)
+                try:
+                    run_job(played.request, url)
+                finally:
+                    sys.stdout.write(played.history)  # Pytest shows it if the test fails.
             return played
 
         return play
