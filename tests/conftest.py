@@ -1,7 +1,8 @@
 """How hypothesis runs: the same every time where ``CI`` is set, and thoroughly where it is asked to.
 
-Coverage makes tests about three times as slow. Tests that take long are marked ``no_cover``, a marker of pytest-cov,
-where the lines that they run are covered by others, too.
+Coverage makes tests about three times as slow, and what random examples run is covered by chance. So it is measured by
+tests with fixed examples: property tests run without it, unless they are marked ``cover``. Other tests that take long
+are marked ``no_cover``, a marker of pytest-cov, where the lines that they run are covered by others, too.
 """
 
 import os
@@ -22,9 +23,17 @@ settings.register_profile("unshrunk", settings.get_profile("default"), phases=[P
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "cover: measure coverage by this property test.")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Run tests that are marked ``no_cover`` last: functions with a cache are covered by their first call alone."""
+    """Run tests without coverage last: functions with a cache are covered by their first call alone."""
+    for item in items:
+        is_property_test = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if is_property_test and not item.get_closest_marker("cover"):
+            item.add_marker("no_cover")
     items.sort(key=lambda item: item.get_closest_marker("no_cover") is not None)
 
 

@@ -231,6 +231,7 @@ class TestTrace:
         with pytest.raises(ValueError, match="RunIdGenerator"):
             record_trace(run_of((job("build"),)), TracerProvider(shutdown_on_exit=False))
 
+    @pytest.mark.cover
     @given(executions())
     def test_of_a_run_that_has_not_ended(self, run):
         """Runs that have not ended are refused."""

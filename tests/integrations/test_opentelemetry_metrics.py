@@ -41,6 +41,7 @@ class Meter:
         return {metric.name: (metric, list(metric.data.data_points)) for metric in metrics}
 
 
+@pytest.mark.cover
 @given(run_states())
 def test_active_runs(states):
     """At every step a run is counted in its state, and not at all once it has ended."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cicd_common import ContractError
-from cicd_common.model import Pipeline
+from cicd_common.model import Job, Pipeline
 from cicd_common.testing import strategies
 from tests.support.moves import job, pipeline
 
@@ -79,6 +79,14 @@ class TestNamesAndIds:
                 f"expected another id for the stage {stage.name}, found that of a stage before it",
             ),
         ]
+
+
+class TestScript:
+    def test_a_job_of_the_kind_script_has_commands(self) -> None:
+        """Only a job of another kind may have none."""
+        assert Job(name="a", kind="http-check").script == ()
+        with pytest.raises(ContractError, match="/script: expected at least one command for a job of the kind script"):
+            Job(name="a")
 
 
 class TestDependencies:

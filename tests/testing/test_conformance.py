@@ -22,6 +22,7 @@ from tests.testing.broken import test_backends as backends
 from tests.testing.broken.test_workers import SmallWorker
 
 
+@pytest.mark.cover
 class TestFakeBackend(BackendConformance):
     """The Backend in memory passes the kit without a server."""
 

@@ -1,5 +1,6 @@
 """The strategies reach the values they promise: the properties that use them would otherwise prove little."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -25,6 +26,7 @@ from cicd_common.model import Job, Pipeline, PipelineExecution, Plan, Stage, Sta
 from cicd_common.testing.strategies import (
     History,
     deliveries,
+    executions,
     from_type,
     histories,
     integers,
@@ -175,6 +177,11 @@ class TestPipelines:
             tuple(job.job for job in stage.jobs) for stage in execution.stages
         ]
 
+    def test_executions_may_be_canceled(self) -> None:
+        """Executions are canceled before their first job or after it."""
+        assert found(executions(), lambda each: each.canceled_at is not None and each.start_time is None)
+        assert found(executions(), lambda each: each.canceled_at is not None and each.start_time is not None)
+
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_a_deep_pipeline_travels(self, engine: Any) -> None:
         """A pipeline of 2,000 stages, in which each job depends on the one before, and its run are read back."""
@@ -320,3 +327,8 @@ class TestTextForms:
         """Both valid and invalid texts are drawn."""
         assert accepts(read)(found(strategy, accepts(read)))
         assert not accepts(read)(found(strategy, lambda text: not accepts(read)(text)))
+
+    def test_fractions_of_seconds_have_any_length(self) -> None:
+        """Times have fractions of seconds that are longer and shorter than microseconds."""
+        assert found(time_texts(), lambda text: accepts(read_time)(text) and re.search(r"\.\d{3}\D", text))
+        assert found(time_texts(), lambda text: re.search(r"\.\d{7,}", text))

@@ -235,6 +235,7 @@ class TestEquality:
         assert JsonObject({"a": 1}) != '{"a":1}'
         assert JsonObject() != []
 
+    @pytest.mark.cover
     @given(json_objects())
     def test_copies_are_equal(self, value: JsonObject) -> None:
         """A pickled one, and one constructed of its contents or its plain data."""
