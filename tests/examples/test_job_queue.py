@@ -132,9 +132,11 @@ def is_empty(broker) -> bool:
 def worker(broker, log: Path):
     """A process that takes jobs and writes them to a file."""
     process = subprocess.Popen([sys.executable, SCRIPT, *broker, log])
-    yield process
-    process.kill()
-    process.wait()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def taken(*logs: Path) -> list[JobExecutionRequest]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from kombu import Connection
 
 from cicd_common import ExecutionStatus
 from cicd_common.enums import EndReason
-from tests.support.examples.private_servers import PrivateRabbitMQ, PrivateRedis
+from tests.support.examples.private_servers import PrivateRabbitMQ, PrivateRedis, accepts
 from tests.support.examples.settings import SETTINGS, forget
 from tests.support.examples.system_jobs import check_job, lines_up_to, pipeline
 from tests.support.examples.waiting import until
@@ -25,6 +26,18 @@ def private(request, tmp_path):
         yield server, setting
 
 
+def put(server, message):
+    """Have a broker keep a message of the test."""
+    with Connection(server.url, transport_options={"confirm_publish": True}) as connection:
+        connection.SimpleQueue("kept").put(message)
+
+
+def taken(server):
+    """The message that a broker has kept."""
+    with Connection(server.url) as connection:
+        return connection.SimpleQueue("kept").get(timeout=30).payload
+
+
 class TestBrokerRestarted:
     def test_in_the_middle_of_a_run(self, private, new_system, side):
         """Jobs that run and jobs that wait at the broker all come to their end."""
@@ -39,11 +52,14 @@ class TestBrokerRestarted:
         )
         run = api.execute(definition)
         until(lambda: side.count("go0") > 10 and side.count("go1") > 10, "both Workers to be busy")
+        put(server, {"n": 1})
         server.kill()
+        assert not accepts(server.port)
         before = side.count("go0")
         until(lambda: side.count("go0") > before + 30, "output while there is no broker")
         side.let_go("go1")
         server.start()
+        assert taken(server) == {"n": 1}, "the server of the test does not keep what it has acknowledged"
         side.let_go("go0")
         assert api.end_of(run) == SUCCESS
         for job in (*running, *waiting):

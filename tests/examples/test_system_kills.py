@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from cicd_common import ExecutionStatus
 from cicd_common.model import PipelineExecution
 from cicd_common.store import ExecutionStore
@@ -15,7 +17,7 @@ JOBS = 200
 KILLS = 20
 LOSSES = (4, 13)  # The kills with which the broker loses all its messages, in the middle of either stage.
 LAST_ATTEMPT = 3  # A job that is lost in it has ended.
-LEASE = RESEND = 3  # Seconds.
+LEASE, RESEND = 3, 5  # Seconds. What waits is sent again each time, so a short time floods a slow machine.
 
 
 def jobs_of(side: Side, stage: int) -> list:
@@ -40,6 +42,7 @@ def is_in_danger(run: PipelineExecution) -> bool:
     return any(job.attempt >= LAST_ATTEMPT and not job.status.is_terminal for job in job_executions(run).values())
 
 
+@pytest.mark.timeout(900)  # It takes half a minute, and ten times that where others keep the machine busy.
 def test_twenty_kills_in_two_hundred_jobs(setting, new_system, side):
     """Workers and Backends are killed at twenty moments, and with two of the kills all messages are lost.
 
