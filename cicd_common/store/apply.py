@@ -84,6 +84,9 @@ class _Batch:
         if job is None:
             self.results[place] = unknown_job(update.job_execution_id)
             return
+        if job.state.queued_at is None:
+            # It may have become ready before this update, which then cannot come from a Worker that was asked.
+            self._hand_out()
         was, attempt = job.counted, job.state.attempt
         state, outcome = join(job.state, update)
         self._states.move(job, state)
@@ -132,11 +135,19 @@ class _Batch:
             self._add_jobs(place, (request,))
 
     def _hand_out(self) -> None:
-        ready = hand_out(self._connection, self._states, self._succeeded, self._at, self._rules)
-        places = {job.stage.run.id: place for job, place in self._succeeded.items()}
-        for request in ready:
-            self._add_jobs(places[request.pipeline_execution_id], (request,))
+        for request in hand_out(self._connection, self._states, self._succeeded, self._at, self._rules):
+            self._add_jobs(self._place_of(request), (request,))
         self._succeeded = {}
+
+    def _place_of(self, request: JobExecutionRequest) -> int:
+        """Return the index of the update that made a job ready: the last success of a dependency or another stage."""
+        places = [
+            place
+            for job, place in self._succeeded.items()
+            if job.id in request.inputs
+            or (job.stage.run.id == request.pipeline_execution_id and job.stage.id != request.stage_execution_id)
+        ]
+        return max(places, default=max(self._succeeded.values()))
 
     def _add_jobs(self, place: int, jobs: tuple[JobExecutionRequest, ...]) -> None:
         known = self.results[place]

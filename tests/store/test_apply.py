@@ -94,6 +94,22 @@ def test_an_unknown_job_in_a_batch_fails_alone(store):
     assert store.job_status(second).status is ExecutionStatus.RUNNING
 
 
+def test_jobs_are_handed_out_by_the_update_that_makes_them_ready(store):
+    """In a batch each result has the jobs that it would have alone, also if the job itself is in the batch."""
+    jobs = (
+        Job(name="a", script=("x",)),
+        Job(name="b", script=("x",)),
+        Job(name="c", script=("x",), dependencies=("a",)),
+    )
+    stages = (Stage(name="first", jobs=jobs), Stage(name="second", jobs=(Job(name="d", script=("x",)),)))
+    run = store.start(Pipeline(name="p", repo_url="r", stages=stages)).execution.execution_id
+    a, b, c, d = (job.id for stage in store.execution(run).stages for job in stage.jobs)
+    batch = [told(job, 1, ExecutionStatus.SUCCESS) for job in (a, b, c, d)]
+    results = store.apply_all(batch)
+    assert [[job.job_execution_id for job in each.jobs] for each in results] == [[c], [], [d], []]
+    assert store.job_execution(d).queued_at is not None
+
+
 def test_a_release_hands_the_job_out_again(store):
     """The request of the next attempt continues after the last stored sequence."""
     job = store.start(ONE_EACH).jobs[0].job_execution_id
