@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
 
-__all__ = ["maskable", "passwords_in", "queue_options", "setting", "with_log_level"]
+__all__ = ["SECONDS", "maskable", "passwords_in", "queue_options", "run_with", "setting", "with_log_level"]
 
 _MASKABLE = 8  # Characters; shorter secrets cannot be masked.
+
+
+class _Seconds(click.FloatRange):
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if not isfinite(seconds):  # Comparisons with NaN are false, also those with the limits of the range.
+            self.fail("expected a number of seconds", param, ctx)
+        return seconds
+
+
+SECONDS = _Seconds(min=0)
+"""The type of an option: a finite number of seconds, 0 or more."""
 
 
 def setting(flag: str, **options: Any) -> Callable[[Any], Any]:
@@ -23,6 +38,18 @@ def setting(flag: str, **options: Any) -> Callable[[Any], Any]:
     """
     variable = "CICD_" + flag.lstrip("-").replace("-", "_").upper()
     return click.option(flag, envvar=variable, show_envvar=True, **options)
+
+
+def run_with(own: Mapping[str, str], command: click.Command, name: str) -> None:
+    """Run a command of a program whose variables are not in its environment; it gets them as its object, too.
+
+    Args:
+        own: The variables.
+        command: The command.
+        name: The name of the program in its messages.
+    """
+    given = {option.name: own[str(option.envvar)] for option in command.params if own.get(str(option.envvar))}
+    command.main(prog_name=name, obj=own, default_map=given)
 
 
 _QUEUE = (

@@ -374,8 +374,8 @@ class TestRefused:
         assert "Traceback" not in done.stderr
 
     def test_nobody(self, own_system):
-        """Where nobody answers it says so, once its patience is at its end."""
-        done = own_system.cli("--backend", "http://127.0.0.1:9", "--patience", "0.3", "report", "x")
+        """Where nobody answers it says so without the password of the URL, once its patience is at its end."""
+        done = own_system.cli("--backend", "http://someone:secret@127.0.0.1:9", "--patience", "0.3", "report", "x")
         assert (done.returncode, done.stderr) == (3, "no Backend answers at http://127.0.0.1:9: ConnectError\n")
 
     def test_unknown(self, own_system):

@@ -194,12 +194,14 @@ class TestLog:
 
 class TestEnvironment:
     def test_is_out_of_reach(self, started, side):
-        """A job finds nothing in the environment of its Worker that is for the Worker alone, and no file of it."""
-        look = f"cat /proc/$PPID/environ > {side.directory}/environ; ls -l /proc/$PPID/fd > {side.directory}/files"
+        """A job finds no variable of its Worker or of a Backend on the same machine, and no file of its Worker."""
+        pids = ("$PPID", started.backends[0].pid)
+        look = "; ".join(f"cat /proc/{pid}/environ >> {side.directory}/environ" for pid in pids)
+        look += f"; ls -l /proc/$PPID/fd > {side.directory}/files"
         definition = pipeline(started.repository, {"one": [side.job("runs", look)]})
         assert started.api.end_of(started.api.execute(definition)) is SUCCESS
         found = (side.directory / "environ").read_bytes()
-        assert b"\0PATH=" in b"\0" + found
+        assert (b"\0" + found).count(b"\0PATH=") == len(pids)
         for secret in (started.token, *started.secrets.values(), started.store):
             assert secret.encode() not in found
         assert "memfd" not in (side.directory / "files").read_text()
@@ -215,6 +217,7 @@ class TestSettings:
                 "Error: expected the Backend's URL to begin with http:// or https:// and a host\n",
             ),
             (["--name", "two\nlines"], "no blank at either end\n"),
+            (["--grace", "nan"], "'--grace': expected a number of seconds\n"),
             (["--kind", "acme.show"], "'--kind': expected KIND=COMMAND, once for each kind but script\n"),
         ],
     )

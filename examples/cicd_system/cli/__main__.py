@@ -25,7 +25,7 @@ from cicd_common.values import Environment
 
 from ..again import request_again
 from ..git import RepositoryError, commit_of
-from ..options import maskable
+from ..options import SECONDS, maskable
 from .client import BackendError, Client
 from .completion import COMPLETE, PROGRAM, completion, names_of_pipelines
 from .definition import DefinitionFileError, read_definition
@@ -48,7 +48,7 @@ _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_
     default="http://127.0.0.1:8000",
     help="The URL of the Backend.",
 )
-@click.option("--patience", default=10.0, help="Seconds to repeat a request that is not answered.")
+@click.option("--patience", default=10.0, type=SECONDS, help="Seconds to repeat a request that is not answered.")
 @click.pass_context
 def main(context: click.Context, backend: str, patience: float) -> None:
     """Start and follow runs, and show their reports, logs and artifacts.

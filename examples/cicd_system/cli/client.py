@@ -29,6 +29,7 @@ from cicd_common.dto import JobExecutionDTO
 from cicd_common.model import ExecutionLog, PipelineExecution
 
 from ..clock import BackendClock
+from ..endpoint import check_endpoint
 from ..recent import RecentRuns
 
 __all__ = ["BackendError", "Client", "LostAnswerError"]
@@ -76,14 +77,12 @@ class Client:
     """
 
     def __init__(self, url: str, token: str | None, *, patience: float = 10) -> None:
-        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-            raise ValueError("expected printable characters of ASCII without blanks in the token")
-        _check(url)
+        check_endpoint(url, token)
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._clock = BackendClock()
         hooks: dict[str, list[Any]] = {"response": [self._clock.heed]}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, event_hooks=hooks)
-        self._url = url
+        self._url = httpx.URL(url).copy_with(userinfo=b"")  # Its password is in no message.
         self._patience = patience
         self.is_silent = False
 
@@ -226,15 +225,6 @@ class Client:
 
     def _nobody(self, error: Exception) -> str:
         return f"no Backend answers at {self._url}: {type(error).__name__}"
-
-
-def _check(url: str) -> None:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        parsed = httpx.URL()
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError("expected the Backend's URL to begin with http:// or https:// and a host")
 
 
 def _loads(content: bytes, type: type[T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .environment import conceal
+from ..environment import conceal
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from cicd_common.model.definition import SCRIPT
 
 from ..job_queue import Delivery, JobQueue
 from ..log_shipping import shipping_logs
-from ..options import passwords_in, queue_options, setting, with_log_level
+from ..options import SECONDS, passwords_in, queue_options, run_with, setting, with_log_level
 from .attempt import run_job
 from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
 from .directory import UnfitError, check_room, own_directory
@@ -93,7 +93,7 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
     help="The directory for working copies.",
 )
 @click.option("--allow-host", is_flag=True, help="Run jobs with an image on this machine if there is no docker.")
-@click.option("--grace", default=5.0, type=click.FloatRange(0), help="Seconds that a job may take to stop.")
+@click.option("--grace", default=5.0, type=SECONDS, help="Seconds that a job may take to stop.")
 @click.option(
     "--kind",
     "kinds",
@@ -104,7 +104,7 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
 )
 @with_log_level
 @setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
-@setting("--job-timeout", default=3600.0, type=click.FloatRange(0), help="The time limit of a job, in seconds.")
+@setting("--job-timeout", default=3600.0, type=SECONDS, help="The time limit of a job, in seconds.")
 @queue_options
 def _main(
     own: Mapping[str, str],
@@ -170,8 +170,7 @@ def run(own: Mapping[str, str]) -> None:
     Args:
         own: The Worker's own variables.
     """
-    given = {option.name: own[str(option.envvar)] for option in _main.params if own.get(str(option.envvar))}
-    _main.main(prog_name="python -m cicd_system.worker", obj=own, default_map=given)
+    run_with(own, _main, "python -m cicd_system.worker")
 
 
 def _work(jobs: JobQueue, client: BackendClient, settings: Settings, leaving: Leaving) -> None:

@@ -11,8 +11,8 @@ from attrs import Factory, field, frozen
 
 from cicd_common.logging import SecretMasker
 
+from ..environment import OURS
 from .clones import Clones
-from .environment import OURS
 
 __all__ = ["Settings", "job_environment", "secrets_in", "unmaskable_in"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from ..environment import OURS
 from ..git import git_environment, is_remote, is_repository, what_git_says
 from .clones import Clones
 from .directory import clear
-from .environment import OURS
 from .tools import Tools
 
 __all__ = ["WorkspaceError", "inside", "working_copy"]

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LOADED = (
-    "cicd_system.backend.__main__",
+    "cicd_system.backend.program",
     "cicd_system.cli.__main__",
     "cicd_system.worker.program",
     "kombu.transport.pyamqp",
@@ -90,7 +90,7 @@ def _run(
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
-    if module == "cicd_system.worker":
+    if module in ("cicd_system.backend", "cicd_system.worker"):
         _hand_over_variables()
     _open_standard_files(output, errors)
     sys.argv = [module, *arguments]
@@ -112,7 +112,7 @@ def _open_standard_files(output: Path, errors: Path) -> None:
 
 
 def _hand_over_variables() -> None:
-    """Be a Worker that has executed itself again with a clean environment; see `cicd_system.worker.environment`."""
+    """Be a program that has executed itself again with a clean environment; see `cicd_system.environment`."""
     own = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CICD_")}
     file = os.memfd_create("environment")
     os.write(file, json.dumps(own).encode("ascii"))

@@ -1,7 +1,7 @@
-"""Keep the Worker's own variables away from jobs.
+"""Keep the variables of a Backend and of a Worker away from jobs.
 
 On Linux, ``/proc/PID/environ`` shows the environment with which a process was started to all processes of the same
-user, even if the process removes its variables. So the Worker executes itself again with a clean environment, and gets
+user, even if the process removes its variables. So a program executes itself again with a clean environment, and gets
 its variables from an anonymous file in memory.
 """
 
@@ -21,7 +21,7 @@ _PR_SET_DUMPABLE = 4
 
 
 def conceal() -> dict[str, str]:
-    """Remove the Worker's own variables from its environment. On Linux the program executes itself again.
+    """Remove the program's own variables from its environment. On Linux the program executes itself again.
 
     Other processes of the same user can then read neither its variables nor its memory; processes of root can read its
     memory. On other systems, the variables are only removed from the environment of jobs.

@@ -1,4 +1,4 @@
-"""The Worker's own variables, out of reach of jobs."""
+"""The variables of a Backend and of a Worker, out of reach of jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 PROGRAM = """
 import ctypes, json, os, sys
-from cicd_system.worker.environment import conceal
+from cicd_system.environment import conceal
 own = conceal()
 seen = open("/proc/self/environ", "rb").read().decode(errors="surrogateescape")
 dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)

@@ -1,0 +1,130 @@
+"""The program of a Backend: its options, and what it starts."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from cicd_common import ContractError
+from cicd_common.artifacts import ArtifactStore
+from cicd_common.logging import configure, get_logger
+from cicd_common.store import ExecutionStore, StoreError
+
+from ..git import commit_of
+from ..job_queue import JobQueue
+from ..log_shipping import shipping_logs
+from ..options import passwords_in, queue_options, run_with, setting, with_log_level
+from .app import MAX_BODY, create_app
+from .dispatch import Dispatcher
+from .guard import is_loopback, is_token
+from .publish import Publisher, sending_events
+from .server import listening, make_server
+from .traces import TracedQueue, tracing
+
+__all__ = ["run"]
+
+log = get_logger("cicd_system.backend")
+
+
+@click.command(context_settings={"show_default": True})
+@click.pass_obj
+@click.option("--host", default="127.0.0.1", help="The address to listen on.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="The port to listen on; 0 takes a free one.")
+@click.option("--url-file", type=click.Path(path_type=Path, dir_okay=False), help="A file to write the address to.")
+@click.option("--max-body", default=MAX_BODY, type=click.IntRange(1024), help="The largest body, in bytes.")
+@with_log_level
+@setting("--store", default="sqlite:///cicd.db", help="The URL of the store.")
+@setting("--lease", default=60, type=click.IntRange(1), help="Seconds without an update until a Worker loses its job.")
+@setting(
+    "--resend", default=300, type=click.IntRange(1), help="Seconds until a job that no Worker claims is sent again."
+)
+@setting(
+    "--artifacts", default="cicd-artifacts", help="Where the contents of artifacts are stored: a directory or a URL."
+)
+@setting("--events", metavar="URL", help="The receiver of events of runs, as CDEvents over HTTP.")
+@setting("--events-source", default="cicd-backend", help="The source of the events, as a URI reference.")
+@queue_options
+def _main(
+    own: Mapping[str, str],
+    host: str,
+    port: int,
+    url_file: Path | None,
+    max_body: int,
+    log_level: str,
+    store: str,
+    lease: int,
+    resend: int,
+    artifacts: str,
+    events: str | None,
+    events_source: str,
+    broker: str,
+    queue: str,
+) -> None:
+    """Run a Backend.
+
+    The bearer token is in the environment variable CICD_TOKEN. Without a token the Backend listens on the loopback
+    only. CICD_EVENTS_TOKEN is the bearer token for the receiver of events. If OTEL_EXPORTER_OTLP_ENDPOINT names a
+    collector, the Backend sends a trace of each run.
+    """
+    token = own.get("CICD_TOKEN") or None
+    events_token = own.get("CICD_EVENTS_TOKEN") or None
+    secrets = [*passwords_in(store, broker, events or ""), *filter(None, (token, events_token))]
+    configure(service="backend", level=log_level, secrets=secrets)
+    _check_access(token, host)
+    try:
+        with (
+            tracing() as traces,
+            sending_events(events, source=events_source, token=events_token) as send,
+            ExecutionStore(store, lease_seconds=lease, resend_seconds=resend, outbox=bool(send or traces)) as opened,
+            closing(JobQueue(broker, queue=queue)) as jobs,
+            listening(host, port) as listener,
+        ):
+            dispatcher = Dispatcher(opened, TracedQueue(jobs) if traces else jobs, interval=min(1.0, lease / 10))
+            publisher = Publisher(opened, send=send, traces=traces)
+            app = create_app(
+                opened,
+                dispatcher,
+                token=token,
+                max_body=max_body,
+                commit_of=commit_of,
+                contents=ArtifactStore(artifacts),
+                state=publisher.state,
+            )
+            server = make_server(app)
+            _announce(listener, url_file)
+            with shipping_logs(opened.add_logs, ContractError), dispatcher, publisher:
+                server.run(sockets=[listener])
+    except (StoreError, ImportError, OSError, ValueError) as error:
+        log.critical("the Backend cannot start: %s", error)
+        sys.exit(1)
+
+
+def run(own: Mapping[str, str]) -> None:
+    """Run a Backend with the options of the command line.
+
+    Args:
+        own: The Backend's own variables.
+    """
+    run_with(own, _main, "python -m cicd_system.backend")
+
+
+def _check_access(token: str | None, host: str) -> None:
+    if token is None and not is_loopback(host):
+        raise click.UsageError("without a token in CICD_TOKEN the Backend listens on the loopback alone")
+    if token is not None and not is_token(token):
+        raise click.UsageError("the token in CICD_TOKEN may have letters, digits and -._~+/ alone, and = at the end")
+
+
+def _announce(listener: socket.socket, url_file: Path | None) -> None:
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    if url_file is not None:
+        unfinished = url_file.with_name(url_file.name + ".new")
+        unfinished.write_text(url)
+        unfinished.replace(url_file)  # A program that waits for the file never reads a part of it.
+    log.info("listening", url=url)
