@@ -26,7 +26,7 @@ def jobs_of(side: Side, stage: int) -> list:
     return [
         side.job(
             f"job{stage}-{number}",
-            lines_up_to(4, pause=0.01),
+            lines_up_to(3, pause=0.01),
             dependencies=(f"job{stage}-{number - 20}",) if number >= 20 else (),
         )
         for number in numbers
@@ -49,7 +49,7 @@ def test_twenty_kills_in_two_hundred_jobs(setting, new_system, side):
     The moments are points of the run's progress, chosen once for each set-up: a number of jobs that have begun or
     have come to the end of their commands.
     """
-    system = new_system(setting, lease=LEASE, resend=RESEND)
+    system = new_system(setting, workers=4, lease=LEASE, resend=RESEND)
     api, random = system.api, Random(setting.name)
     definition = pipeline(system.repository, {"one": jobs_of(side, 1), "two": jobs_of(side, 2)})
     moments = sorted(random.sample(range(1, 2 * JOBS - 20), KILLS))
