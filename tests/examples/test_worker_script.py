@@ -100,7 +100,7 @@ class TestContainer:
             variables=["CI", "DEPLOY_KEY"],
         )
         end = command.index("--")
-        assert command[:4] == ["docker", "run", "--rm", "--init"]
+        assert (Path(command[0]).name, *command[1:4]) == ("docker", "run", "--rm", "--init")
         assert command[end : end + 3] == ["--", "--privileged", "-c"]
         assert command[-1] == "/cicd-script"
         options = dict(zip(command[4:end:2], command[5:end:2], strict=True))
