@@ -210,7 +210,7 @@ class ContractConverter(cattrs.Converter):
         raise ContractError(type(obj), [problem])
 
     def _plain(self, obj: Any) -> Any:
-        """Make plain data by the class of an object; of a list, a tuple or a dict, by the classes of what is in it."""
+        """Make plain data by the class of an object, and of a list, a tuple or a dict by the classes of its items."""
         write = self.get_unstructure_hook(type(obj))
         if not getattr(write, "is_of_anything", False):
             return write(obj)

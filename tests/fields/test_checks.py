@@ -258,7 +258,7 @@ def test_a_field_is_declared_by_its_annotation() -> None:
 @attrs.frozen(kw_only=True)
 @checked
 class Matrix:
-    """A class of tuples of what no field of the contract holds in tuples."""
+    """A class with tuples of tuples, and of items that may be None."""
 
     names: tuple[Name | None, ...] = ()
     ids: tuple[tuple[UUID, ...] | None, ...] = ()
@@ -304,5 +304,5 @@ class TestTuplesOfOptionalItemsAndTuples:
 
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_of_a_default_that_follows_from_the_object(self, engine: ContractConverter) -> None:
-        """A factory may take the object, of which the fields before it are filled."""
+        """A factory may take the object, whose earlier fields are set."""
         assert engine.loads(b'{"ports":[[1]]}', Matrix) == Matrix(ports=((1,),), more=((1,),))

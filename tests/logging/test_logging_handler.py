@@ -500,7 +500,7 @@ class TestRotation:
         assert messages((tmp_path / "out").read_text()) == ["of another", "two"]
 
     def test_in_a_burst(self, log: logging.Logger, tmp_path: Path) -> None:
-        """A moved file is noticed during many lines, of which not each checks."""
+        """A moved file is noticed during many lines, although not every line checks for it."""
         handler_on(log, file=tmp_path / "out")
         for number in range(2000):
             log.info("%d", number)
