@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -56,10 +57,10 @@ def apply_all(
     """
     batch = _Batch(connection, at, rules)
     batch.load(updates)
-    for place, update in enumerate(updates):
-        batch.fold(place, update)
+    for update in updates:
+        batch.fold(update)
     batch.finish()
-    return tuple(batch.results[place] for place in range(len(updates)))
+    return tuple(batch.results)
 
 
 class _Batch:
@@ -73,16 +74,18 @@ class _Batch:
         self._chunks: dict[tuple[UUID, int], str] = {}
         self._succeeded: dict[JobRow, int] = {}  # With the index of the update.
         self._released: list[tuple[int, UUID, JobState]] = []  # With the index of the update.
-        self.results: dict[int, Applied | UnknownJobExecutionError] = {}
+        self._requests: defaultdict[int, list[JobExecutionRequest]] = defaultdict(list)  # By the index of the update.
+        self.results: list[Applied | UnknownJobExecutionError] = []
 
     def load(self, updates: Sequence[JobStatusUpdate]) -> None:
         self._states.load_jobs(update.job_execution_id for update in updates)
 
-    def fold(self, place: int, update: JobStatusUpdate) -> None:
+    def fold(self, update: JobStatusUpdate) -> None:
         """Apply an update and its consequences in memory."""
+        place = len(self.results)
         job = self._states.jobs.get(update.job_execution_id)
         if job is None:
-            self.results[place] = unknown_job(update.job_execution_id)
+            self.results.append(unknown_job(update.job_execution_id))
             return
         if job.state.queued_at is None:
             # It may have become ready before this update, which then cannot come from a Worker that was asked.
@@ -100,7 +103,7 @@ class _Batch:
             send(job, self._at, self._rules)
             self._released.append((place, job.id, state))
         self._follow(place, job, was)
-        self.results[place] = Applied(outcome=outcome, response=self._response(job, outcome))
+        self.results.append(Applied(outcome=outcome, response=self._response(job, outcome)))
 
     def _follow(self, place: int, job: JobRow, was: ExecutionStatus) -> None:
         """If the job's counted status changed, note that dependents may be ready, or halt the run."""
@@ -123,7 +126,7 @@ class _Batch:
         )
 
     def finish(self) -> None:
-        """Hand out the jobs that became ready, write all changes, and add the requests of released jobs."""
+        """Hand out the jobs that became ready, write all changes, and add the requests to the results."""
         self._hand_out()
         self._states.write()
         put_chunks(self._connection, self._chunks)
@@ -132,24 +135,21 @@ class _Batch:
         for place, job_id, state in self._released:
             # A later update of the batch may have changed the job: its request has the state of the release.
             request = evolve(found[job_id], attempt=state.attempt, last_sequence=state.last_sequence)
-            self._add_jobs(place, (request,))
+            self._requests[place].append(request)
+        for place, jobs in self._requests.items():
+            applied = self.results[place]
+            assert isinstance(applied, Applied)
+            self.results[place] = evolve(applied, jobs=tuple(jobs))
 
     def _hand_out(self) -> None:
+        """Hand out the jobs that became ready, each by the last success of a dependency or of another stage."""
+        of_jobs: dict[UUID, int] = {}
+        of_stages: defaultdict[UUID, dict[UUID, int]] = defaultdict(dict)
+        for job, place in self._succeeded.items():
+            of_jobs[job.id] = of_stages[job.stage.run.id][job.stage.id] = place
         for request in hand_out(self._connection, self._states, self._succeeded, self._at, self._rules):
-            self._add_jobs(self._place_of(request), (request,))
+            places = [of_jobs[job] for job in request.inputs if job in of_jobs]
+            stages = of_stages[request.pipeline_execution_id]
+            places += [place for stage, place in stages.items() if stage != request.stage_execution_id]
+            self._requests[max(places, default=max(stages.values()))].append(request)
         self._succeeded = {}
-
-    def _place_of(self, request: JobExecutionRequest) -> int:
-        """Return the index of the update that made a job ready: the last success of a dependency or another stage."""
-        places = [
-            place
-            for job, place in self._succeeded.items()
-            if job.id in request.inputs
-            or (job.stage.run.id == request.pipeline_execution_id and job.stage.id != request.stage_execution_id)
-        ]
-        return max(places, default=max(self._succeeded.values()))
-
-    def _add_jobs(self, place: int, jobs: tuple[JobExecutionRequest, ...]) -> None:
-        known = self.results[place]
-        assert isinstance(known, Applied)
-        self.results[place] = Applied(outcome=known.outcome, response=known.response, jobs=(*known.jobs, *jobs))

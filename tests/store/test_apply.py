@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -13,7 +14,7 @@ from cicd_common.api.request import JobStatusUpdate
 from cicd_common.model import Job, Pipeline, Stage, UpdateOutcome
 from cicd_common.model.job_execution import JobState
 from cicd_common.model.update import join
-from cicd_common.store import UnknownJobExecutionError
+from cicd_common.store import ExecutionStore, UnknownJobExecutionError
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
 STATES = list(ExecutionStatus)
@@ -108,6 +109,42 @@ def test_jobs_are_handed_out_by_the_update_that_makes_them_ready(store):
     results = store.apply_all(batch)
     assert [[job.job_execution_id for job in each.jobs] for each in results] == [[c], [], [d], []]
     assert store.job_execution(d).queued_at is not None
+
+
+def two_stages(size):
+    """Return a first stage of as many chains of two jobs, and a second one of as many jobs."""
+    first = [Job(name=f"a {at}", script=("x",)) for at in range(size)]
+    first += [Job(name=f"b {at}", script=("x",), dependencies=(f"a {at}",)) for at in range(size)]
+    second = [Job(name=f"c {at}", script=("x",)) for at in range(size)]
+    stages = (Stage(name="first", jobs=tuple(first)), Stage(name="second", jobs=tuple(second)))
+    return Pipeline(name=f"of {size}", repo_url="r", stages=stages)
+
+
+def succeed(store, jobs):
+    """Let jobs succeed in one batch, and return the requests of each update, and the number of function calls."""
+    batch = [told(job.job_execution_id, 1, ExecutionStatus.SUCCESS) for job in jobs]
+    calls = []
+    sys.setprofile(lambda _frame, event, _argument: calls.append(1) if event == "call" else None)
+    try:
+        results = store.apply_all(batch)
+    finally:
+        sys.setprofile(None)
+    return [applied.jobs for applied in results], len(calls)
+
+
+def test_an_update_costs_the_same_in_a_batch_of_any_size():
+    """The number of function calls for each update is the same in a small batch and in a large one."""
+    costs = []
+    with ExecutionStore("sqlite://") as store:
+        for size in (10, 50, 500):  # The first batches compile the statements.
+            runs = [store.start(two_stages(size)) for _ in range(2)]
+            freed, chains = succeed(store, [job for run in runs for job in run.jobs])
+            assert [job.job_name for [job] in freed] == [f"b {at}" for at in range(size)] * 2
+            opened, stages = succeed(store, [job for [job] in freed])
+            assert [len(jobs) for jobs in opened] == ([0] * (size - 1) + [size]) * 2
+            costs.append((chains / size, stages / size))
+    _, small, large = costs
+    assert large == pytest.approx(small, rel=0.2)
 
 
 def test_a_release_hands_the_job_out_again(store):
