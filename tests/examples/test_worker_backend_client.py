@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from hashlib import sha256
@@ -21,62 +18,18 @@ from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload, JobStatusUpdate
 from cicd_common.api.response import JobExecutionResponse
 from cicd_common.model import ExecutionLog
-from tests.support.examples.http_messages import read_message
+from tests.support.examples.scripted_server import Server, answer
 
 JOB = UUID(int=7)
+DAY = timedelta(days=1)
 RUNNING, CANCELED = ExecutionStatus.RUNNING, ExecutionStatus.CANCELED
 UPDATE = JobStatusUpdate(
     job_execution_id=JOB, sequence=3, status=RUNNING, occurred_at=datetime.now(UTC), logs="x\n", worker="w"
 )
 
 
-def answer(body=b"", status=200, **headers):
-    lines = [f"HTTP/1.1 {status} x", f"content-length: {len(body)}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
 def job(status=RUNNING, **fields):
     return answer(converter.dumps(JobExecutionResponse(job_execution_id=JOB, status=status, **fields)))
-
-
-class Server:
-    """Answers requests in turn with the bytes that it was given; after those that are cut short it hangs up."""
-
-    def __init__(self, *answers: bytes) -> None:
-        self.answers = list(answers)
-        self.requests = []
-        self.connections = 0
-        self.asked: Callable[[], None] = lambda: None
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            with connection, connection.makefile("rb") as reader:
-                self._serve(connection, reader)
-
-    def _serve(self, connection, reader):
-        while (request := read_message(reader)) is not None:
-            self.requests.append(request)
-            self.asked()
-            if not self.answers:
-                return
-            data = self.answers.pop(0)
-            connection.sendall(data)
-            if not data.endswith(b"}"):
-                return
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 @pytest.fixture
@@ -100,11 +53,32 @@ def client_of(ending):
         each.close()
 
 
+def http_date(ahead):
+    return format_datetime(datetime.now(UTC) + ahead, usegmt=True)
+
+
 class TestClock:
+    def test_last_answer_counts(self, client_of):
+        """Where the clocks agree but for the time that a request takes, times stay as they are."""
+        client, _ = client_of(answer(b"{}", date=http_date(DAY)), answer(b"{}", date=http_date(-timedelta(seconds=5))))
+        client.send("GET", "/health")
+        assert abs(client.now() - datetime.now(UTC) - DAY) < timedelta(minutes=1)
+        client.send("GET", "/health")
+        assert client.backend_time(UPDATE.occurred_at) == UPDATE.occurred_at
+
+    @pytest.mark.parametrize("date", [None, "", "soon", "Tue, 24 Nov 2026 12:00:00 -0000"])
+    def test_no_time(self, client_of, date):
+        """An answer without a time changes nothing."""
+        client, _ = client_of(*[answer(b"{}", **{} if date is None else {"date": date})] * 2)
+        client.set_clock()
+        assert client.ahead is None
+        client.ahead = DAY
+        client.send("GET", "/health")
+        assert client.ahead == DAY
+
     def test_skewed(self, client_of):
-        """The Backend is told times by its own clock, from the first report on, and is asked for the time once."""
-        date = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
-        client, server = client_of(answer(b"{}", date=date), job(), job())
+        """Reports have times of the Backend's clock, from the first one on. The Backend is asked for its time once."""
+        client, server = client_of(answer(b"{}", date=http_date(-DAY)), job(), job())
         client.set_clock()
         client.set_clock()
         client.report(UPDATE)
@@ -114,9 +88,8 @@ class TestClock:
         assert timedelta(hours=23) < UPDATE.occurred_at - told.occurred_at < timedelta(hours=25)
 
     def test_skewed_logs(self, client_of):
-        """So are the times of what is logged."""
-        date = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
-        client, server = client_of(answer(b"{}", date=date), answer(status=204))
+        """So have logs."""
+        client, server = client_of(answer(b"{}", date=http_date(DAY)), answer(status=204))
         client.set_clock()
         log = ExecutionLog(job_execution_id=JOB, sequence=0, timestamp=datetime.now(UTC), log_text="claimed")
         client.add_logs(ExecutionLogUpload(logs=(log,)))

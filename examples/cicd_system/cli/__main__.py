@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 import click
 
-from cicd_common import ContractError, ExecutionStatus
+from cicd_common import ContractError, ExecutionStatus, converter
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
 from cicd_common.api.response import PipelineExecutionResponse
 from cicd_common.logging import configure
@@ -234,7 +234,7 @@ def _job_of(run: PipelineExecution, name: str) -> UUID:
 def _show_log(client: Client, job_execution_id: UUID, *, follows: bool) -> None:
     after = 0
     if follows:
-        client = client.patient(FOLLOWING)
+        client.patience = max(client.patience, FOLLOWING)
     while True:
         for page in client.log_pages(job_execution_id, after):
             click.echo(visible(page.logs), nl=False)
@@ -259,7 +259,7 @@ def artifacts(client: Client, execution_id: UUID, download: Path | None) -> None
                     if download is not None:
                         target = download / _folder(each.job.name) / left.path
                         target.parent.mkdir(parents=True, exist_ok=True)
-                        client.download(left, target)
+                        client.fetch(left, target)
 
 
 def _folder(name: str) -> str:
@@ -301,11 +301,11 @@ def report(
     with _problems():
         wanted = None if status_ is None else ExecutionStatus[status_]
         request = ReportRequest(pipeline_name=pipeline, stage_name=stage, job_name=job, status=wanted, **rest)
+        page = client.report(request)
         if format_ == "json":
             # To the byte what the contract says, and readable on a terminal.
-            click.echo(client.report_bytes(request), nl=sys.stdout.isatty())
+            click.echo(converter.dumps(page), nl=sys.stdout.isatty())
             return
-        page = client.report(request)
         console().print(report_table(page))
         if page.next_cursor is not None:
             click.echo(f"more: --cursor {page.next_cursor}")

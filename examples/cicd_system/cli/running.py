@@ -59,7 +59,7 @@ def start_run(client: Client, name: str, request: PipelineExecutionRequest, *, d
     click.echo(f"run {started.run_number} of {visible(name)}: {started.execution_id}")
     if detach:
         return 0
-    client = client.patient(FOLLOWING)
+    client.patience = max(client.patience, FOLLOWING)
     snapshot = _followed(client, name, started)
     if snapshot is None:
         click.echo(f"it goes on; to see how: status {started.execution_id}", err=True)
