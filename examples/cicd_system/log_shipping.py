@@ -17,7 +17,7 @@ log = get_logger(__name__)
 _OUTAGE = 120  # Tries, 5 seconds apart in the end: a Backend may be away for ten minutes.
 _AT_END = 10.0  # Seconds that a program waits at its end for unsent lines.
 # Lines about requests contain ids that a client sent, also unknown ones.
-_LEFT_OUT = ("cicd_system.backend.access",)
+_LEFT_OUT = ("cicd_system.backend.middleware",)
 
 
 @contextmanager

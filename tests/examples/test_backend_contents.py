@@ -4,9 +4,8 @@ from hashlib import sha256
 
 import httpx
 import pytest
-from cicd_system.backend.contents import MAX_CONTENT
+from cicd_system.backend.app import MAX_CONTENT
 
-from cicd_common.artifacts import ArtifactStore
 from cicd_common.store import ExecutionStore
 from tests.support.examples.backend_in_process import TOKEN, Backend
 
@@ -16,14 +15,9 @@ PATH = f"/api/artifact/{DIGEST}"
 
 
 @pytest.fixture
-def contents(tmp_path):
-    return ArtifactStore(tmp_path / "artifacts")
-
-
-@pytest.fixture
-def backend(contents):
+def backend():
     with ExecutionStore("sqlite://") as store:
-        backend = Backend(store, contents=contents)
+        backend = Backend(store)
         yield backend
         backend.close()
 
@@ -41,11 +35,11 @@ def test_content_comes_back(backend, content):
     assert answer.content == content
 
 
-def test_other_content_is_refused(backend, contents):
+def test_other_content_is_refused(backend):
     """Nothing of it is stored."""
     answer = backend.ask("PUT", PATH, content=b"another")
     assert (answer.status_code, answer.json()["status"]) == (422, 422)
-    assert DIGEST not in contents
+    assert backend.ask("HEAD", PATH).status_code == 404
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 404), ("HEAD", 404), ("PUT", 422)])
@@ -66,10 +60,3 @@ def test_the_length_is_announced_and_bounded(backend):
     assert backend.send(chunked).status_code == 411
     large = {**headers, "Content-Length": str(MAX_CONTENT + 1)}
     assert backend.send(httpx.Request("PUT", f"http://localhost{PATH}", headers=large)).status_code == 413
-
-
-def test_without_a_store_there_are_no_paths():
-    with ExecutionStore("sqlite://") as store:
-        backend = Backend(store)
-        assert backend.ask("PUT", PATH, content=CONTENT).status_code == 404
-        backend.close()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cicd_system.backend import Dispatcher
+from cicd_system.backend.repeating import repeating
 from cicd_system.job_queue import QueueError
 
 from cicd_common.logging import capture_logs
@@ -34,7 +35,7 @@ class TestDispatcher:
         with ExecutionStore(f"sqlite:///{tmp_path}/resends.db", resend_seconds=1) as store:
             store.start(many("a", "b"), at=datetime.now(UTC) - timedelta(seconds=2))
             queue = Kept()
-            with Dispatcher(store, queue, interval=0.01):
+            with repeating(Dispatcher(store, queue.put).look, 0.01):
                 until(lambda: len(queue.jobs) >= 2, "all jobs")
             assert sorted(queue.names) == ["a", "b"]
 
@@ -43,7 +44,7 @@ class TestDispatcher:
         with ExecutionStore(f"sqlite:///{tmp_path}/leases.db", lease_seconds=1, max_losses=2) as store:
             request = store.start(many("a")).jobs[0]
             queue = Kept()
-            with capture_logs() as lines, Dispatcher(store, queue, interval=0.01):
+            with capture_logs() as lines, repeating(Dispatcher(store, queue.put).look, 0.01):
                 store.apply(update(request.job_execution_id, 1, "RUNNING"))
                 until(lambda: queue.jobs, "the next attempt")
                 assert queue.jobs[0].attempt == 2
@@ -54,7 +55,7 @@ class TestDispatcher:
     def test_broker_refuses(self, store):
         """Nobody waits for it a second time; all is sent once it takes jobs again, each job once."""
         queue = Kept()
-        dispatcher = Dispatcher(store, queue)
+        dispatcher = Dispatcher(store, queue.put)
         dispatcher.look()
         queue.refuses = lambda _: True
         dispatcher.send(store.start(many("a", "b", "c")).jobs)
@@ -74,7 +75,7 @@ class TestDispatcher:
         """All others get through, later ones too."""
         queue = Kept()
         queue.refuses = lambda job: job.job_name == "never"
-        dispatcher = Dispatcher(store, queue)
+        dispatcher = Dispatcher(store, queue.put)
         dispatcher.send(store.start(many("never", "a", "b")).jobs)
         for name in ("c", "d"):
             dispatcher.look()
@@ -85,7 +86,7 @@ class TestDispatcher:
     def test_log(self, store):
         """It tells when a broker begins to fail and when it works again, and nothing of the jobs."""
         queue = Kept()
-        dispatcher = Dispatcher(store, queue)
+        dispatcher = Dispatcher(store, queue.put)
         queue.refuses = lambda _: True
         with capture_logs() as lines:
             dispatcher.send(store.start(many("hunter2")).jobs)
@@ -100,12 +101,11 @@ class TestDispatcher:
     def test_log_of_the_queue(self, store):
         """What the queue says of itself is made to be told."""
 
-        class Refusing:
-            def put(self, _):
-                raise QueueError("the broker did not take the job: TimeoutError")
+        def refuse(_):
+            raise QueueError("the broker did not take the job: TimeoutError")
 
         with capture_logs() as lines:
-            Dispatcher(store, Refusing()).send(store.start(many("a")).jobs)
+            Dispatcher(store, refuse).send(store.start(many("a")).jobs)
         (line,) = (line for line in lines if line["logger"].startswith("cicd_system"))
         assert line["reason"] == "the broker did not take the job: TimeoutError"
 
@@ -119,7 +119,7 @@ class TestDispatcher:
                 looks.append(1)
                 raise error
 
-        with capture_logs() as lines, Dispatcher(Broken(), Kept(), interval=0.001):
+        with capture_logs() as lines, repeating(Dispatcher(Broken(), Kept().put).look, 0.001):
             until(lambda: len(looks) > 5, "looks at the store")
         ours = [line["level"] for line in lines if line["logger"].startswith("cicd_system")]
         assert set(ours) == {level}

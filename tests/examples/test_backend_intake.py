@@ -8,8 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from cicd_system.backend import Dispatcher, create_app
-from cicd_system.backend import app as app_module
+from cicd_system.backend import Dispatcher, reading
 from cicd_system.backend.intake import Intake
 
 from cicd_common import converter
@@ -22,7 +21,7 @@ from cicd_common.store import (
     UnavailableError,
     UnknownJobExecutionError,
 )
-from tests.support.examples.backend_in_process import JSON, TOKEN, Backend, simple, update
+from tests.support.examples.backend_in_process import JSON, TOKEN, Backend, app_on, simple, update
 from tests.support.examples.waiting import DEADLINE
 
 
@@ -150,10 +149,11 @@ class TestErrors:
         assert [type(each) for each in found] == [Applied, type(error), type(error)]
         assert counted.sizes == [1, 2]
 
-    def test_too_many(self, store, job):
+    def test_too_many(self, store, job, monkeypatch):
         """An update is refused while as many as allowed wait, and accepted afterwards."""
         counted = Counted(store)
-        intake = Intake(counted, most_waiting=2)
+        monkeypatch.setattr("cicd_system.backend.intake.MAX_WAITING", 2)
+        intake = Intake(counted)
         given = [update(job, number, "RUNNING") for number in range(1, 5)]
 
         async def more():
@@ -188,13 +188,12 @@ class TestRoute:
         """The Worker is answered before the broker has the jobs that became ready: the store has them."""
         answered = threading.Event()
 
-        class Broker:
-            def put(self, request):
-                sent.append((request.job_name, answered.wait(DEADLINE)))
+        def put(request):
+            sent.append((request.job_name, answered.wait(DEADLINE)))
 
         sent: list[tuple[str, bool]] = []
         first = store.start(simple(uuid4().hex, "first", "then")).jobs[0].job_execution_id
-        app = create_app(store, Dispatcher(store, Broker()), token=TOKEN)
+        app = app_on(store, Dispatcher(store, put).send, token=TOKEN)
 
         async def noting(scope, receive, send):
             async def note(message):
@@ -226,7 +225,7 @@ class TestRoute:
                 threads.append(threading.current_thread())
                 return converter.loads(*arguments)
 
-        monkeypatch.setattr(app_module, "converter", Noting())
+        monkeypatch.setattr(reading, "converter", Noting())
         backend = Backend(store)
         assert backend.report(job, 1, "RUNNING", logs="x" * size).status_code == 200
         backend.close()

@@ -10,15 +10,13 @@ from uuid import UUID
 import httpx
 import pytest
 import uvicorn
-from cicd_system.backend import Dispatcher, create_app
 from cicd_system.backend.live import Look, Streams
 from cicd_system.backend.server import listening
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from cicd_common.store import BusyError, ExecutionStore
-from tests.support.examples.attempts import NoQueue
-from tests.support.examples.backend_in_process import simple, update
+from tests.support.examples.backend_in_process import app_on, simple, update
 from tests.support.examples.waiting import DEADLINE, until
 
 NOBODY = UUID(int=0)
@@ -80,9 +78,14 @@ def watched():
     return _Watched()
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr("cicd_system.backend.live.PAUSE", 0.01)
+
+
 @pytest.fixture
 def streams():
-    return Streams(most=3, pause=0.01)
+    return Streams(3)
 
 
 @pytest.fixture
@@ -130,16 +133,6 @@ class TestStreams:
             answers = [stack.enter_context(contextlib.closing(each.result())) for each in asked]
             assert sorted(answer.status_code for answer in answers) == [200] * 3 + [503] * 6
 
-    def test_nobody_looks_when_nobody_is_there(self, url, streams):
-        """A thing is looked at once for all, until the last one has gone."""
-        with stream(url) as first:
-            with stream(url) as second:
-                next(first), next(second)
-                assert streams.watched == 1
-            next(first)
-            assert streams.watched == 1
-        until(lambda: streams.watched == 0, "the end of looking")
-
     def test_a_store_that_fails_is_waited_for(self, url, watched):
         with stream(url) as events:
             next(events)
@@ -171,9 +164,8 @@ def store():
 
 
 @pytest.fixture
-def backend(store, monkeypatch):
-    monkeypatch.setattr("cicd_system.backend.pages.PAUSE", 0.01)
-    with served(create_app(store, Dispatcher(store, NoQueue()))) as url:
+def backend(store):
+    with served(app_on(store)) as url:
         yield url
 
 

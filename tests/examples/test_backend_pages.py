@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 from attrs import evolve
-from cicd_system.backend.drawing import graph_of, timeline_of
 from cicd_system.backend.guard import TOKEN_COOKIE
+from cicd_system.backend.run_page import places_of, timeline_of
 from hypothesis import given
 
 from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload
@@ -135,8 +135,9 @@ class TestPages:
 
     def test_there_is_nothing_for_unknown_ids(self, backend):
         run, _ = started(backend)
-        for path in (f"/run/{NOBODY}", f"/run/{run}/job/{NOBODY}", "/run/x", f"/run/{run}/job/x", "/?after=x"):
+        for path in (f"/run/{NOBODY}", f"/run/{run}/job/{NOBODY}", "/run/x", f"/run/{run}/job/x"):
             assert browse(backend, path).status_code == 404
+        assert browse(backend, "/?after=x").status_code == 422
 
     def test_no_script_but_ours_and_nothing_of_others_is_allowed(self, backend):
         run, job = started(backend)
@@ -182,7 +183,7 @@ class TestButtons:
             for (each,) in (ids[0], ids[0], ids[1])
         }
         assert len(locations) == 2
-        assert browse(backend, f"/run/{run}/again", "POST", data={"request_id": "x"}).status_code == 404
+        assert browse(backend, f"/run/{run}/again", "POST", data={"request_id": "x"}).status_code == 422
 
     @pytest.mark.parametrize(
         "said",
@@ -249,23 +250,20 @@ class TestSigningIn:
 class TestDrawing:
     @given(executions())
     def test_every_job_has_a_box_and_those_it_waits_for_are_before_it(self, run):
-        graph = graph_of(run)
-        jobs = [job for stage in run.stages for job in stage.jobs]
-        assert {box.job.id for box in graph.boxes} == {job.id for job in jobs}
-        assert len({(box.x, box.y) for box in graph.boxes}) == len(jobs)
-        assert all(line.x1 < line.x2 for line in graph.lines)
-        assert all(box.x + graph.box_width <= graph.width and box.y < graph.height for box in graph.boxes)
+        places = places_of(run)
+        jobs = [job.job for stage in run.stages for job in stage.jobs]
+        assert places.keys() == {job.name for job in jobs}
+        assert len(set(places.values())) == len(jobs)
+        assert all(places[name][0] + 150 < places[job.name][0] for job in jobs for name in job.dependencies)
 
     @given(executions())
     def test_bars_are_within_the_scale(self, run):
         """Whatever the clocks of the Workers say."""
-        for bar in timeline_of(run, datetime(2026, 1, 31, tzinfo=UTC) + timedelta(hours=3)).bars.values():
-            assert 0 <= bar.x < 1000
-            assert 1 <= bar.width <= 1000 - bar.x
-
-    def test_a_pipeline_that_did_not_start_has_no_bars(self, backend):
-        run, _ = started(backend)
-        assert timeline_of(backend.store.execution(run), datetime.now(UTC)).bars == {}
+        bars, _ = timeline_of(run, datetime(2026, 1, 31, tzinfo=UTC) + timedelta(hours=3))
+        assert bars.keys() == {job.id for stage in run.stages for job in stage.jobs if job.start_time}
+        for x, width in bars.values():
+            assert 0 <= x < 1000
+            assert 1 <= width <= 1000 - x
 
 
 def test_without_a_token_everybody_looks():

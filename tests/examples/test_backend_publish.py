@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 from cicd_system.backend.publish import Publisher, sending_events
-from cicd_system.backend.traces import TracedQueue, Traces, tracing
+from cicd_system.backend.repeating import repeating
+from cicd_system.backend.traces import Traces, tracing
 
 from cicd_common.api.request import Artifact, ArtifactUploadRequest
 from cicd_common.integrations.cdevents import execution_of, from_http
 from cicd_common.logging import capture_logs
-from cicd_common.store import ExecutionStore, OutboxCounts, UnavailableError
-from tests.support.examples.backend_in_process import Backend, Kept, order, simple
+from cicd_common.store import ExecutionStore, OutboxCounts
+from tests.support.examples.backend_in_process import Backend, order, simple
 from tests.support.examples.waiting import until
 from tests.support.http_receiver import DROP, receiver
 
@@ -63,7 +64,7 @@ class TestEvents:
         with (
             receiver() as events,
             sending_events(events.url, source=SOURCE, token="its-token") as send,
-            Publisher(backend.store, send=send, interval=0.01),
+            repeating(Publisher(backend.store, send, None).look, 0.01),
         ):
             job = backend.start(simple())
             until(lambda: kinds(events) == TO_START, "the start", pause=0.01)
@@ -79,7 +80,7 @@ class TestEvents:
         """When a job ends, the receiver learns that its artifacts were packaged and published, once for each file."""
         files = tuple(Artifact(path=f"dist/{at}.whl", size=3, sha256=f"{at:064x}") for at in range(2))
         with receiver() as events, sending_events(events.url, source=SOURCE) as send:
-            publisher = Publisher(backend.store, send=send)
+            publisher = Publisher(backend.store, send, None)
             job = backend.start(simple())
             backend.store.add_artifacts(ArtifactUploadRequest(job_execution_id=job, artifacts=files))
             assert publisher.look()
@@ -94,7 +95,7 @@ class TestEvents:
     def test_are_sent_again(self, backend, answers):
         """After an error, from the one on that was not taken; what was taken may come twice."""
         with receiver(200, *answers) as events, sending_events(events.url, source=SOURCE) as send:
-            publisher = Publisher(backend.store, send=send)
+            publisher = Publisher(backend.store, send, None)
             end(backend, backend.start(simple()))
             with capture_logs() as lines:
                 assert publisher.look()
@@ -107,10 +108,11 @@ class TestEvents:
         assert kinds(events) == both[:2] + both
         assert [line["level"] for line in lines] == ["WARNING", "INFO"]
 
-    def test_are_given_up(self, backend):
+    def test_are_given_up(self, backend, monkeypatch):
         """After a number of attempts; the log says of which run, and the state of how many."""
+        monkeypatch.setattr("cicd_system.backend.publish.MAX_ATTEMPTS", 1)
         with receiver(500) as events, sending_events(events.url, source=SOURCE) as send:
-            publisher = Publisher(backend.store, send=send, max_attempts=1)
+            publisher = Publisher(backend.store, send, None)
             backend.start(simple())
             with capture_logs() as lines:
                 assert publisher.look()
@@ -121,7 +123,7 @@ class TestEvents:
         with (
             receiver() as events,
             sending_events(events.url, source=SOURCE) as send,
-            Publisher(backend.store, send=send, interval=0.01),
+            repeating(Publisher(backend.store, send, None).look, 0.01),
         ):
             until(lambda: kinds(events) == TO_START, "the events, once it runs anew", pause=0.01)
 
@@ -134,7 +136,7 @@ class TestEvents:
                 raise ZeroDivisionError
             sent.append(change.after.run_number)
 
-        publisher = Publisher(backend.store, send=send)
+        publisher = Publisher(backend.store, send, None)
         for _ in range(2):
             backend.post("/api/pipeline/execute", order(simple()))
         with capture_logs() as lines:
@@ -143,49 +145,32 @@ class TestEvents:
         assert backend.store.outbox.counts() == OutboxCounts(waiting=1, given_up=0)
         assert [line["level"] for line in lines] == ["ERROR"]
 
-    def test_wait_for_a_store_that_is_away(self):
-        """The log says so once, however often it is asked."""
-        store = ExecutionStore("sqlite://", outbox=True)
-        looks = []
-
-        class Counting(Publisher):
-            def look(self):
-                looks.append(self)
-                return super().look()
-
-        with capture_logs() as lines, Counting(store, send=print, interval=0.001) as publisher:
-            store.close()
-            looks.clear()
-            until(lambda: len(looks) > 3, "some looks", pause=0.001)
-            with pytest.raises(UnavailableError):
-                publisher.state()
-        assert [line["level"] for line in lines] == ["WARNING"]
-
-    def test_no_request_waits_for_a_receiver_that_hangs(self, backend):
+    def test_no_request_waits_for_a_receiver_that_hangs(self, backend, monkeypatch):
         """Runs start and end while it has answered nothing; what it did not take is kept."""
+        monkeypatch.setattr("cicd_system.backend.repeating._AT_END", 0.1)
         with (
             socket.create_server(("127.0.0.1", 0)) as silent,
             sending_events(f"http://127.0.0.1:{silent.getsockname()[1]}", source=SOURCE) as send,
-            Publisher(backend.store, send=send, interval=0.01) as publisher,
         ):
-            job = backend.start(simple())
-            accepted, _ = silent.accept()
-            with accepted:
+            publisher = Publisher(backend.store, send, None)
+            with repeating(publisher.look, 0.01):
+                job = backend.start(simple())
+                accepted, _ = silent.accept()
                 end(backend, job)
                 backend.start(simple())
                 assert backend.ask("GET", "/health").status_code == 200
                 assert publisher.state() == {"events": {"waiting": 2, "given_up": 0}}
-                publisher._stop.set()  # It ends as soon as the receiver goes away.
-        assert not publisher._thread.is_alive()
+            accepted.close()
         assert backend.store.outbox.counts() == OutboxCounts(waiting=2, given_up=0)
 
 
-def test_nothing_runs_where_nobody_is_told(backend):
-    """There is no thread, and nothing in the state."""
-    publisher = Publisher(backend.store)
-    with publisher:
-        assert not publisher._thread.is_alive()
-        assert publisher.state() == {}
+def test_nobody_is_told_where_there_is_no_receiver(backend):
+    """The outbox is left alone, and nothing is in the state."""
+    publisher = Publisher(backend.store, None, None)
+    backend.start(simple())
+    assert not publisher.look()
+    assert publisher.state() == {}
+    assert backend.store.outbox.counts() == OutboxCounts(waiting=1, given_up=0)
 
 
 class TestTraces:
@@ -196,7 +181,7 @@ class TestTraces:
         def send(*_):
             raise ConnectionRefusedError
 
-        publisher = Publisher(backend.store, send=send, traces=Traces(recorded.append, lambda: 7))
+        publisher = Publisher(backend.store, send, Traces(recorded.append, lambda: 7, None))
         job = backend.start(simple())
         publisher.look()
         assert recorded == []
@@ -215,7 +200,7 @@ class TestTraces:
         def record(_):
             raise ZeroDivisionError
 
-        publisher = Publisher(backend.store, send=lambda change, _: sent.append(change), traces=Traces(record, int))
+        publisher = Publisher(backend.store, lambda change, _: sent.append(change), Traces(record, int, None))
         end(backend, backend.start(simple()))
         with capture_logs() as lines:
             assert publisher.look()
@@ -233,7 +218,7 @@ class TestTraces:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
             with tracing() as traces:
                 end(backend, backend.start(simple()))
-                Publisher(backend.store, traces=traces).look()
+                Publisher(backend.store, None, traces).look()
         assert traces.given_up() == 0
         assert backend.store.outbox.counts() == OutboxCounts(waiting=0, given_up=0)
         [request] = collector.requests
@@ -246,9 +231,7 @@ class TestTraces:
         job = backend.queue.jobs[0]
         assert {int.from_bytes(span.trace_id) for span in scope.spans} == {trace_id(job.pipeline_execution_id)}
         assert [span.name for span in scope.spans if not span.parent_span_id] == ["RUN app"]
-        kept = Kept()
-        TracedQueue(kept).put(job)
-        assert kept.jobs[0].environment["TRACEPARENT"] == traceparent(job)
+        assert traces.with_parent(job).environment["TRACEPARENT"] == traceparent(job)
 
     def test_that_are_not_taken_are_counted(self, backend, monkeypatch):
         """In spans: of a run, its stage and its job."""
@@ -257,10 +240,11 @@ class TestTraces:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
             with capture_logs(), tracing() as traces:
                 end(backend, backend.start(simple()))
-                Publisher(backend.store, traces=traces).look()
+                Publisher(backend.store, None, traces).look()
         assert traces.given_up() == 3
 
-    def test_are_not_where_none_is_named(self):
+    def test_are_not_where_none_is_named(self, monkeypatch):
         """Nothing of OpenTelemetry is needed then."""
-        with tracing({}) as traces:
+        monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+        with tracing() as traces:
             assert traces is None

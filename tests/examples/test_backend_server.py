@@ -3,16 +3,15 @@
 import contextlib
 import socket
 import threading
-from uuid import uuid4
 
 import httpx
 import pytest
-from cicd_system.backend import Dispatcher, create_app, guard
+from cicd_system.backend import reading
+from cicd_system.backend import server as server_module
 from cicd_system.backend.server import listening, make_server
 
-from cicd_common.artifacts import ArtifactStore
 from cicd_common.store import ExecutionStore
-from tests.support.examples.attempts import NoQueue
+from tests.support.examples.backend_in_process import app_on
 from tests.support.examples.waiting import until
 
 DEADLINE = 30
@@ -21,20 +20,17 @@ DEADLINE = 30
 @pytest.fixture
 def address(monkeypatch):
     """Where a Backend listens that gives its clients a tenth of a second."""
-    monkeypatch.setattr(guard, "PATIENCE", 0.1)
+    monkeypatch.setattr(reading, "PATIENCE", 0.1)
+    monkeypatch.setattr(server_module, "ARRIVAL", 0.1)
     monkeypatch.setattr("signal.signal", lambda *_: None)  # Handlers belong to the main thread.
     with ExecutionStore("sqlite://") as store, listening("127.0.0.1", 0) as listener:
-        server = make_server(_app(store), arrival=0.1)
+        server = make_server(app_on(store))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         until(lambda: server.started, "the Backend to start", pause=0.01)
         yield listener.getsockname()
         server.should_exit = True
         thread.join()
-
-
-def _app(store):
-    return create_app(store, Dispatcher(store, NoQueue()), contents=ArtifactStore(f"memory://{uuid4()}"))
 
 
 def answer_to(address, sent):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from cicd_system.backend.app import create_app
-from cicd_system.backend.dispatch import Dispatcher
+from cicd_system.backend import Dispatcher, create_app
 from cicd_system.job_queue import Delivery, JobQueue
 from cicd_system.worker.backend_client import BackendClient
 from cicd_system.worker.program import Leaving, run_delivery
@@ -24,6 +23,7 @@ from cicd_common.api.request import JobExecutionRequest
 from cicd_common.artifacts import ArtifactStore
 from cicd_common.store import ExecutionStore
 from cicd_common.testing.conformance import BackendConformance, WorkerConformance, client_of
+from tests.support.examples.backend_in_process import app_on
 from tests.support.examples.settings import SETTINGS, Setting
 from tests.support.examples.waiting import DEADLINE
 
@@ -35,9 +35,8 @@ class Counting(Dispatcher):
 
     count = 0
 
-    def send(self, jobs: Iterable[JobExecutionRequest]) -> None:
+    def send(self, jobs: Sequence[JobExecutionRequest]) -> None:
         """Send jobs."""
-        jobs = tuple(jobs)
         super().send(jobs)
         self.count += len(jobs)
 
@@ -82,19 +81,19 @@ class TestBackend(BackendConformance):
     @pytest.fixture
     def dispatcher(self, store: ExecutionStore, jobs: JobQueue) -> Counting:
         """What sends its jobs to the broker."""
-        return Counting(store, jobs)
+        return Counting(store, jobs.put)
 
     @pytest.fixture
     def backend(self, store: ExecutionStore, dispatcher: Dispatcher, tmp_path: Path) -> httpx.Client:
         """The example's application."""
-        return client_of(create_app(store, dispatcher, contents=ArtifactStore(tmp_path / "artifacts")))
+        return client_of(create_app(store, ArtifactStore(tmp_path / "artifacts"), dispatcher.send))
 
     @pytest.fixture
     def short_leases(self, place: Setting, jobs: JobQueue) -> Iterator[httpx.Client]:
         """The same, asked for lost jobs before every request."""
         with ExecutionStore(place.store, lease_seconds=int(self.lease_seconds)) as store:
-            dispatcher = Dispatcher(store, jobs)
-            app = create_app(store, dispatcher)
+            dispatcher = Dispatcher(store, jobs.put)
+            app = app_on(store, dispatcher.send)
 
             async def watched(scope: object, receive: object, send: object) -> None:
                 dispatcher.look()

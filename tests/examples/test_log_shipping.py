@@ -57,7 +57,7 @@ class TestShipping:
         job = job_of(store)
         with execution_context(pipeline_execution_id=job.pipeline_execution_id):
             with shipping_logs(store.add_logs, ContractError):
-                get_logger("cicd_system.backend.access").info("answered")
+                get_logger("cicd_system.backend.middleware").info("answered")
                 log.debug("found")
                 log.warning("heard")
             log.warning("too late")

@@ -6,14 +6,12 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from cicd_system.backend import Dispatcher, create_app
 from cicd_system.backend.server import listening, make_server
 
 from cicd_common.api.request import ExecutionLogUpload
 from cicd_common.model import ExecutionLog
 from cicd_common.store import ExecutionStore
-from tests.support.examples.attempts import NoQueue
-from tests.support.examples.backend_in_process import TOKEN, simple, update
+from tests.support.examples.backend_in_process import TOKEN, app_on, simple, update
 from tests.support.examples.waiting import until
 
 CHROMIUM = shutil.which("chromium")
@@ -58,8 +56,8 @@ def url(store):
     """Where a Backend listens that has a token."""
     with pytest.MonkeyPatch.context() as patch, listening("127.0.0.1", 0) as listener:
         patch.setattr("signal.signal", lambda *_: None)  # Handlers belong to the main thread.
-        patch.setattr("cicd_system.backend.pages.PAUSE", 0.05)
-        server = make_server(create_app(store, Dispatcher(store, NoQueue()), token=TOKEN))
+        patch.setattr("cicd_system.backend.live.PAUSE", 0.05)
+        server = make_server(app_on(store, token=TOKEN))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         until(lambda: server.started, "the Backend to start", pause=0.01)

@@ -1,12 +1,9 @@
-"""The Backend as an ASGI application: routes and their handlers."""
+"""The Backend as an ASGI application: its routes, and the handlers of the API."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from anyio import CapacityLimiter, move_on_after, to_thread
@@ -15,8 +12,9 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from cicd_common import ContractError, converter
@@ -36,125 +34,109 @@ from cicd_common.logging import get_logger
 from cicd_common.store import ExecutionStore, Started
 
 from ..git import RepositoryError
-from .access import AccessLog, about
-from .contents import content_routes
-from .dispatch import Dispatcher
-from .guard import TokenGuard, read_json
+from .dispatch import SendJobs
+from .guard import TokenGuard
 from .intake import Intake
 from .job_log import without_gaps
+from .middleware import AccessLog, answer_to, log_ids
 from .overview import recent_runs
 from .pages import page_routes
-from .problems import HANDLERS
+from .reading import announced_size, chunks_of, read_message, read_query, report_names
 
-__all__ = ["MAX_BODY", "create_app"]
+__all__ = ["create_app"]
 
 log = get_logger(__name__)
-
-T = TypeVar("T")
 
 CommitOf = Callable[[str, str], str | None]
 """Finds the commit of a branch of a repository; None for a directory without git."""
 
-State = Callable[[], Mapping[str, Any]]
-"""Returns a state as JSON data."""
+MAX_CONTENT = 4 * 1024**3
+"""The largest content of an artifact, in bytes."""
 
-MAX_BODY = 8 * 1024 * 1024
-"""The largest body, in bytes."""
-
-# Bytes. Reading a smaller body takes less than a millisecond, so it needs no thread.
-_SMALL_BODY = 64 * 1024
 _HEALTH_SECONDS = 1
-_REPORT = "/api/report/"
-# The parts of a report's path; each is followed by a name.
-_LEVELS = ("pipeline", "stage", "job")
-_NUMBERS = ("run_number", "limit", "after", "tail")
-# As in JSON, with no more digits than a 64-bit integer has.
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
 def create_app(
     store: ExecutionStore,
-    dispatcher: Dispatcher,
+    contents: ArtifactStore,
+    send: SendJobs,
     *,
     token: str | None = None,
-    max_body: int = MAX_BODY,
     commit_of: CommitOf | None = None,
-    contents: ArtifactStore | None = None,
-    state: State | None = None,
+    state: Callable[[], Mapping[str, Any]] = dict,
 ) -> Starlette:
     """Make the application. It has no state of its own, so several Backends may share a store.
 
     Args:
         store: The store. It is not closed.
-        dispatcher: Sends jobs to the Workers.
+        contents: Stores the contents of artifacts.
+        send: Sends jobs to the Workers.
         token: The bearer token. If None, all requests to ``localhost`` or a loopback address are accepted.
-        max_body: The largest body, in bytes.
         commit_of: Finds the commit of a branch for a run without a commit, so that all its jobs use the same one. If
             None, each Worker uses the head of the branch.
-        contents: Stores the contents of artifacts. If None, there are no routes for them.
-        state: Further fields of ``/health``, which needs no token; none by default.
+        state: Returns further fields of ``/health``, which needs no token.
     """
-    backend = _Backend(store, dispatcher, max_body, commit_of, state or dict)
-    routes = [*backend.routes(), *page_routes(store, dispatcher.send, token=token)]
-    routes += [] if contents is None else content_routes(contents)
-    app = Starlette(routes=routes, exception_handlers=HANDLERS)
+    api = _Api(store, contents, send, commit_of, state)
+    app = Starlette(
+        routes=[*api.routes(), *page_routes(store, send, token)],
+        middleware=[Middleware(AccessLog), Middleware(TokenGuard, token=token)],
+        exception_handlers={HTTPException: _refuse},
+    )
     # A redirection would lead to the host in the client's header `Host`.
     app.router.redirect_slashes = False
-    app.add_middleware(TokenGuard, token=token, open_paths=["/health", "/sign-in", "/style.css"])
-    app.add_middleware(AccessLog)
     return app
 
 
-class _Backend:
+class _Api:
     def __init__(
         self,
         store: ExecutionStore,
-        dispatcher: Dispatcher,
-        max_body: int,
+        contents: ArtifactStore,
+        send: SendJobs,
         commit_of: CommitOf | None,
-        state: State,
+        state: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._store = store
-        self._dispatcher = dispatcher
-        self._max_body = max_body
+        self._contents = contents
+        self._send = send
         self._commit_of = commit_of
         self._state = state
         self._intake = Intake(store)
         self._for_health = CapacityLimiter(2)
 
     def routes(self) -> list[Route]:
+        run, job = "{pipeline_execution_id:uuid}", "{job_execution_id:uuid}"
         # Routes are tried in this order; most requests are updates.
-        table: list[tuple[str, str, Callable[[Request], Any]]] = [
-            ("POST", "/api/job/status", self.update),
-            ("POST", "/api/pipeline/execute", self.execute),
-            ("GET", "/api/pipeline/status/{execution_id}", self.pipeline_status),
-            ("GET", "/api/pipeline/execution/{execution_id}", self.execution),
-            ("POST", "/api/pipeline/cancel/{execution_id}", self.cancel),
-            ("GET", "/api/job/status/{job_execution_id}", self.job_status),
-            ("POST", "/api/job/artifact/upload", self.upload),
-            ("GET", "/api/job/artifacts/{job_execution_id}", self.artifacts),
-            ("POST", "/api/execution/logs", self.add_logs),
-            ("GET", "/api/execution/logs/{execution_id}", self.execution_logs),
-            ("GET", "/api/runs", self.runs),
-            ("GET", _REPORT + "{rest:path}", self.report),
-            ("GET", "/api/job/logs/{job_execution_id}", self.logs),
-            ("GET", "/health", self.health),
+        return [
+            Route("/api/job/status", self.update, methods=["POST"]),
+            Route("/api/pipeline/execute", self.execute, methods=["POST"]),
+            Route(f"/api/pipeline/status/{run}", _by_id(self._store.status)),
+            Route(f"/api/pipeline/execution/{run}", _by_id(self._store.execution)),
+            Route(f"/api/pipeline/cancel/{run}", _by_id(self.cancel), methods=["POST"]),
+            Route(f"/api/job/status/{job}", _by_id(self._store.job_status)),
+            Route("/api/job/artifact/upload", self.upload, methods=["POST"]),
+            Route(f"/api/job/artifacts/{job}", _by_id(self.artifacts)),
+            Route("/api/artifact/{sha256}", self.put_content, methods=["PUT"]),
+            Route("/api/artifact/{sha256}", self.content),
+            Route("/api/execution/logs", self.add_logs, methods=["POST"]),
+            Route(f"/api/execution/logs/{run}", self.execution_logs),
+            Route(f"/api/job/logs/{job}", self.logs),
+            Route("/api/runs", self.runs),
+            Route("/api/report/{rest:path}", self.report),
+            Route("/health", self.health),
         ]
-        return [Route(path, endpoint, methods=[method]) for method, path, endpoint in table]
 
     # --- pipelines ----------------------------------------------------------------------------------------------
 
     async def execute(self, request: Request) -> Response:
-        asked = await self._message(request, PipelineExecutionRequest)
+        asked = await read_message(request, PipelineExecutionRequest)
         started = await run_in_threadpool(self._start, asked)
         run = started.execution
-        with about(request, pipeline_execution_id=run.execution_id):
-            # A new run hands out at least one job, a repeated request none.
-            if started.jobs:
-                log.info("a run has started", run_number=run.run_number)
-        answer = _answer(run, 201 if started.jobs else 200)
-        answer.background = self._sending(started.jobs)
-        return answer
+        log_ids(request, pipeline_execution_id=run.execution_id)
+        # A new run hands out at least one job, a repeated request none.
+        if started.jobs:
+            log.info("a run has started", pipeline_execution_id=run.execution_id, run_number=run.run_number)
+        return _answer(run, 201 if started.jobs else 200, self._sending(started.jobs))
 
     def _start(self, asked: PipelineExecutionRequest) -> Started:
         if self._commit_of is not None and asked.commit_hash is None and not asked.is_local:
@@ -183,160 +165,110 @@ class _Backend:
         except RepositoryError as error:
             raise ContractError(PipelineExecutionRequest, [Problem("/branch", "value", str(error))]) from None
 
-    def pipeline_status(self, request: Request) -> Response:
-        execution_id = _id(request, "execution_id")
-        with about(request, pipeline_execution_id=execution_id):
-            return _answer(self._store.status(execution_id))
-
-    def execution(self, request: Request) -> Response:
-        execution_id = _id(request, "execution_id")
-        with about(request, pipeline_execution_id=execution_id):
-            return _answer(self._store.execution(execution_id))
-
-    def cancel(self, request: Request) -> Response:
-        execution_id = _id(request, "execution_id")
-        with about(request, pipeline_execution_id=execution_id):
-            told = self._store.cancel(execution_id)
-            log.info("a run was asked to be canceled", jobs_to_stop=len(told))
-            return _answer(self._store.status(execution_id))
+    def cancel(self, execution_id: UUID) -> object:
+        stopping = self._store.cancel(execution_id)
+        log.info("a run was canceled", pipeline_execution_id=execution_id, jobs_to_stop=len(stopping))
+        return self._store.status(execution_id)
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     async def update(self, request: Request) -> Response:
-        update = await self._message(request, JobStatusUpdate)
-        with about(request, job_execution_id=update.job_execution_id):
-            applied = await self._intake.apply(update)
-        answer = _answer(applied.response)
-        answer.background = self._sending(applied.jobs)
-        return answer
+        update = await read_message(request, JobStatusUpdate)
+        log_ids(request, job_execution_id=update.job_execution_id)
+        applied = await self._intake.apply(update)
+        return _answer(applied.response, background=self._sending(applied.jobs))
 
-    def job_status(self, request: Request) -> Response:
-        job_execution_id = _id(request, "job_execution_id")
-        with about(request, job_execution_id=job_execution_id):
-            return _answer(self._store.job_status(job_execution_id))
+    def _sending(self, jobs: Sequence[JobExecutionRequest]) -> BackgroundTask | None:
+        """Send jobs after the answer. The client does not wait until the broker has them: the store has them."""
+        return BackgroundTask(self._send, jobs) if jobs else None
+
+    def logs(self, request: Request) -> Response:
+        job_execution_id = request.path_params["job_execution_id"]
+        asked = read_query(request, JobExecutionDTO, "after", "limit", "tail")
+        # The state first: what it says of the end of the output is then true of the output, too.
+        job = self._store.job_execution(job_execution_id)
+        if "tail" in asked:
+            return _answer(evolve(job, logs=self._store.log_tail(job_execution_id, max_bytes=asked["tail"])))
+        text = without_gaps(self._store.logs(job_execution_id, **asked))
+        last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
+        return _answer(evolve(job, logs=text.text, last_sequence=last))
+
+    # --- artifacts ----------------------------------------------------------------------------------------------
 
     async def upload(self, request: Request) -> Response:
-        uploaded = await self._message(request, ArtifactUploadRequest)
-        with about(request, job_execution_id=uploaded.job_execution_id):
-            await run_in_threadpool(self._store.add_artifacts, uploaded)
-            return _answer(await run_in_threadpool(self._store.job_status, uploaded.job_execution_id))
+        uploaded = await read_message(request, ArtifactUploadRequest)
+        log_ids(request, job_execution_id=uploaded.job_execution_id)
+        await run_in_threadpool(self._store.add_artifacts, uploaded)
+        return _answer(await run_in_threadpool(self._store.job_status, uploaded.job_execution_id))
 
-    def artifacts(self, request: Request) -> Response:
-        job_execution_id = _id(request, "job_execution_id")
-        with about(request, job_execution_id=job_execution_id):
-            files = self._store.artifacts(job_execution_id)
-            return _answer(ArtifactsResponse(job_execution_id=job_execution_id, artifacts=files))
+    def artifacts(self, job_execution_id: UUID) -> object:
+        files = self._store.artifacts(job_execution_id)
+        return ArtifactsResponse(job_execution_id=job_execution_id, artifacts=files)
+
+    async def put_content(self, request: Request) -> Response:
+        size = announced_size(request, MAX_CONTENT)
+        if size is None:
+            raise HTTPException(411, "Expected a Content-Length.")
+        writer = await run_in_threadpool(self._contents.writer, sha256=request.path_params["sha256"], size=size)
+        try:
+            async for chunk in chunks_of(request):
+                await run_in_threadpool(writer.write, chunk)
+            await run_in_threadpool(writer.commit)
+        finally:
+            await run_in_threadpool(writer.discard)  # After a commit this does nothing.
+        return Response(status_code=204)
+
+    def content(self, request: Request) -> Response:
+        sha256 = request.path_params["sha256"]
+        size = self._contents.size(sha256)
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        if request.method == "HEAD":
+            return Response(headers=headers)
+        return StreamingResponse(self._contents.read(sha256), headers=headers)
+
+    # --- logs and reports ---------------------------------------------------------------------------------------
 
     async def add_logs(self, request: Request) -> Response:
-        uploaded = await self._message(request, ExecutionLogUpload)
+        uploaded = await read_message(request, ExecutionLogUpload)
         await run_in_threadpool(self._store.add_logs, uploaded)
         return Response(status_code=204)
 
     def execution_logs(self, request: Request) -> Response:
-        execution_id = _id(request, "execution_id")
-        asked = _query(request, ExecutionLogResponse, "after", "limit")
-        after = asked.get("after")
-        limit = asked.get("limit", 1000)
-        with about(request, pipeline_execution_id=execution_id):
-            return _answer(self._store.execution_logs(pipeline_execution_id=execution_id, after=after, limit=limit))
-
-    def logs(self, request: Request) -> Response:
-        job_execution_id = _id(request, "job_execution_id")
-        asked = _query(request, JobExecutionDTO, "after", "limit", "tail")
-        with about(request, job_execution_id=job_execution_id):
-            # The state first: what it says of the end of the output is then true of the output, too.
-            job = self._store.job_execution(job_execution_id)
-            if "tail" in asked:
-                return _answer(evolve(job, logs=self._store.log_tail(job_execution_id, max_bytes=asked["tail"])))
-            text = without_gaps(self._store.logs(job_execution_id, **asked))
-        last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
-        return _answer(evolve(job, logs=text.text, last_sequence=last))
-
-    # --- reports ------------------------------------------------------------------------------------------------
+        asked = read_query(request, ExecutionLogResponse, "after", "limit")
+        return _answer(self._store.execution_logs(**request.path_params, **asked))
 
     def runs(self, _: Request) -> Response:
         return _answer(recent_runs(self._store))
 
     def report(self, request: Request) -> Response:
-        names = _names(request)
-        query = _query(request, ReportRequest, "run_number", "status", "limit", "cursor")
-        return _answer(self._store.report(converter.structure(names | query, ReportRequest)))
+        query = read_query(request, ReportRequest, "run_number", "status", "limit", "cursor")
+        return _answer(self._store.report(converter.structure(report_names(request) | query, ReportRequest)))
 
     async def health(self, _: Request) -> Response:
-        # Separate threads: those of other requests may all be waiting for the database. After a second the answer is
-        # "busy".
-        content: dict[str, Any] = {"status": "busy"}
+        # Threads of its own: those of other requests may all wait for the database. After a second it says "busy".
+        content: Mapping[str, Any] = {"status": "busy"}
         with move_on_after(_HEALTH_SECONDS):
             content = await to_thread.run_sync(self._health, limiter=self._for_health, abandon_on_cancel=True)
-        return Response(json.dumps(content, separators=(",", ":")), media_type="application/json")
+        return JSONResponse(content)
 
-    def _health(self) -> dict[str, Any]:
+    def _health(self) -> Mapping[str, Any]:
         self._store.pipelines(limit=1)
         return {"status": "ok", **self._state()}
 
-    # --- both ways ----------------------------------------------------------------------------------------------
 
-    async def _message(self, request: Request, type: type[T]) -> T:
-        body = await read_json(request, self._max_body)
-        if len(body) < _SMALL_BODY:
-            return converter.loads(body, type)
-        return await run_in_threadpool(converter.loads, body, type)
+def _by_id(read: Callable[[UUID], object]) -> Callable[[Request], Response]:
+    """A handler that answers with what a function returns for the id in the path."""
 
-    def _sending(self, jobs: Iterable[JobExecutionRequest]) -> BackgroundTask | None:
-        """Send jobs after the answer. The client does not wait until the broker has them: the store has them."""
-        return BackgroundTask(self._dispatcher.send, jobs) if jobs else None
+    def handle(request: Request) -> Response:
+        (execution_id,) = request.path_params.values()
+        return _answer(read(execution_id))
+
+    return handle
 
 
-def _answer(content: Any, status: int = 200) -> Response:
-    return Response(converter.dumps(content), status, media_type="application/json")
+def _answer(content: object, status: int = 200, background: BackgroundTask | None = None) -> Response:
+    return Response(converter.dumps(content), status, media_type="application/json", background=background)
 
 
-def _id(request: Request, name: str) -> UUID:
-    """An id in the path, in any form that the contract accepts.
-
-    Raises:
-        HTTPException: 404 if it is not a UUID.
-    """
-    try:
-        return converter.structure(request.path_params[name], UUID)
-    except ContractError:
-        raise HTTPException(404, f"Expected a UUID as the {name} in the path.") from None
-
-
-def _names(request: Request) -> dict[str, str]:
-    """The names in the path of a report. Each is decoded separately, because a name may contain a slash.
-
-    Raises:
-        HTTPException: 404 if the path is not that of a report.
-    """
-    no_report = HTTPException(404, "Expected /api/report/pipeline/{name}[/stage/{name}[/job/{name}]].")
-    raw = request.scope["raw_path"].decode("ascii", "replace").partition(_REPORT)[2].split("/")
-    levels, names = raw[::2], raw[1::2]
-    if tuple(levels) != _LEVELS[: len(levels)] or len(levels) != len(names):
-        raise no_report
-    try:
-        return {f"{level}_name": unquote(name, errors="strict") for level, name in zip(levels, names, strict=True)}
-    except UnicodeDecodeError:
-        raise no_report from None
-
-
-def _query(request: Request, type: type[Any], *known: str) -> dict[str, Any]:
-    """The parameters of a query, with numbers as integers.
-
-    Raises:
-        ContractError: A parameter is unknown, repeated, or not a number although it should be.
-    """
-    problems, values = [], {}
-    for name, text in request.query_params.multi_items():
-        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-        if name not in known:
-            problems.append(Problem(pointer, "unknown", f"expected no parameters but {', '.join(known)}"))
-        elif name in values:
-            problems.append(Problem(pointer, "value", "expected it once"))
-        elif name in _NUMBERS and not _INTEGER.fullmatch(text):
-            problems.append(Problem(pointer, "type", "expected an integer"))
-        else:
-            values[name] = int(text) if name in _NUMBERS else text
-    if problems:
-        raise ContractError(type, problems)
-    return values
+async def _refuse(_: Request, error: Exception) -> Response:
+    return answer_to(error)

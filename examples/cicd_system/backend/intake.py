@@ -11,7 +11,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from cicd_common.api.request import JobStatusUpdate
 from cicd_common.store import Applied, BusyError, ExecutionStore, UnavailableError
 
-__all__ = ["MAX_WAITING", "Intake"]
+__all__ = ["Intake"]
 
 MAX_WAITING = 1000
 """The most updates that wait for the store. Further ones are refused."""
@@ -26,15 +26,10 @@ class Intake:
     All transactions run in one thread, one after the other, so that an update needs no thread of its own. After a
     transaction with several updates, the next one waits a moment for the next updates of the same clients, because a
     transaction with eight updates takes only about twice as long as one with a single update.
-
-    Args:
-        store: The store.
-        most_waiting: How many updates may wait for the store.
     """
 
-    def __init__(self, store: ExecutionStore, *, most_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, store: ExecutionStore) -> None:
         self._store = store
-        self._most_waiting = most_waiting
         self._waiting: deque[tuple[JobStatusUpdate, asyncio.Future[Applied]]] = deque()
         self._task: asyncio.Task[None] | None = None  # Runs while updates wait.
         self._thread = CapacityLimiter(1)
@@ -44,16 +39,13 @@ class Intake:
     async def apply(self, update: JobStatusUpdate) -> Applied:
         """Apply an update, in a transaction with others.
 
-        Args:
-            update: The update.
-
         Raises:
             UnknownJobExecutionError: Its job does not exist.
             BusyError: Too many updates wait for the store, or the store is locked.
             StoreError: The store fails.
         """
-        if len(self._waiting) >= self._most_waiting:
-            raise BusyError(f"expected at most {self._most_waiting} updates to wait for the store")
+        if len(self._waiting) >= MAX_WAITING:
+            raise BusyError(f"expected at most {MAX_WAITING} updates to wait for the store")
         result: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
         self._waiting.append((update, result))
         if len(self._waiting) >= self._expected:
@@ -76,16 +68,13 @@ class Intake:
                     else:
                         future.set_exception(result)
                 if len(batch) > 1:
-                    await self._pause(len(batch) + len(self._waiting))
+                    # Wait for as many updates again, but not for long.
+                    self._expected = len(batch) + len(self._waiting)
+                    self._enough.clear()
+                    with move_on_after(_MAX_PAUSE):
+                        await self._enough.wait()
         finally:
             self._task = None
-
-    async def _pause(self, expected: int) -> None:
-        """Wait until the expected number of updates wait, or for the longest pause."""
-        self._expected = expected
-        self._enough.clear()
-        with move_on_after(_MAX_PAUSE):
-            await self._enough.wait()
 
     def _apply(self, updates: Sequence[JobStatusUpdate]) -> Sequence[Applied | Exception]:
         """Apply updates in one transaction, or else each in a transaction of its own."""

@@ -1,20 +1,21 @@
 """Live updates of pages, sent to browsers as server-sent events.
 
-A few threads read each displayed run, job or list from the store, once for all browsers that show it, and less often if
-a read takes long. So an open page costs a connection and an asyncio task, but no thread and no query.
+Each stream looks at the store again and again. Streams of the same run, job or list share their looks, two threads do
+all of them, and slow looks are done less often. So an open page costs a connection, but no thread and few queries.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any
+from weakref import WeakValueDictionary
 
 import anyio
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 from attrs import define, field, frozen
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
@@ -28,9 +29,12 @@ from cicd_common.store import StoreError
 
 from .ansi import START, Piece, Position
 
-__all__ = ["Look", "More", "Part", "Parts", "Streams"]
+__all__ = ["Look", "Part", "Parts", "Streams"]
 
 log = get_logger(__name__)
+
+PAUSE = 1.0
+"""The least number of seconds between two looks at the same run, job or list."""
 
 _THREADS = 2  # For all looks together, so that requests keep their threads.
 _REST = 10  # The pause after a look is at least this many times as long as the look.
@@ -47,89 +51,76 @@ Parts = Mapping[str, Part]
 
 @frozen
 class Look:
-    """The state of a page at one moment.
-
-    Attributes:
-        parts: The elements that may have changed.
-        is_over: Whether nothing will change any more.
-        last_sequence: The newest update of a job, up to which its output is read; 0 for other pages.
-    """
+    """The state of a page at one moment: the elements that may have changed, and whether this is the last state."""
 
     parts: Parts
     is_over: bool = False
-    last_sequence: int = 0
 
 
-More = Callable[[Position, int], Piece | None]
-"""Reads the output after a position, up to the newest update; see `JobLogs.more`."""
+More = Callable[[Position], Piece | None]
+"""Reads the output of a job after a position."""
 
 
 @define(eq=False)
-class _Feed:
-    """A run, a job or a list that is read while at least one browser shows it."""
+class _Shared:
+    """The newest look of all streams of the same run, job or list."""
 
-    followers: int = 0
+    lock: asyncio.Lock = field(factory=asyncio.Lock)
+    due: float = 0
+    number: int = 0
     look: Look | None = None
-    is_over: bool = False
-    changes: dict[int, str] = field(factory=dict)  # By the ids of the looks that followers have seen.
-    changed: asyncio.Event = field(factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
+    changes: str = ""  # Since the look before, as JSON.
 
-    def show(self, look: Look | None, *, is_over: bool) -> None:
-        self.look, self.is_over, self.changes = look, is_over, {}
-        self.changed.set()
-        self.changed = asyncio.Event()
+    async def renew(self, read: Callable[[], Look], threads: CapacityLimiter) -> None:
+        """Look again if it is time. If this fails, the streams keep the last look until it is time again."""
+        async with self.lock:
+            if (began := monotonic()) < self.due or (self.look and self.look.is_over):
+                return
+            try:
+                look, self.changes = await to_thread.run_sync(partial(_read, read, self.look), limiter=threads)
+            finally:
+                self.due = monotonic() + max(PAUSE, _REST * (monotonic() - began))
+            self.look, self.number = look, self.number + 1
 
-    def changes_since(self, seen: Look | None) -> str:
-        """What has changed, as JSON: written once for all who have seen the same; nothing if nothing has."""
-        assert self.look is not None
-        known = self.changes.get(id(seen))
-        if known is None:
-            before: Parts = {} if seen is None else seen.parts
-            changes = {name: part for name, part in self.look.parts.items() if before.get(name) != part}
-            known = self.changes[id(seen)] = json.dumps(changes) if changes else ""
-        return known
+
+def _read(read: Callable[[], Look], before: Look | None) -> tuple[Look, str]:
+    look, known = read(), before.parts if before else {}
+    return look, json.dumps({name: part for name, part in look.parts.items() if known.get(name) != part})
 
 
 class Streams:
-    """Streams of events to browsers.
+    """Streams of events to browsers; at most `most` at once, because Workers need connections, too."""
 
-    Args:
-        most: The most streams at once. Each needs a connection, and Workers need connections, too.
-        pause: The least number of seconds between two looks.
-    """
-
-    def __init__(self, *, most: int, pause: float) -> None:
-        self._most = most
-        self._pause = pause
-        self._open: set[_EventStream] = set()
-        self._feeds: dict[Hashable, _Feed] = {}
+    def __init__(self, most: int) -> None:
+        self._free = asyncio.Semaphore(most)
+        self._shared: WeakValueDictionary[Hashable, _Shared] = WeakValueDictionary()
         self._threads = CapacityLimiter(_THREADS)
 
-    @property
-    def watched(self) -> int:
-        """How many runs, jobs and lists are read."""
-        return len(self._feeds)
-
-    def respond(self, request: Request, key: Hashable, look: Callable[[], Look], more: More | None = None) -> Response:
+    def respond(
+        self,
+        request: Request,
+        key: Hashable,
+        read: Callable[[], Look],
+        more: More | None = None,
+    ) -> Response:
         """Answer with a stream of changes.
 
         Args:
             request: The request.
-            key: Identifies what is read. Browsers with the same key share a look.
-            look: Reads the state, in a thread.
+            key: Identifies the run, job or list. Streams with the same key share their looks.
+            read: Reads the state, in a thread.
             more: Reads the output of a job, in a thread, from the position that the browser sends.
 
         Raises:
             HTTPException: 503 if there are too many streams; browsers try again.
         """
-        if len(self._open) >= self._most:
+        if self._free.locked():
             raise HTTPException(503, "Too many pages are open; try again.", {"Retry-After": "30"})
-        told = request.headers.get("last-event-id") or request.query_params.get("seen", "")
+        seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
         ending = anyio.Event()
         return _EventStream(
-            self._open,
-            self._events(key, look, more, Position.parse(told) or START, ending),
+            self._free,
+            self._events(key, read, more, Position.parse(seen) or START, ending),
             headers=_HEADERS,
             ping=_PING,
             ping_message_factory=lambda: ServerSentEvent("-", event="ping"),
@@ -139,96 +130,56 @@ class Streams:
         )
 
     async def _events(
-        self, key: Hashable, look: Callable[[], Look], more: More | None, end: Position, ending: anyio.Event
+        self,
+        key: Hashable,
+        read: Callable[[], Look],
+        more: More | None,
+        end: Position,
+        ending: anyio.Event,
     ) -> AsyncIterator[ServerSentEvent]:
-        try:
-            yield ServerSentEvent("-", event="ping")
-            async for found, changes in self._follow(key, look, ending):
-                read = more if found.parts else None  # The job was deleted.
-                if changes:
-                    yield ServerSentEvent(changes, event="parts")
-                while read and (piece := await self._in_thread(partial(read, end, found.last_sequence))):
-                    end = piece.end
-                    lines = {"line": piece.line, "is_anew": piece.is_anew, "lines": piece.lines}
-                    yield ServerSentEvent(json.dumps(lines), event="log", id=str(end))
-                if found.is_over:
-                    yield ServerSentEvent("-", event="over")
-        except StoreError:
-            log.debug("the store does not answer")  # The browser reconnects with its position.
-
-    async def _in_thread(self, ask: Callable[[], Piece | None]) -> Piece | None:
-        return await to_thread.run_sync(ask, limiter=self._threads)
-
-    async def _follow(
-        self, key: Hashable, look: Callable[[], Look], ending: anyio.Event
-    ) -> AsyncIterator[tuple[Look, str]]:
-        """Each new look and the changes in it. A slow follower skips intermediate looks."""
-        feed = self._feeds.setdefault(key, _Feed())
-        feed.followers += 1
-        if feed.task is None:
-            feed.task = asyncio.create_task(self._watch(feed, look))
-        seen = None
-        try:
-            while not ending.is_set():
-                changed = feed.changed
-                if feed.look is not None and feed.look is not seen:
-                    changes, seen = feed.changes_since(seen), feed.look
-                    yield seen, changes
-                elif feed.is_over:
-                    return
-                else:
-                    await _first(changed.wait(), ending.wait())
-        finally:
-            feed.followers -= 1
-            if not feed.followers:
-                feed.task.cancel()
-                self._feeds.pop(key, None)
-
-    async def _watch(self, feed: _Feed, look: Callable[[], Look]) -> None:
-        while not feed.is_over:
-            began = monotonic()
+        yield ServerSentEvent("-", event="ping")
+        shared = self._shared.setdefault(key, _Shared())
+        seen = 0
+        while not ending.is_set():
             try:
-                found = await to_thread.run_sync(look, limiter=self._threads)
-                if found != feed.look or found.is_over:
-                    feed.show(found, is_over=found.is_over)
-            except ContractError:
-                feed.show(Look({}, is_over=True), is_over=True)  # It was deleted.
+                await shared.renew(read, self._threads)
+                if (look := shared.look) and shared.number != seen:
+                    number = shared.number
+                    changes = shared.changes if number == seen + 1 else json.dumps(look.parts)
+                    if changes != "{}":
+                        yield ServerSentEvent(changes, event="parts")
+                    while more and (piece := await to_thread.run_sync(more, end, limiter=self._threads)):
+                        end = piece.end
+                        lines = {"line": piece.line, "is_anew": piece.is_anew, "lines": piece.lines}
+                        yield ServerSentEvent(json.dumps(lines), event="log", id=str(end))
+                    if look.is_over:
+                        yield ServerSentEvent("-", event="over")
+                        return
+                    seen = number
+            except ContractError:  # The run was deleted.
+                yield ServerSentEvent("-", event="over")
+                return
             except StoreError:
-                log.debug("the store does not answer")  # Followers wait for the next look.
+                log.debug("the store does not answer")  # The next look may succeed.
+                shared.due = max(shared.due, monotonic() + PAUSE)
             except Exception:
                 log.exception("a page cannot be made")
-                feed.show(feed.look, is_over=True)
-            await asyncio.sleep(max(self._pause, _REST * (monotonic() - began)))
+                return
+            with move_on_after(shared.due - monotonic()):
+                await ending.wait()
 
 
 class _EventStream(EventSourceResponse):
-    """A stream to a browser. If the browser stops reading, the stream ends without an error.
+    """A stream to a browser. If the browser stops reading, the stream ends without an error."""
 
-    Args:
-        open_ones: The set of open streams, which contains this one while it is open.
-        events: The events to send.
-        options: The options of `EventSourceResponse`.
-    """
-
-    def __init__(self, open_ones: set[_EventStream], events: AsyncIterator[ServerSentEvent], **options: Any) -> None:
+    def __init__(self, free: asyncio.Semaphore, events: AsyncIterator[ServerSentEvent], **options: Any) -> None:
         super().__init__(events, **options)
-        self._open_ones = open_ones
+        self._free = free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until there are no more, or the browser stops reading."""
-        self._open_ones.add(self)  # No await since the open streams were counted.
-        try:
-            await super().__call__(scope, receive, send)
-        except TimeoutError:
-            log.info("a browser does not read what it asked for")
-        finally:
-            self._open_ones.discard(self)
-
-
-async def _first(*waits: Awaitable[object]) -> None:
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
+        async with self._free:  # It is free, because nothing was awaited since it was looked at.
+            try:
+                await super().__call__(scope, receive, send)
+            except TimeoutError:
+                log.info("a browser does not read its stream")

@@ -19,12 +19,13 @@ from ..git import commit_of
 from ..job_queue import JobQueue
 from ..log_shipping import shipping_logs
 from ..options import passwords_in, queue_options, run_with, setting, with_log_level
-from .app import MAX_BODY, create_app
+from .app import create_app
 from .dispatch import Dispatcher
 from .guard import is_loopback, is_token
 from .publish import Publisher, sending_events
+from .repeating import repeating
 from .server import listening, make_server
-from .traces import TracedQueue, tracing
+from .traces import tracing
 
 __all__ = ["run"]
 
@@ -36,7 +37,6 @@ log = get_logger("cicd_system.backend")
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
 @click.option("--port", default=8000, type=click.IntRange(0, 65535), help="The port to listen on; 0 takes a free one.")
 @click.option("--url-file", type=click.Path(path_type=Path, dir_okay=False), help="A file to write the address to.")
-@click.option("--max-body", default=MAX_BODY, type=click.IntRange(1024), help="The largest body, in bytes.")
 @with_log_level
 @setting("--store", default="sqlite:///cicd.db", help="The URL of the store.")
 @setting("--lease", default=60, type=click.IntRange(1), help="Seconds without an update until a Worker loses its job.")
@@ -54,7 +54,6 @@ def _main(
     host: str,
     port: int,
     url_file: Path | None,
-    max_body: int,
     log_level: str,
     store: str,
     lease: int,
@@ -84,20 +83,19 @@ def _main(
             closing(JobQueue(broker, queue=queue)) as jobs,
             listening(host, port) as listener,
         ):
-            dispatcher = Dispatcher(opened, TracedQueue(jobs) if traces else jobs, interval=min(1.0, lease / 10))
-            publisher = Publisher(opened, send=send, traces=traces)
-            app = create_app(
-                opened,
-                dispatcher,
-                token=token,
-                max_body=max_body,
-                commit_of=commit_of,
-                contents=ArtifactStore(artifacts),
-                state=publisher.state,
+            put = jobs.put if traces is None else lambda job: jobs.put(traces.with_parent(job))
+            dispatcher = Dispatcher(opened, put)
+            publisher = Publisher(opened, send, traces)
+            contents = ArtifactStore(artifacts)
+            server = make_server(
+                create_app(opened, contents, dispatcher.send, token=token, commit_of=commit_of, state=publisher.state)
             )
-            server = make_server(app)
             _announce(listener, url_file)
-            with shipping_logs(opened.add_logs, ContractError), dispatcher, publisher:
+            with (
+                shipping_logs(opened.add_logs, ContractError),
+                repeating(dispatcher.look, min(1.0, lease / 10)),
+                repeating(publisher.look, 1.0),
+            ):
                 server.run(sockets=[listener])
     except (StoreError, ImportError, OSError, ValueError) as error:
         log.critical("the Backend cannot start: %s", error)
@@ -105,11 +103,7 @@ def _main(
 
 
 def run(own: Mapping[str, str]) -> None:
-    """Run a Backend with the options of the command line.
-
-    Args:
-        own: The Backend's own variables.
-    """
+    """Run a Backend with the options of the command line and with its variables."""
     run_with(own, _main, "python -m cicd_system.backend")
 
 

@@ -12,21 +12,19 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["ARRIVAL", "listening", "make_server", "most_connections"]
+__all__ = ["listening", "make_server", "most_connections"]
 
 ARRIVAL = 10.0
 """The most seconds that the head of a request may take to arrive."""
 
 _MAX_HEAD = 64 * 1024
-# File descriptors for databases, brokers and artifacts.
-_OWN_FILES = 64
+_OWN_FILES = 64  # File descriptors for databases, brokers and artifacts.
 
 
 class _PunctualProtocol(H11Protocol):
     """HTTP/1.1 on one connection, which is closed if the head of a request does not arrive in time."""
 
     _late: asyncio.TimerHandle | None = None
-    arrival = ARRIVAL
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer for the first request."""
@@ -47,7 +45,7 @@ class _PunctualProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _await_request(self) -> None:
-        self._late = self.loop.call_later(self.arrival, self.transport.close)
+        self._late = self.loop.call_later(ARRIVAL, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
@@ -55,30 +53,21 @@ class _PunctualProtocol(H11Protocol):
             self._late = None
 
 
-def make_server(app: ASGIApp, *, arrival: float = ARRIVAL) -> uvicorn.Server:
-    """Make the server of a Backend.
-
-    Args:
-        app: The application.
-        arrival: The most seconds that the head of a request may take to arrive.
-    """
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """Make the server of a Backend. From now on, SIGINT and SIGTERM end it."""
     config = uvicorn.Config(
         app,
-        # h11 limits the size of a head.
-        http=type("_Protocol", (_PunctualProtocol,), {"arrival": arrival}),
+        http=_PunctualProtocol,
         h11_max_incomplete_event_size=_MAX_HEAD,
         limit_concurrency=most_connections(),
         access_log=False,  # It would log paths.
         lifespan="off",
-        # `configure` handles its records; `AccessLog` logs the same as its lines at INFO.
-        log_config=None,
-        log_level="warning",
+        log_config=None,  # The logs of the program have it.
+        log_level="warning",  # `AccessLog` logs the same as its lines at INFO.
         proxy_headers=False,
         server_header=False,
-        # Longer than Workers are usually silent, so that they rarely reconnect.
-        timeout_keep_alive=60,
-        # After that, requests are aborted, because a client might never finish.
-        timeout_graceful_shutdown=20,
+        timeout_keep_alive=60,  # Longer than Workers are usually silent, so that they rarely reconnect.
+        timeout_graceful_shutdown=20,  # After that, requests are aborted, because a client might never finish.
         ws="none",
     )
     server = uvicorn.Server(config)
@@ -100,15 +89,7 @@ def most_connections() -> int:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Listen.
-
-    Args:
-        host: The address.
-        port: The port; 0 takes a free one.
-
-    Raises:
-        OSError: The address is in use, or not an address of this machine.
-    """
+    """Listen at an address of this machine; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
     listener.set_inheritable(False)

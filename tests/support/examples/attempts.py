@@ -14,32 +14,23 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import uvicorn
-from cicd_system.backend import Dispatcher, create_app
 from cicd_system.worker.attempt import run_job
 from cicd_system.worker.backend_client import BackendClient
 from cicd_system.worker.settings import Settings
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobExecutionRequest, PipelineExecutionRequest
-from cicd_common.artifacts import ArtifactStore
 from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.store import ExecutionStore
+from tests.support.examples.backend_in_process import app_on
 from tests.support.examples.proxy import HttpProxy
 from tests.support.examples.waiting import until
-
-
-class NoQueue:
-    """Takes jobs to nobody: tests deliver them."""
-
-    def put(self, request: JobExecutionRequest) -> None:
-        """Do nothing."""
 
 
 @contextlib.contextmanager
 def backend_on(store: ExecutionStore) -> Iterator[tuple[str, int]]:
     """Run a Backend in a thread; its address."""
-    app = create_app(store, Dispatcher(store, NoQueue()), contents=ArtifactStore(f"memory://{uuid4()}"))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app_on(store), log_config=None, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -8,15 +8,29 @@ from uuid import UUID, uuid4
 
 import httpx
 from cicd_system.backend import Dispatcher, create_app
+from cicd_system.backend.dispatch import SendJobs
+from starlette.applications import Starlette
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import JobExecutionRequest, JobStatusUpdate, PipelineExecutionRequest
+from cicd_common.artifacts import ArtifactStore
 from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.store import ExecutionStore
 
 TOKEN = "correct-horse-battery"
 JSON = {"Content-Type": "application/json"}
 OCCURRED = "2026-01-31T12:30:00Z"
+
+
+def app_on(store: ExecutionStore, send: SendJobs = lambda _: None, **settings: Any) -> Starlette:
+    """The application on a store; by default its jobs are sent to nobody.
+
+    Args:
+        store: The store.
+        send: Sends jobs.
+        settings: Others of `create_app`.
+    """
+    return create_app(store, ArtifactStore(f"memory://{uuid4()}"), send, **settings)
 
 
 class Kept:
@@ -56,7 +70,7 @@ class Backend:
     def __init__(self, store: ExecutionStore, token: str | None = TOKEN, **settings: Any) -> None:
         self.store = store
         self.queue = Kept()
-        self.app = create_app(store, Dispatcher(store, self.queue), token=token, **settings)
+        self.app = app_on(store, Dispatcher(store, self.queue.put).send, token=token, **settings)
         self._runner = asyncio.Runner()
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         transport = httpx.ASGITransport(self.app)
