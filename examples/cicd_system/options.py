@@ -1,12 +1,13 @@
-"""Options that several programs share."""
+"""Options that several programs share, and what their values are to be masked for."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import click
 
@@ -28,45 +29,6 @@ class _Seconds(click.FloatRange):
 SECONDS = _Seconds(min=0)
 """The type of an option: a finite number of seconds, 0 or more."""
 
-
-def setting(flag: str, **options: Any) -> Callable[[Any], Any]:
-    """An option whose value may also come from a variable ``CICD_`` with its name.
-
-    Args:
-        flag: The option, such as ``--job-timeout``.
-        **options: What `click.option` takes.
-    """
-    variable = "CICD_" + flag.lstrip("-").replace("-", "_").upper()
-    return click.option(flag, envvar=variable, show_envvar=True, **options)
-
-
-def run_with(own: Mapping[str, str], command: click.Command, name: str) -> None:
-    """Run a command of a program whose variables are not in its environment; it gets them as its object, too.
-
-    Args:
-        own: The variables.
-        command: The command.
-        name: The name of the program in its messages.
-    """
-    given = {option.name: own[str(option.envvar)] for option in command.params if own.get(str(option.envvar))}
-    command.main(prog_name=name, obj=own, default_map=given)
-
-
-_QUEUE = (
-    setting(
-        "--broker", default=lambda: f"sqla+sqlite:///{Path('broker.db').absolute()}", help="The URL of the broker."
-    ),
-    setting("--queue", default="cicd.jobs", help="The name of the queue of jobs."),
-)
-
-
-def queue_options(command: Any) -> Any:
-    """Give a command the options of the queue of jobs: ``broker`` and ``queue``."""
-    for option in reversed(_QUEUE):
-        command = option(command)
-    return command
-
-
 with_log_level = click.option(
     "--log-level",
     default="INFO",
@@ -75,26 +37,39 @@ with_log_level = click.option(
 )
 
 
-def passwords_in(*urls: str) -> list[str]:
-    """The passwords in URLs that are long enough to be masked.
+def setting(flag: str, **options: Any) -> Callable[[Any], Any]:
+    """An option like that of `click.option` whose value may also come from a variable ``CICD_`` with its name."""
+    variable = "CICD_" + flag.lstrip("-").replace("-", "_").upper()
+    return click.option(flag, envvar=variable, show_envvar=True, **options)
+
+
+def queue_options(command: Any) -> Any:
+    """Give a command the options of the queue of jobs: ``broker`` and ``queue``."""
+    command = setting("--queue", default="cicd.jobs", help="The name of the queue of jobs.")(command)
+    return setting("--broker", default=_broker_in_file, help="The URL of the broker.")(command)
+
+
+def _broker_in_file() -> str:
+    return f"sqla+sqlite:///{Path('broker.db').absolute()}"
+
+
+def run_with(own: Mapping[str, str], command: click.Command, name: str) -> None:
+    """Run a command of a program whose variables are not in its environment; it gets them as its object, too.
 
     Args:
-        *urls: URLs; wrong ones are ignored.
+        own: The variables.
+        name: The name of the program in its messages.
     """
-    return maskable(*map(_password, urls))
+    given = {option.name: own[str(option.envvar)] for option in command.params if own.get(str(option.envvar))}
+    command.main(prog_name=name, obj=own, default_map=given)
+
+
+def passwords_in(*urls: str) -> list[str]:
+    """The passwords in URLs that are long enough to be masked."""
+    found = [re.match(r"[^:/]+://[^:/@]*:([^/]+)@", url) for url in urls]
+    return maskable(*[unquote(each[1]) for each in found if each])
 
 
 def maskable(*secrets: str) -> list[str]:
-    """The secrets that are long enough to be masked.
-
-    Args:
-        *secrets: The secrets.
-    """
+    """The secrets that are long enough to be masked."""
     return [secret for secret in secrets if len(secret) >= _MASKABLE]
-
-
-def _password(url: str) -> str:
-    try:
-        return unquote(urlsplit(url).password or "")
-    except ValueError:
-        return ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from cicd_system.cli import yaml_reading
-from cicd_system.cli.definition import DefinitionFileError, read_definition, with_ids
-from cicd_system.cli.yaml_reading import MAX_SIZE, read_yaml
+from cicd_system.cli.definition import read_definition
+from cicd_system.cli.yaml_reading import MAX_SIZE, FileError, read_yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ EXPECTED = Pipeline(
         ),
     ),
 )
+REPO = "https://example.org/repo.git"
 SMALL = "name: a\nstages: [{name: s, jobs: [{name: j, script: [x]}]}]\n"
 
 
@@ -78,28 +80,36 @@ def path(tmp_path_factory):
 
 def read(path: Path, content: str | bytes) -> Pipeline:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_definition(path, lambda data: {"repo_url": "/repo", **data})
+    return read_definition(path, REPO)
 
 
 def problems(path: Path, content: str | bytes) -> list[str]:
     """What is wrong with a file, a line each, without its name."""
-    with pytest.raises(DefinitionFileError) as caught:
+    with pytest.raises(FileError) as caught:
         read(path, content)
     lines = str(caught.value).splitlines()
     assert all(line.startswith(f"{path}:") for line in lines)
     return [line.removeprefix(f"{path}:") for line in lines]
 
 
+def without_ids(pipeline: Pipeline) -> str:
+    return re.sub(r"UUID\('[^']*'\)", "", repr(pipeline))
+
+
 class TestReading:
     def test_whole(self, path):
         """A file says all that a definition has but its ids."""
-        assert read(path, WHOLE) == with_ids(EXPECTED)
+        path.write_text(WHOLE)
+        assert without_ids(read_definition(path)) == without_ids(EXPECTED)
 
-    def test_default(self, path):
-        """What the file does not say is given; what it says counts."""
-        assert read(path, SMALL).repo_url == "/repo"
-        assert read(path, SMALL).branch == "main"
-        assert read(path, "repo_url: /other\n" + SMALL).repo_url == "/other"
+    def test_default(self, tmp_path):
+        """The repository is that around the file, by default; the branch is then that of the contract."""
+        file = tmp_path / "pipeline.yaml"
+        file.write_text(SMALL)
+        assert (read_definition(file).repo_url, read_definition(file).branch) == (str(tmp_path), "main")
+        file.write_text("repo_url: ./other\n" + SMALL)
+        assert read_definition(file).repo_url == str(tmp_path / "other")
+        assert read_definition(file, REPO, "next").branch == "next"
 
     @pytest.mark.parametrize("word", ["yes", "off", "2026-11-24", "1:30", "12:30:45", "1_000", "0b1", "<<", "="])
     def test_strings_of_yaml_1_2(self, path, word):
@@ -121,7 +131,7 @@ class TestIds:
         ("old", "new"),
         [
             ("name: build", "name: built"),
-            ("repo.git", "other.git"),
+            ("branch: next", "branch: next\ncommit_hash: a1b2"),
             ("branch: next", "branch: main"),
             ("make lint", "make lints"),
             ("gcc:14", "gcc:15"),
@@ -165,11 +175,8 @@ CASES = {
                 " quotes if it is meant as a string"
             ),
             "9:13: /stages/0/jobs/1/script/1: expected a string; put it into quotes if it is meant as one",
-            (
-                "10:12: /stages/0/jobs/1/script/2: expected a string; nothing, ~ and null stand for no value; quotes"
-                " make a string of them"
-            ),
-            "11:9: /stages/0/jobs/1/allow_failure: expected true or false; without quotes, and no other word",
+            "10:12: /stages/0/jobs/1/script/2: expected a string",
+            "11:9: /stages/0/jobs/1/allow_failure: expected true or false",
         ],
     ),
     "parameters": (
@@ -180,13 +187,25 @@ CASES = {
         ],
     ),
     "typing errors": (
-        "nam: a\n" + SMALL.replace("script: [x]", "script: [x], scripts: [y], id: 5, dependencies: [k]"),
+        "nam: a\n" + SMALL.replace("script: [x]", "script: [x], scripts: [y], colour: red"),
         [
             "1:1: /nam: expected no key of this name; name may be meant",
             "3:50: /stages/0/jobs/0/scripts: expected no key of this name; script may be meant",
-            "3:64: /stages/0/jobs/0/id: expected no key of this name; ids come from the content",
+            "3:64: /stages/0/jobs/0/colour: expected no key of this name",
+        ],
+    ),
+    "ids": (
+        "id: 5\n" + SMALL.replace("script: [x]", "script: [x], id: 5"),
+        [
+            "1:1: expected no key id; ids come from the content",
+            "3:50: expected no key id; ids come from the content",
+        ],
+    ),
+    "unknown dependency": (
+        SMALL.replace("script: [x]", "script: [x], dependencies: [k]"),
+        [
             (
-                "3:86: /stages/0/jobs/0/dependencies/0: expected job j to depend on jobs of this pipeline, which has no"
+                "2:65: /stages/0/jobs/0/dependencies/0: expected job j to depend on jobs of this pipeline, which has no"
                 " job k"
             ),
         ],
@@ -220,7 +239,6 @@ CASES = {
         "name: a\nname: b\nstages:\n- name: s\n  jobs: [{name: j, script: [x], script: 5}]\n",
         [
             "2:1: expected each key once, this one is at 1:1 too",
-            "5:33: /stages/0/jobs/0/script: expected a list",
             "5:33: expected each key once, this one is at 5:20 too",
         ],
     ),
@@ -274,7 +292,7 @@ class TestRefused:
     def test_deep(self, path, opening):
         """It is not followed down, however deep it goes, and whatever bound the parser has of its own."""
         last = problems(path, opening * 100_000)[-1]
-        assert "expected a nesting of at most 32 levels" in last or opening.endswith("? ")
+        assert "nesting" in last or opening.endswith("? ")
 
     def test_large(self, path):
         """A file is read up to a bound."""
@@ -282,7 +300,7 @@ class TestRefused:
 
     def test_endless(self):
         """A file without an end is not read to its end."""
-        with pytest.raises(DefinitionFileError, match="at most 1048576 bytes"):
+        with pytest.raises(FileError, match="at most 1048576 bytes"):
             read_definition(Path("/dev/zero"))
 
     @pytest.mark.parametrize("value", ["*.whl", "&& true", "%d", "@here", "`date`"])
@@ -303,10 +321,6 @@ class TestRefused:
         keys = "".join(f'{{"{chr(97 + at) * 1000}": ' for at in range(20))
         content = f"{SMALL}x: {keys}[{'0,' * 20_000}]{'}' * 20}"
         assert [line.partition(" ")[0] for line in problems(path, content)] == ["3:1:"]
-
-    def test_fitting_hints(self, path):
-        """A key that is not like any other gets no advice."""
-        assert problems(path, SMALL + "colour: red\n") == ["3:1: /colour: expected no key of this name"]
 
 
 # Pieces from which something like a definition may come about.
@@ -343,19 +357,19 @@ TEXTS = st.one_of(
 )
 
 
-def attempt(path: Path, content: bytes) -> Pipeline | DefinitionFileError:
+def attempt(path: Path, content: bytes) -> Pipeline | FileError:
     path.write_bytes(content)
     try:
-        return read_definition(path, lambda data: {"repo_url": "/repo", **data})
-    except DefinitionFileError as error:
+        return read_definition(path, REPO)
+    except FileError as error:
         return error
 
 
-def check_places(error: DefinitionFileError, content: bytes) -> None:
+def check_places(error: FileError, content: bytes) -> None:
     """All that is wrong is somewhere in the file."""
-    lines = len(yaml_reading._LINE_END.split(content.decode(errors="replace")))
+    lines = len(content.decode(errors="replace").splitlines()) + 1
     assert error.problems
-    assert all(1 <= problem.place.line <= lines and problem.place.column >= 1 for problem in error.problems)
+    assert all(1 <= problem.line <= lines and problem.column >= 1 for problem in error.problems)
 
 
 @given(content=TEXTS)
@@ -363,9 +377,7 @@ def check_places(error: DefinitionFileError, content: bytes) -> None:
 def test_any_file(path, content):
     """Any file is a pipeline, or has problems that are all in it."""
     result = attempt(path, content)
-    if isinstance(result, Pipeline):
-        assert with_ids(result) == result
-    else:
+    if not isinstance(result, Pipeline):
         check_places(result, content)
 
 
@@ -397,9 +409,10 @@ PLAIN = st.recursive(
 
 
 @given(value=PLAIN)
-def test_json(value):
-    """What JSON can say, YAML says as well: the same data comes of it."""
-    content = json.dumps(value, ensure_ascii=True).encode()
-    placed = read_yaml(content)
-    if not placed.problems:
-        assert placed.data == value
+def test_json(path, value):
+    """JSON is YAML, and is read as the same data."""
+    path.write_text(json.dumps(value))
+    try:
+        assert read_yaml(path).data == value
+    except FileError:
+        assert "\\u0000" in path.read_text()

@@ -199,7 +199,7 @@ class TestWhatIsRun:
         assert (listed[:5], listed[-6:]) == ("..\t1\t", "\ta\\nb\n")
         assert [path for path in tmp_path.glob("in/**/*") if path.is_file()] == [target / "%2E%2E" / "a\nb"]
         done = own_system.cli("artifacts", run, "--download", str(file / "in"))
-        assert (done.returncode, done.stderr) == (2, f"cannot be written: {file}/in/%2E%2E: Not a directory\n")
+        assert (done.returncode, done.stderr) == (2, f"{file}/in/%2E%2E: Not a directory\n")
 
     def test_lost_answer(self, own_system, repository):
         """Where the answer to the start of a run is lost, the run is found again, and no second one is started."""
@@ -292,7 +292,7 @@ class TestWhatIsShown:
     @pytest.mark.parametrize(
         ("redirection", "end"),
         [
-            ("> /dev/full", (2, "cannot be written: the output: No space left on device\n")),
+            ("> /dev/full", (2, "the output: No space left on device\n")),
             (">&- <&-", (0, "")),
             ("| true", (0, "")),
         ],

@@ -70,12 +70,12 @@ def test_success(tmp_path):
         line = demo.process.stdout.readline()
         assert line, told
         told += line
-    introduction, _, shown = told.partition("\n$ python -m cicd_system.cli run ")
+    introduction, _, shown = told.partition("\n$ scripts/cicd run ")
     assert introduction.startswith("This starts a CI/CD system: a Backend and 2 Workers, on SQLite and a file")
-    assert "They run the pipeline shown (stages: 1, jobs: 1) from" in introduction
+    assert "They run the pipeline shown from" in introduction
     assert "one / works: SUCCESS" in shown
-    assert "cicd_system.cli report shown --stage one\n" in shown
-    assert "artifact of works: made.txt, 5 bytes, sha256 " in shown
+    assert "$ scripts/cicd report shown --stage one\n" in shown
+    assert re.search(r"works\t5\t[0-9a-f]{64}\tmade\.txt\n", shown)
     url = re.search(r"The pages are at (\S+)", told)[1]
     token = re.search(r"The token to sign in: (\S+)", told)[1]
     page = httpx.get(url, cookies={"cicd_token": token})
@@ -87,7 +87,7 @@ def test_success(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "command", "code", "shown"),
-    [("rabbitmq", "true", 0, "artifact of works: made.txt"), ("redis", "echo why; exit 4", 1, "\nwhy\n")],
+    [("rabbitmq", "true", 0, "\tmade.txt\n"), ("redis", "echo why; exit 4", 1, "\nwhy\n")],
     ids=["rabbitmq", "redis, where a job fails"],
 )
 def test_servers(tmp_path, kind, command, code, shown):
@@ -144,4 +144,4 @@ def test_no_start(tmp_path):
     """What does not start is named, with the end of its log."""
     code, said = Demo(tmp_path, "true", "--postgres", "postgresql://nobody@127.0.0.1:9/x").end()
     assert code == 1
-    assert "the Backend did not start; its log ends:\n" in said
+    assert "the backend did not start; its log ends:\n" in said

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 from cicd_system.cli.definition import read_definition
-from cicd_system.cli.repository import completed
 
 PIPELINES = sorted((Path(__file__).parents[2] / "examples" / "pipelines").glob("*.yaml"))
 
 
 def read(name: str):
     (file,) = [file for file in PIPELINES if file.stem == name]
-    return read_definition(file, completed(file))
+    return read_definition(file)
 
 
 def test_all():
@@ -24,7 +23,7 @@ def test_all():
 @pytest.mark.parametrize("file", PIPELINES, ids=lambda file: file.stem)
 def test_sound(file):
     """Each is a definition, and the same one however often it is read."""
-    assert read_definition(file, completed(file)) == read_definition(file, completed(file))
+    assert read_definition(file) == read_definition(file)
 
 
 def test_own():
@@ -56,5 +55,5 @@ def test_guide(tmp_path):
     (definition,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
     file = tmp_path / "pipeline.yaml"
     file.write_text(definition)
-    pipeline = read_definition(file, completed(file))
+    pipeline = read_definition(file)
     assert [job.name for stage in pipeline.stages for job in stage.jobs] == ["wheel", "unit", "spelling", "upload"]

@@ -1,4 +1,4 @@
-"""YAML as plain data, with the place of each value. What could do harm, or mean something else, is refused.
+"""Read a YAML file as plain data with the place of each value. What could do harm or mislead is refused.
 
 Values are those of the core schema of YAML 1.2 (section 10.3.2) and JSON: ``yes`` and ``2026-11-24`` are strings.
 """
@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
-from attrs import frozen
+from attrs import evolve, frozen
 
-__all__ = ["MAX_SIZE", "Document", "FileProblem", "Place", "read_yaml"]
+__all__ = ["MAX_SIZE", "FileError", "FileProblem", "Node", "read_yaml"]
 
 MAX_SIZE = 1024 * 1024
 """How many bytes a file may have."""
 _MAX_DEPTH = 32
-_TOO_DEEP = f"expected a nesting of at most {_MAX_DEPTH} levels"
+_MAX_SHOWN = 100  # Problems; the contract reports no more at a time, either.
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # The core schema: what a plain scalar stands for, if it is not a string.
@@ -26,195 +27,174 @@ _SCALARS: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"true|True|TRUE"), lambda _: True),
     (re.compile(r"false|False|FALSE"), lambda _: False),
     (re.compile(r"[-+]?[0-9]{1,18}"), int),
+    (re.compile(r"0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}"), lambda text: int(text, 0)),
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
-    # Numbers, too; which ones is all the same, since nothing that is read here is a number.
-    (re.compile(r"0[ox][0-9a-fA-F]+|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda _: 0.0),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
 ]
-_LINE_END = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+_CONTROL = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-@frozen(order=True)
-class Place:
-    """A place in a text.
+class FileProblem(NamedTuple):
+    """Something that is wrong with a file, at a line and a column, both from 1."""
+
+    line: int
+    column: int
+    message: str
+
+
+class FileError(Exception):
+    """A file is not a valid definition. The text has a line for each problem, like those of compilers.
 
     Attributes:
-        line: The line, from 1.
-        column: The column, from 1.
+        problems: The problems, in the order of the file.
+    """
+
+    def __init__(self, path: Path, problems: Iterable[FileProblem]) -> None:
+        self.problems = sorted(problems)
+        lines = [f"{path}:{line}:{column}: {message}" for line, column, message in self.problems[:_MAX_SHOWN]]
+        if len(self.problems) >= _MAX_SHOWN:
+            lines.append(f"{path}: there may be more problems")
+        super().__init__("\n".join(lines))
+
+
+@frozen
+class Node:
+    """A value in a file.
+
+    Attributes:
+        line: The line of its key, or else of the value itself, from 1.
+        column: The column there, from 1.
+        data: A dict, list, string, number, boolean or None.
+        parts: The values in a mapping by their keys, and those in a list by their numbers.
     """
 
     line: int
     column: int
-
-
-@frozen(order=True)
-class FileProblem:
-    """Something that is wrong with a file.
-
-    Attributes:
-        place: Where.
-        message: What was expected, after the JSON pointer of the value if it is about one.
-    """
-
-    place: Place
-    message: str
-
-
-@frozen
-class Document:
-    """Plain data, and where it stands.
-
-    Attributes:
-        data: Dicts, lists, strings, numbers, booleans and none; none as well where the text could not be read.
-        problems: What is wrong with the text, in the order of the text.
-        is_read: Whether the text could be read; there may be problems all the same.
-    """
-
     data: Any
-    problems: tuple[FileProblem, ...]
-    is_read: bool
-    _root: Any
-    _end: Place
+    parts: dict[str, Node]
 
-    def at(self, pointer: str) -> Place:
-        """The place of a value, or of its key; where there is none, of what it would be in.
-
-        Args:
-            pointer: A JSON pointer (RFC 6901).
-        """
-        node = self._root
-        place = Place(1, 1) if node is None else _place(node, self._end)
+    def at(self, pointer: str) -> Node:
+        """The value at a JSON pointer (RFC 6901); if there is none, the value that it would be in."""
+        node = self
         for step in pointer.split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
-            found = [(key, value) for key, value in _parts(node) if key == name or getattr(key, "value", None) == name]
-            if not found:
+            if name not in node.parts:
                 break
-            key, node = found[-1]
-            place = _place(node if key == name else key, self._end)
-        return place
+            node = node.parts[name]
+        return node
 
 
-def _parts(node: Any) -> Iterable[tuple[Any, Any]]:
-    """What is in a node, behind the nodes of keys or the numbers of places."""
-    if isinstance(node, yaml.SequenceNode):
-        return ((str(number), each) for number, each in enumerate(node.value))
-    return node.value if isinstance(node, yaml.MappingNode) else ()
+def read_yaml(path: Path) -> Node:
+    """Read a YAML file of one document.
+
+    Raises:
+        FileError: It is not YAML, or it contains something that is refused.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_SIZE + 1)
+    problems: list[FileProblem] = []
+    try:
+        node = _Reader(_decoded(content), problems).document()
+    except _UnreadableError as error:
+        problems.append(FileProblem(*error.args))
+    except yaml.MarkedYAMLError as error:
+        needs_quotes = "scanning an a" in str(error.context) or "cannot start any token" in str(error.problem)
+        hint = "; what begins with this character needs quotes" if needs_quotes else ""
+        problems.append(FileProblem(*_place(error.problem_mark), f"expected YAML: {error.problem}{hint}"))
+    except (yaml.YAMLError, ValueError, OverflowError):
+        # The parser that is written in Python raises these for an escaped character that does not exist.
+        problems.append(FileProblem(1, 1, "expected YAML"))
+    if problems:
+        raise FileError(path, problems)
+    return node
 
 
 class _UnreadableError(Exception):
-    """From here on the text cannot be read."""
-
-    def __init__(self, message: str, place: Place) -> None:
-        self.problem = FileProblem(place, message)
-        super().__init__(message, place)
+    """The rest of the text cannot be read. It has the arguments of a `FileProblem`."""
 
 
-def read_yaml(content: bytes) -> Document:
-    """Read one document. Nothing is ever raised, whatever it holds, and it takes time in proportion to its size.
-
-    Args:
-        content: The document, in UTF-8.
-    """
-    problems: list[FileProblem] = []
-    try:
-        text = _text(content)
-        end = _end_of(text)
-        problems += _refused(text, end)
-        if not problems:  # Now it is known not to be deep, and to have no reference to itself.
-            root = yaml.compose(text, Loader=_Loader)
-            data = None if root is None else _plain(root, problems, end)
-            return Document(data, tuple(problems), True, root, end)
-    except _UnreadableError as error:
-        problems.append(error.problem)
-    return Document(None, tuple(problems), False, None, Place(1, 1))
-
-
-def _refused(text: str, end: Place) -> Iterator[FileProblem]:
-    """What is YAML and refused all the same."""
-    depth = documents = 0
-    for event in _events(text, end):
-        place = _place(event, end)
-        documents += isinstance(event, yaml.DocumentStartEvent)
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if documents > 1:
-            raise _UnreadableError("expected one document, this begins a second one", place)
-        if depth > _MAX_DEPTH:
-            raise _UnreadableError(_TOO_DEEP, place)
-        if getattr(event, "anchor", None) is not None:
-            yield FileProblem(place, "expected no anchors and aliases")
-        if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) not in (None, "!"):
-            yield FileProblem(place, "expected no tags")
-        if "\0" in (getattr(event, "value", None) or ""):
-            yield FileProblem(place, "expected no NUL character")
-
-
-def _plain(node: Any, problems: list[FileProblem], end: Place) -> Any:
-    """A node as plain data. What is wrong is added to the problems."""
-    if isinstance(node, yaml.ScalarNode):
-        return node.value if node.style else _scalar(node.value)
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(each, problems, end) for each in node.value]
-    data: dict[str, Any] = {}
-    places: dict[str, Place] = {}
-    for key, value in node.value:
-        place = _place(key, end)
-        if not isinstance(key, yaml.ScalarNode):
-            raise _UnreadableError("expected a string as a key", place)
-        if (other := places.get(key.value)) is not None:
-            message = f"expected each key once, this one is at {other.line}:{other.column} too"
-            problems.append(FileProblem(place, message))
-        places[key.value] = place
-        data[key.value] = _plain(value, problems, end)
-    return data
-
-
-def _scalar(text: str) -> Any:
-    return next((make(text) for pattern, make in _SCALARS if pattern.fullmatch(text)), text)
-
-
-def _text(content: bytes) -> str:
+def _decoded(content: bytes) -> str:
     if len(content) > MAX_SIZE:
-        raise _UnreadableError(f"expected at most {MAX_SIZE} bytes", Place(1, 1))
+        raise _UnreadableError(1, 1, f"expected at most {MAX_SIZE} bytes")
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        raise _UnreadableError("expected UTF-8", _end_of(content[: error.start].decode())) from None
-    # The two parsers of the library would say it in units of their own.
-    if found := yaml.reader.Reader.NON_PRINTABLE.search(text):
-        raise _UnreadableError("expected no control characters", _end_of(text[: found.start()]))
+        raise _unreadable_after(content[: error.start].decode(), "expected UTF-8") from None
+    # The parsers would give its place in other units than lines and columns.
+    if found := _CONTROL.search(text):
+        raise _unreadable_after(text[: found.start()], "expected no control characters")
     return text
 
 
-def _end_of(text: str) -> Place:
-    lines = _LINE_END.split(text)
-    return Place(len(lines), len(lines[-1]) + 1)
+def _unreadable_after(text: str, message: str) -> _UnreadableError:
+    return _UnreadableError(text.count("\n") + 1, len(text) - text.rfind("\n"), message)
 
 
-def _events(text: str, end: Place) -> Iterator[Any]:
-    try:
-        yield from yaml.parse(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise _UnreadableError(_said(error), Place(1, 1) if mark is None else _place_of(mark, end)) from None
-    except (yaml.YAMLError, ValueError, OverflowError):
-        # What the parser written in Python raises for an escape past the last character; it does not say where.
-        raise _UnreadableError("expected YAML", Place(1, 1)) from None
+class _Reader:
+    """Makes nodes of the events of a parser. The depth is checked on the way, so that no recursion is too deep."""
+
+    def __init__(self, text: str, problems: list[FileProblem]) -> None:
+        self._events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
+        self._problems = problems
+
+    def document(self) -> Node:
+        node = None
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if node is not None:
+                    self._stop(event, "expected one document, this begins a second one")
+                node = self._node(next(self._events), 0)
+        return node or Node(1, 1, None, {})
+
+    def _node(self, event: Any, depth: int) -> Node:
+        line, column = _place(event.start_mark)
+        if event.anchor is not None:
+            self._refuse(event, "expected no anchors and aliases")
+        if getattr(event, "tag", None) is not None:
+            self._refuse(event, "expected no tags")
+        if isinstance(event, yaml.CollectionStartEvent) and depth == _MAX_DEPTH:
+            self._stop(event, f"expected a nesting of at most {_MAX_DEPTH} levels")
+        if isinstance(event, yaml.SequenceStartEvent):
+            parts = {str(number): self._node(each, depth + 1) for number, each in enumerate(self._up_to_end())}
+            return Node(line, column, [part.data for part in parts.values()], parts)
+        if isinstance(event, yaml.MappingStartEvent):
+            parts = self._mapping(depth + 1)
+            return Node(line, column, {key: part.data for key, part in parts.items()}, parts)
+        return Node(line, column, self._scalar(event), {})
+
+    def _mapping(self, depth: int) -> dict[str, Node]:
+        parts: dict[str, Node] = {}
+        for key in self._up_to_end():
+            if not isinstance(key, yaml.ScalarEvent):
+                self._stop(key, "expected a string as a key")
+            place = self._node(key, depth)
+            if (other := parts.get(key.value)) is not None:
+                self._refuse(key, f"expected each key once, this one is at {other.line}:{other.column} too")
+            value = self._node(next(self._events), depth)
+            parts[key.value] = evolve(value, line=place.line, column=place.column)
+        return parts
+
+    def _up_to_end(self) -> Iterator[Any]:
+        """The events up to the end of the list or mapping. The caller takes those within each element."""
+        while not isinstance(event := next(self._events), yaml.CollectionEndEvent):
+            yield event
+
+    def _scalar(self, event: Any) -> Any:
+        if not isinstance(event, yaml.ScalarEvent):  # An alias, which is refused.
+            return None
+        if "\0" in event.value:
+            self._refuse(event, "expected no NUL character")
+        if event.style not in (None, ""):  # It has quotes, or is a block.
+            return event.value
+        return next((make(event.value) for pattern, make in _SCALARS if pattern.fullmatch(event.value)), event.value)
+
+    def _refuse(self, event: Any, message: str) -> None:
+        self._problems.append(FileProblem(*_place(event.start_mark), message))
+
+    def _stop(self, event: Any, message: str) -> NoReturn:
+        raise _UnreadableError(*_place(event.start_mark), message)
 
 
-def _said(error: yaml.MarkedYAMLError) -> str:
-    # libyaml 0.2.6 has a bound of its own; reading ahead, it may come to it before its first event.
-    if "nesting depth" in str(error.problem):
-        return _TOO_DEEP
-    needs_quotes = "scanning an a" in str(error.context) or "cannot start any token" in str(error.problem)
-    hint = "; what begins with this character needs quotes" if needs_quotes else ""
-    return f"expected YAML: {error.problem or 'something else'}{hint}"
-
-
-def _place(part: Any, end: Place) -> Place:
-    """Where an event or a node begins."""
-    return _place_of(part.start_mark, end)
-
-
-def _place_of(mark: Any, end: Place) -> Place:
-    return min(
-        Place(mark.line + 1, mark.column + 1), end
-    )  # What stands for nothing may be said to stand behind the end.
+def _place(mark: Any) -> tuple[int, int]:
+    return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
