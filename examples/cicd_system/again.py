@@ -13,9 +13,7 @@ __all__ = ["request_again"]
 def request_again(run: PipelineExecution, request_id: UUID | None = None) -> PipelineExecutionRequest:
     """Make a request for another run with the same definition, branch, commit and variables.
 
-    Args:
-        run: The run to repeat. The Backend has its definition.
-        request_id: The id of the request; a new one by default.
+    The Backend knows the definition, so only its id is sent.
     """
     return PipelineExecutionRequest(
         request_id=request_id or uuid4(),

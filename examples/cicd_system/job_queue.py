@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 from kombu.connection import Connection
 from kombu.entity import Queue
-from kombu.exceptions import EncodeError
 from sqlalchemy import delete
 
 from cicd_common.api.request import JobExecutionRequest
@@ -49,11 +48,7 @@ class QueueError(Exception):
 
 @frozen
 class Delivery:
-    """A job that a Worker has taken from the queue. The broker delivers it again if it is not acknowledged.
-
-    Attributes:
-        request: The job.
-    """
+    """A job that a Worker has taken from the queue. The broker delivers it again if it is not acknowledged."""
 
     request: JobExecutionRequest
     _message: Any = field(repr=False)
@@ -93,48 +88,47 @@ class JobQueue:
         self._putting = self._consuming.clone().Pool(_CONNECTIONS)
         self._taken = 0
 
+    def _queue_of(self, kind: str) -> Queue:
+        name = self._name if kind == SCRIPT else f"{self._name}.{kind}"
+        return Queue(name, routing_key=name, durable=True)
+
     # --- Backends -----------------------------------------------------------------------------------------------
 
     def put(self, request: JobExecutionRequest) -> None:
-        """Send a job to the Workers. When this returns, the broker has it. Any thread may call this.
-
-        Args:
-            request: The job.
+        """Send a job to the Workers, in any thread. When this returns, the broker has it.
 
         Raises:
             QueueError: The broker did not confirm the job within some seconds. It may have the job nevertheless.
         """
         try:
             with self._putting.acquire(block=True, timeout=_SECONDS) as connection:
-                self._put(request, connection)
-        except EncodeError:
-            raise
+                try:
+                    self._put(request, connection)
+                except BaseException:
+                    # A late confirmation would be taken for that of the next job.
+                    connection.collect()
+                    raise
         except Exception as error:
             # Its text and its cause may contain the URL.
             why = type(error.__cause__ or error).__name__
             raise QueueError(f"the broker did not take the job: {why}") from None
 
     def _put(self, request: JobExecutionRequest, connection: Any) -> None:
-        try:
-            self._connect(connection)
-            queue = self._queue_of(request.kind)
-            if queue not in self._queues:
-                queue(connection.default_channel).declare()
-            connection.Producer(auto_declare=False).publish(
-                request,
-                routing_key=queue.name,
-                serializer=SERIALIZER.name,
-                delivery_mode="persistent",
-                retry=True,
-                retry_policy=_RETRY,
-                mandatory=True,  # Otherwise RabbitMQ confirms and drops a message without a queue.
-                timeout=_SECONDS,
-                confirm_timeout=_SECONDS,
-            )
-        except BaseException:
-            # A late confirmation would be taken for that of the next job.
-            connection.collect()
-            raise
+        self._connect(connection)
+        queue = self._queue_of(request.kind)
+        if queue not in self._queues:
+            queue(connection.default_channel).declare()
+        connection.Producer(auto_declare=False).publish(
+            request,
+            routing_key=queue.name,
+            serializer=SERIALIZER.name,
+            delivery_mode="persistent",
+            retry=True,
+            retry_policy=_RETRY,
+            mandatory=True,  # Otherwise RabbitMQ confirms and drops a message without a queue.
+            timeout=_SECONDS,
+            confirm_timeout=_SECONDS,
+        )
 
     # --- Workers ------------------------------------------------------------------------------------------------
 
@@ -144,10 +138,7 @@ class JobQueue:
         The broker holds no other job for this Worker until the next call. Only one thread may call this.
 
         Args:
-            go_on: Called repeatedly; returns whether to continue to wait.
-
-        Returns:
-            The job; None if `go_on` returned false.
+            go_on: Called repeatedly; returns whether to continue to wait. If not, None is returned.
         """
         has_failed = False
         while go_on():
@@ -159,7 +150,7 @@ class JobQueue:
                     log.warning("the broker does not give jobs; trying again", reason=type(error).__name__)
                 has_failed = True
                 time.sleep(_PAUSE)
-            self._hang_up()
+            self._disconnect()
         return None
 
     def _receive(self, go_on: Callable[[], bool]) -> Delivery | None:
@@ -207,11 +198,7 @@ class JobQueue:
         for queue in self._queues:
             queue(channel).declare()
 
-    def _queue_of(self, kind: str) -> Queue:
-        name = self._name if kind == SCRIPT else f"{self._name}.{kind}"
-        return Queue(name, routing_key=name, durable=True)
-
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         """Close the connection of the consumer. A job that was not acknowledged goes back to the queue."""
         connection, self._consuming = self._consuming, self._consuming.clone()
         with suppress(Exception):
@@ -227,7 +214,7 @@ class JobQueue:
 
     def close(self) -> None:
         """Close the connections to the broker. A job that was taken and not acknowledged goes back to the queue."""
-        self._hang_up()
+        self._disconnect()
         self._putting.force_close_all()
 
 
@@ -251,33 +238,19 @@ class _SQLite(sqlite3.Connection):
         self.execute("PRAGMA synchronous = OFF")
 
 
-def _file(_queue: str) -> dict[str, Any]:
-    # An open connection would continue to use a file that was removed.
-    return {"pool_recycle": 1, "connect_args": {"factory": _SQLite, "timeout": _SECONDS}}
-
-
-def _rabbitmq(_queue: str) -> dict[str, Any]:
-    return {"confirm_publish": True, "read_timeout": _SECONDS, "write_timeout": _SECONDS}
-
-
-def _redis(queue: str) -> dict[str, Any]:
-    return {
-        "global_keyprefix": f"{queue}:",
-        "socket_connect_timeout": _SECONDS,
-        "socket_timeout": _SECONDS,
-        "health_check_interval": 5,
-    }
-
-
-_TRANSPORT_OPTIONS = {"sqla+sqlite": _file, "amqp": _rabbitmq, "amqps": _rabbitmq, "redis": _redis, "rediss": _redis}
-
-
 def _transport_options(broker_url: str, queue: str) -> dict[str, Any]:
     try:
         url = urlsplit(broker_url)
         url.port  # noqa: B018 - It is parsed on access.
-        make = _TRANSPORT_OPTIONS[url.scheme]
-    except (KeyError, ValueError):
-        schemes = ", ".join(_TRANSPORT_OPTIONS)
-        raise ValueError(f"expected the URL of a broker, with one of the schemes {schemes}") from None
-    return make(queue)
+    except ValueError:
+        url = urlsplit("")
+    match url.scheme:
+        case "sqla+sqlite":
+            # An open connection would continue to use a file that was removed.
+            return {"pool_recycle": 1, "connect_args": {"factory": _SQLite, "timeout": _SECONDS}}
+        case "amqp" | "amqps":
+            return {"confirm_publish": True, "read_timeout": _SECONDS, "write_timeout": _SECONDS}
+        case "redis" | "rediss":
+            limits = {"socket_connect_timeout": _SECONDS, "socket_timeout": _SECONDS}
+            return {"global_keyprefix": f"{queue}:", "health_check_interval": 5, **limits}
+    raise ValueError("expected the URL of a broker, with one of the schemes sqla+sqlite, amqp, amqps, redis, rediss")

@@ -28,8 +28,8 @@ def shipping_logs(send: Callable[[ExecutionLogUpload], object], refused: type[Ex
 
     Args:
         send: Sends a batch.
-        refused: The exception that `send` raises if a batch is refused, for example because one of its executions is
-            unknown. The batch is then split, so that only the refused lines are lost.
+        refused: The exception that `send` raises if a batch is refused, for example because an execution is unknown.
+            The batch is then split, so that only the refused lines are lost.
     """
     handler = ExecutionLogHandler(lambda logs: _send_all(send, refused, logs), attempts=_OUTAGE, timeout=_AT_END)
     handler.setLevel(logging.INFO)

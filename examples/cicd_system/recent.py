@@ -13,13 +13,6 @@ __all__ = ["RecentRuns"]
 @frozen(kw_only=True)
 @checked
 class RecentRuns:
-    """The last run of each pipeline.
-
-    Attributes:
-        reports: A report for each name of pipelines, sorted by name, with its last run.
-
-    Raises:
-        ContractError: A field is refused.
-    """
+    """A report for each name of pipelines, sorted by name, with its last run."""
 
     reports: tuple[PipelineReportResponse, ...]

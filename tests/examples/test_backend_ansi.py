@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from cicd_system.backend.ansi import MOST_LINES, START, Position, render, skip
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 _COLOURS = ["\x1b[31m", "\x1b[0m", "\x1b[1;44m", "\x1b[38;5;208m", "\x1b[3", "8m"]
@@ -65,6 +65,7 @@ class TestRender:
             assert not [each for each in unescape(left) if ord(each) < 32 and each != "\t"]
 
     @given(OUTPUT, st.lists(st.integers(0, 60), max_size=8))
+    @example("over\r\x1b[31m", [6])
     def test_pieces_show_what_the_whole_does(self, text, cuts):
         """Also where a piece ends in a line, in an escape sequence or in a line end."""
         text += "\n"

@@ -30,7 +30,7 @@ _ESCAPE = re.compile(
     r"|\x1b[ -/]*[0-~]"
 )
 # An unfinished end that the next piece may complete. A carriage return may be half of a line end.
-_UNFINISHED = re.compile(r"(?:\r|\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1b?|[ -/]*)?)\Z")
+_UNFINISHED = re.compile(r"\r*(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1b?|[ -/]*)?)?\Z")
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) != "\t"} | {127: 0x2421}
 _CONTROLS |= dict.fromkeys(range(128, 160), 0xFFFD)
 _RESETS = ("\x1b[0m", "\x1b[m")
@@ -99,7 +99,7 @@ class Piece:
 
 def render(chunks: Chunks, begin: Position) -> Piece:
     """Render the output that follows a position, without an unfinished escape sequence or line end at its end."""
-    text = _text(chunks, begin)
+    text = "".join(text for _, text in chunks)[begin.offset :]
     unfinished = _UNFINISHED.search(text, max(len(text) - _HELD_BACK, 0))
     lines = text[: unfinished and unfinished.start()].split("\n")
     length = sum(map(len, lines)) + len(lines) - 1
@@ -122,11 +122,8 @@ def render(chunks: Chunks, begin: Position) -> Piece:
 
 def skip(chunks: Chunks, begin: Position) -> Position:
     """The position after chunks that are not shown; there is at least one."""
-    return evolve(_past(_text(chunks, begin), begin), sequence=chunks[-1][0], offset=0)
-
-
-def _text(chunks: Chunks, begin: Position) -> str:
-    return "".join(text for _, text in chunks)[begin.offset :]
+    text = "".join(text for _, text in chunks)[begin.offset :]
+    return evolve(_past(text, begin), sequence=chunks[-1][0], offset=0)
 
 
 def _past(text: str, at: Position) -> Position:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from anyio import CapacityLimiter, move_on_after, to_thread
-from attrs import evolve
+from attrs import evolve, frozen
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -26,9 +26,8 @@ from cicd_common.api.request import (
     PipelineExecutionRequest,
     ReportRequest,
 )
-from cicd_common.api.response import ArtifactsResponse, ExecutionLogResponse
+from cicd_common.api.response import ArtifactsResponse
 from cicd_common.artifacts import ArtifactStore
-from cicd_common.dto import JobExecutionDTO
 from cicd_common.errors import Problem
 from cicd_common.logging import get_logger
 from cicd_common.store import ExecutionStore, Started
@@ -49,6 +48,8 @@ log = get_logger(__name__)
 
 CommitOf = Callable[[str, str], str | None]
 """Finds the commit of a branch of a repository; None for a directory without git."""
+State = Callable[[], Mapping[str, Any]]
+"""Returns a state as JSON data."""
 
 MAX_CONTENT = 4 * 1024**3
 """The largest content of an artifact, in bytes."""
@@ -63,7 +64,7 @@ def create_app(
     *,
     token: str | None = None,
     commit_of: CommitOf | None = None,
-    state: Callable[[], Mapping[str, Any]] = dict,
+    state: State = dict,
 ) -> Starlette:
     """Make the application. It has no state of its own, so several Backends may share a store.
 
@@ -76,7 +77,7 @@ def create_app(
             None, each Worker uses the head of the branch.
         state: Returns further fields of ``/health``, which needs no token.
     """
-    api = _Api(store, contents, send, commit_of, state)
+    api = _Api(store, contents, send, commit_of, state, Intake(store), CapacityLimiter(2))
     app = Starlette(
         routes=[*api.routes(), *page_routes(store, send, token)],
         middleware=[Middleware(AccessLog), Middleware(TokenGuard, token=token)],
@@ -87,22 +88,15 @@ def create_app(
     return app
 
 
+@frozen
 class _Api:
-    def __init__(
-        self,
-        store: ExecutionStore,
-        contents: ArtifactStore,
-        send: SendJobs,
-        commit_of: CommitOf | None,
-        state: Callable[[], Mapping[str, Any]],
-    ) -> None:
-        self._store = store
-        self._contents = contents
-        self._send = send
-        self._commit_of = commit_of
-        self._state = state
-        self._intake = Intake(store)
-        self._for_health = CapacityLimiter(2)
+    _store: ExecutionStore
+    _contents: ArtifactStore
+    _send: SendJobs
+    _commit_of: CommitOf | None
+    _state: State
+    _intake: Intake
+    _for_health: CapacityLimiter
 
     def routes(self) -> list[Route]:
         run, job = "{pipeline_execution_id:uuid}", "{job_execution_id:uuid}"
@@ -147,11 +141,7 @@ class _Api:
         return self._store.start(asked)
 
     def _with_commit(self, asked: PipelineExecutionRequest, commit_of: CommitOf) -> PipelineExecutionRequest:
-        """The request with the commit of its branch.
-
-        Raises:
-            ContractError: The branch does not exist, or the repository does not answer.
-        """
+        """The request with the commit of its branch; a ContractError if the branch has no commit."""
         pipeline = asked.pipeline
         if pipeline is None and asked.pipeline_id is not None:
             pipeline = self._store.pipeline(asked.pipeline_id)
@@ -184,7 +174,7 @@ class _Api:
 
     def logs(self, request: Request) -> Response:
         job_execution_id = request.path_params["job_execution_id"]
-        asked = read_query(request, JobExecutionDTO, "after", "limit", "tail")
+        asked = read_query(request, "after", "limit", "tail")
         # The state first: what it says of the end of the output is then true of the output, too.
         job = self._store.job_execution(job_execution_id)
         if "tail" in asked:
@@ -234,14 +224,14 @@ class _Api:
         return Response(status_code=204)
 
     def execution_logs(self, request: Request) -> Response:
-        asked = read_query(request, ExecutionLogResponse, "after", "limit")
+        asked = read_query(request, "after", "limit")
         return _answer(self._store.execution_logs(**request.path_params, **asked))
 
     def runs(self, _: Request) -> Response:
         return _answer(recent_runs(self._store))
 
     def report(self, request: Request) -> Response:
-        query = read_query(request, ReportRequest, "run_number", "status", "limit", "cursor")
+        query = read_query(request, "run_number", "status", "limit", "cursor")
         return _answer(self._store.report(converter.structure(report_names(request) | query, ReportRequest)))
 
     async def health(self, _: Request) -> Response:

@@ -57,6 +57,8 @@ class Look:
     is_over: bool = False
 
 
+Read = Callable[[], Look]
+"""Reads the state of a page."""
 More = Callable[[Position], Piece | None]
 """Reads the output of a job after a position."""
 
@@ -71,7 +73,7 @@ class _Shared:
     look: Look | None = None
     changes: str = ""  # Since the look before, as JSON.
 
-    async def renew(self, read: Callable[[], Look], threads: CapacityLimiter) -> None:
+    async def renew(self, read: Read, threads: CapacityLimiter) -> None:
         """Look again if it is time. If this fails, the streams keep the last look until it is time again."""
         async with self.lock:
             if (began := monotonic()) < self.due or (self.look and self.look.is_over):
@@ -83,7 +85,7 @@ class _Shared:
             self.look, self.number = look, self.number + 1
 
 
-def _read(read: Callable[[], Look], before: Look | None) -> tuple[Look, str]:
+def _read(read: Read, before: Look | None) -> tuple[Look, str]:
     look, known = read(), before.parts if before else {}
     return look, json.dumps({name: part for name, part in look.parts.items() if known.get(name) != part})
 
@@ -96,13 +98,7 @@ class Streams:
         self._shared: WeakValueDictionary[Hashable, _Shared] = WeakValueDictionary()
         self._threads = CapacityLimiter(_THREADS)
 
-    def respond(
-        self,
-        request: Request,
-        key: Hashable,
-        read: Callable[[], Look],
-        more: More | None = None,
-    ) -> Response:
+    def respond(self, request: Request, key: Hashable, read: Read, more: More | None = None) -> Response:
         """Answer with a stream of changes.
 
         Args:
@@ -130,12 +126,7 @@ class Streams:
         )
 
     async def _events(
-        self,
-        key: Hashable,
-        read: Callable[[], Look],
-        more: More | None,
-        end: Position,
-        ending: anyio.Event,
+        self, key: Hashable, read: Read, more: More | None, end: Position, ending: anyio.Event
     ) -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent("-", event="ping")
         shared = self._shared.setdefault(key, _Shared())

@@ -62,10 +62,7 @@ class AccessLog:
     """Logs the method, route and status of each request, but no body, query, path or header: they may hold secrets.
 
     Successful requests are logged at ``DEBUG``, refused ones at ``INFO``, failures of the store at ``WARNING``, and
-    unexpected errors at ``ERROR`` with their traceback.
-
-    Args:
-        app: The application. Exceptions that it raises are answered with problem documents.
+    unexpected errors at ``ERROR`` with their traceback. Errors are answered with problem documents.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -99,7 +96,8 @@ class AccessLog:
 
 def _log(scope: Scope, status: int, seconds: float, failure: Exception | None) -> None:
     is_flaw = failure is not None and (status < 400 or status == 500)
-    level = logging.ERROR if is_flaw else _level(status)
+    level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
+    level = logging.ERROR if is_flaw else level
     if not log.isEnabledFor(level):
         return
     ids = {name: value for name, value in scope.get("path_params", {}).items() if isinstance(value, UUID)}
@@ -115,9 +113,3 @@ def _log(scope: Scope, status: int, seconds: float, failure: Exception | None) -
             milliseconds=round(seconds * 1000, 1),
             **({"reason": str(failure)} if level == logging.WARNING else {}),
         )
-
-
-def _level(status: int) -> int:
-    if status < 400:
-        return logging.DEBUG
-    return logging.INFO if status < 500 else logging.WARNING

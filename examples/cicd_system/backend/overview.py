@@ -20,15 +20,9 @@ _QUERIES = 10
 def overview(
     store: ExecutionStore, after: UUID | None, *, runs: int
 ) -> tuple[list[PipelineReportResponse], UUID | None]:
-    """Read a page of pipelines in the order of their names, with a bounded number of queries.
+    """Read a page of pipelines in the order of their names, each with its last runs, by a bounded number of queries.
 
-    Args:
-        store: The store.
-        after: The definition after which the page begins; None for the first page.
-        runs: The most runs of each pipeline.
-
-    Returns:
-        The last runs of each pipeline, and the definition after which the next page begins; None on the last page.
+    The page begins after a definition, and the next page after the one that is returned; it is None on the last page.
     """
     names, last = _names(store, after)
     reports = [store.report(ReportRequest(pipeline_name=name, limit=runs)) for name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
+from hmac import compare_digest
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -23,7 +24,7 @@ from cicd_common.store import ExecutionStore, Started
 
 from ..again import request_again
 from .dispatch import SendJobs
-from .guard import TOKEN_COOKIE, is_by_https, is_same
+from .guard import TOKEN_COOKIE, is_by_https
 from .job_log import JobLogs
 from .live import Look, Streams
 from .overview import overview
@@ -51,13 +52,7 @@ _SECURITY = {
 
 
 def page_routes(store: ExecutionStore, send: SendJobs, token: str | None) -> list[Route]:
-    """Make the routes of the pages.
-
-    Args:
-        store: The store.
-        send: Sends the jobs of a run that is started from a page.
-        token: The bearer token for signing in; None if there is none.
-    """
+    """Make the routes of the pages. If there is a token, browsers sign in with it."""
     pages = _Pages(store, send, token)
     run = "/run/{pipeline_execution_id:uuid}"
     job = run + "/job/{job_execution_id:uuid}"
@@ -153,8 +148,8 @@ class _Pages:
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     def job(self, request: Request) -> Response:
-        run = self._store.execution(request.path_params["pipeline_execution_id"])
-        job_id = request.path_params["job_execution_id"]
+        run_id, job_id = request.path_params.values()
+        run = self._store.execution(run_id)
         for stage in run.stages:
             for job in stage.jobs:
                 if job.id == job_id:
@@ -163,7 +158,7 @@ class _Pages:
         raise HTTPException(404, "The run has no such job.")
 
     async def job_events(self, request: Request) -> Response:
-        job_id = request.path_params["job_execution_id"]
+        _, job_id = request.path_params.values()
         return self._streams.respond(request, job_id, partial(self._look_job, job_id), partial(self._logs.more, job_id))
 
     def _look_job(self, job_id: UUID) -> Look:
@@ -179,7 +174,7 @@ class _Pages:
         if request.method != "POST":
             return self._page("sign_in.html", is_wrong=False)
         given = await _field(request, "token")
-        if self._token is None or not is_same(given.encode(), self._token):
+        if self._token is None or not compare_digest(given.encode(), self._token.encode()):
             return self._page("sign_in.html", status=403, is_wrong=True)
         answer = RedirectResponse("/", 303)
         is_secure = is_by_https(request.scope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from ..log_shipping import shipping_logs
 from ..options import passwords_in, queue_options, run_with, setting, with_log_level
 from .app import create_app
 from .dispatch import Dispatcher
-from .guard import is_loopback, is_token
+from .guard import is_loopback
 from .publish import Publisher, sending_events
 from .repeating import repeating
 from .server import listening, make_server
@@ -110,7 +111,7 @@ def run(own: Mapping[str, str]) -> None:
 def _check_access(token: str | None, host: str) -> None:
     if token is None and not is_loopback(host):
         raise click.UsageError("without a token in CICD_TOKEN the Backend listens on the loopback alone")
-    if token is not None and not is_token(token):
+    if token is not None and not re.fullmatch(r"[A-Za-z0-9\-._~+/]+=*", token):
         raise click.UsageError("the token in CICD_TOKEN may have letters, digits and -._~+/ alone, and = at the end")
 
 

@@ -39,15 +39,9 @@ _REMEMBERED = 1000
 
 @contextmanager
 def sending_events(url: str | None, *, source: str, token: str | None = None) -> Iterator[SendChange | None]:
-    """Connect to a receiver of CDEvents during a block.
+    """Connect to a receiver of CDEvents during a block; without a URL there is none.
 
-    Args:
-        url: The URL of the receiver; None if there is no receiver.
-        source: The source of the events, as a URI reference. All Backends of a store use the same.
-        token: The bearer token for the receiver.
-
-    Yields:
-        A function that sends a change; None if there is no receiver.
+    All Backends of a store use the same source, a URI reference.
 
     Raises:
         ValueError: The URL is not one of ``http`` or ``https``.
@@ -77,14 +71,9 @@ def sending_events(url: str | None, *, source: str, token: str | None = None) ->
 
 
 class Publisher:
-    """Sends the changes of runs from the outbox of a store.
+    """Sends the changes of runs from the outbox of a store to a receiver and to a collector, if there are any.
 
     What was given up before is sent once more: the Backend may have been restarted because the receiver works again.
-
-    Args:
-        store: The store. It has an outbox if there is a receiver or a collector.
-        send: Sends a change to the receiver; None if there is no receiver.
-        traces: Records the traces of runs that ended; None if there is no collector.
     """
 
     def __init__(self, store: ExecutionStore, send: SendChange | None, traces: Traces | None) -> None:
@@ -93,12 +82,9 @@ class Publisher:
         self._traces = traces
         self._recorded: deque[UUID] = deque(maxlen=_REMEMBERED)
         self._receiver = Outage("the receiver of events")
+        self._is_needed = send is not None or traces is not None
         if self._is_needed and (runs := store.outbox.retry()):
             log.info("events that were given up are sent once more", runs=runs)
-
-    @property
-    def _is_needed(self) -> bool:
-        return self._send is not None or self._traces is not None
 
     def state(self) -> Mapping[str, Any]:
         """The number of runs whose events wait or were given up, and of spans that were given up."""

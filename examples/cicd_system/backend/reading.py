@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
@@ -36,12 +37,7 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
 async def read_message(request: Request, type: type[T]) -> T:
-    """Read a message of the contract.
-
-    Raises:
-        HTTPException: 408 if the body does not arrive in time, 413 if it is too large, 415 if its type is not JSON.
-        ContractError: It is not such a message.
-    """
+    """Read a message of the contract; 415 if its type is not JSON."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "Expected a body of the type application/json.")
     body = await read_body(request, MAX_BODY)
@@ -100,17 +96,8 @@ def report_names(request: Request) -> dict[str, str]:
     raise HTTPException(404, "Expected /api/report/pipeline/{name}[/stage/{name}[/job/{name}]].")
 
 
-def read_query(request: Request, type: type[Any], *known: str) -> dict[str, Any]:
-    """The parameters of a query, with numbers as integers.
-
-    Args:
-        request: The request.
-        type: The message that the query belongs to, for errors.
-        *known: The names of the parameters.
-
-    Raises:
-        ContractError: A parameter is unknown, repeated, or not a number although it should be.
-    """
+def read_query(request: Request, *known: str) -> dict[str, Any]:
+    """The parameters of a query, with numbers as integers; unknown, repeated and malformed ones are refused."""
     problems, values = [], {}
     for name, text in request.query_params.multi_items():
         pointer = "/" + name.replace("~", "~0").replace("/", "~1")
@@ -123,5 +110,5 @@ def read_query(request: Request, type: type[Any], *known: str) -> dict[str, Any]
         else:
             values[name] = int(text) if name in _NUMBERS else text
     if problems:
-        raise ContractError(type, problems)
+        raise ContractError(QueryParams, problems)
     return values

@@ -17,14 +17,10 @@ _AT_END = 5.0  # Seconds that a program waits at its end for a running call.
 
 
 class Outage:
-    """Logs once when something begins to fail, and once when it works again.
-
-    Attributes:
-        is_on: Whether it fails.
-    """
+    """Logs once when something begins to fail, and once when it works again."""
 
     def __init__(self, name: str) -> None:
-        self.is_on = False
+        self.is_on = False  # Whether it fails.
         self._name = name
 
     def begin(self, reason: str) -> None:
@@ -44,9 +40,7 @@ class Outage:
 def repeating(look: Callable[[], bool], interval: float) -> Iterator[None]:
     """Call a function again and again in a thread during a block, also after errors.
 
-    Args:
-        look: The function. It returns whether to call it again at once.
-        interval: The seconds between two calls otherwise.
+    It is called at once after it has returned true, else after `interval` seconds.
     """
     ending = Event()
     thread = Thread(target=_repeat, args=(look, interval, ending), daemon=True)

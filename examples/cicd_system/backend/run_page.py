@@ -81,7 +81,7 @@ def run_parts(run: PipelineExecution, now: datetime) -> dict[str, Part]:
         "status": _status(run.status),
         "why": {"text": run.explain().text},
         "started": {"text": shown(run.start_time)},
-        "took": {"text": _duration(_taken(run.start_time, run.completion_time, now))},
+        "took": {"text": _took(run.start_time, run.completion_time, now)},
         "scale": {"text": f"When, in {_duration(whole)}" if bars else "When"},
         "cancel": {"hidden": "" if run.status.is_terminal else None},
     }
@@ -99,7 +99,7 @@ def _job_parts(name: str, job: JobExecution, bar: tuple[int, int], now: datetime
         f"{name}-status": {"text": status, "class": f"status {job.status}"},
         f"{name}-reason": {"text": str(job.reason or "")},
         f"{name}-attempt": {"text": str(job.attempt)},
-        f"{name}-took": {"text": _duration(_taken(job.start_time, job.completion_time, now))},
+        f"{name}-took": {"text": _took(job.start_time, job.completion_time, now)},
         f"{name}-bar": {"class": str(job.status), "x": str(bar[0]), "width": str(bar[1])},
         f"{name}-box": {"class": str(job.status)},
         f"{name}-mark": {"text": _MARKS[job.status]},
@@ -113,8 +113,8 @@ def job_parts(job: JobExecutionDTO, now: datetime) -> dict[str, Part]:
     texts = [f"{name} {value}" for name, value in facts.items() if value is not None]
     if job.reason:
         texts.append(str(job.reason))
-    if taken := _duration(_taken(job.start_time, job.completion_time, now)):
-        texts.append(f"took {taken}" if job.completion_time else f"{taken} so far")
+    if took := _took(job.start_time, job.completion_time, now):
+        texts.append(f"took {took}" if job.completion_time else f"{took} so far")
     return {"status": _status(job.status), "facts": {"text": ", ".join(texts)}}
 
 
@@ -122,13 +122,11 @@ def _status(status: ExecutionStatus) -> Part:
     return {"text": str(status), "class": f"status {status}"}
 
 
-def _taken(start: datetime | None, end: datetime | None, now: datetime) -> timedelta | None:
-    return None if start is None else max((end or now) - start, timedelta())
+def _took(start: datetime | None, end: datetime | None, now: datetime) -> str:
+    return "" if start is None else _duration(max((end or now) - start, timedelta()))
 
 
-def _duration(time: timedelta | None) -> str:
-    if time is None:
-        return ""
+def _duration(time: timedelta) -> str:
     minutes, seconds = divmod(int(time.total_seconds()), 60)
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 

@@ -38,9 +38,6 @@ class Traces:
 def tracing() -> Iterator[Traces | None]:
     """Export traces during a block, with the settings that OpenTelemetry reads from the environment.
 
-    Yields:
-        The traces; None if no collector is named.
-
     Raises:
         ImportError: A collector is named, and the SDK or the exporter is not installed.
     """
