@@ -96,8 +96,7 @@ class _Batch:
         if outcome is not UpdateOutcome.SUPERSEDED:
             self._chunks.setdefault((job.id, update.sequence), update.logs)
             if not state.status.is_terminal:
-                job.heard_at = self._at
-                self._states.touch(job)
+                self._states.hear(job, self._at)
         if state.attempt != attempt:
             job.sendings = 0
             send(job, self._at, self._rules)

@@ -34,11 +34,9 @@ _SQLITE_BEGIN: dict[str, tuple[str, ...]] = {
     "read": ("BEGIN",),
     "none": (),
 }
-_POSTGRESQL_OPTIONS: dict[str, dict[str, Any]] = {
-    "write": {"isolation_level": "READ COMMITTED"},
-    "migrate": {"isolation_level": "READ COMMITTED"},
-    "read": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-}
+# On PostgreSQL the isolation level of writes is that of the connection, since setting it for each takes time.
+_POSTGRESQL_WRITE = "READ COMMITTED"
+_POSTGRESQL_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 # Parameters of libpq, in seconds, the last in milliseconds. A URL may override them.
 _KEEP_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 # A process that is stopped within a transaction loses its locks, and with them the jobs that others wait for.
@@ -63,7 +61,7 @@ class Database:
         self._engine = _engine(parsed, _checked(timeout))
         self.dialect = self._engine.dialect.name
         self._is_open = True
-        self._engines = {mode: _engine_for(self._engine, mode) for mode in _POSTGRESQL_OPTIONS}
+        self._engines = {mode: _engine_for(self._engine, mode) for mode in _SQLITE_BEGIN}
         if not _is_in_memory(parsed):
             FORKED.add(self)
 
@@ -108,7 +106,7 @@ class Database:
             Whether the log is enabled; false if another process is enabling it at the moment.
         """
         try:
-            with self._failures(), self._engine.execution_options(begin="none").connect() as connection:
+            with self._failures(), self._engines["none"].connect() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         except BusyError:
             return False
@@ -125,8 +123,9 @@ class Database:
 
 
 def _engine_for(engine: Engine, mode: str) -> Engine:
-    options = {"begin": mode} if engine.dialect.name == "sqlite" else _POSTGRESQL_OPTIONS[mode]
-    return engine.execution_options(**options)
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(begin=mode)
+    return engine.execution_options(**_POSTGRESQL_READ) if mode == "read" else engine
 
 
 def _parsed(url: str) -> URL:
@@ -218,6 +217,7 @@ def _postgresql(url: URL, timeout: float) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
+        isolation_level=_POSTGRESQL_WRITE,
         pool_timeout=timeout,
         connect_args={
             "connect_timeout": max(2, math.ceil(timeout)),  # The driver's least value is 2 seconds.

@@ -154,6 +154,7 @@ def _update_of(table: Table, *names: str) -> Any:
 
 _SPAN = ("status", "start_time", "end_time", "completion_time", *_COUNTS)
 _WRITE_JOBS = _update_of(job_executions, *_STATE, *_LEASE)
+_WRITE_OUTPUT = _update_of(job_executions, "last_sequence", "heard_at")
 _WRITE_STAGES = _update_of(stage_executions, *_SPAN)
 _WRITE_RUNS = _update_of(pipeline_executions, *_SPAN, "canceled_at")
 
@@ -176,6 +177,7 @@ class RunStates:
         self._stages: dict[UUID, StageRow] = {}
         self.jobs: dict[UUID, JobRow] = {}
         self._changed_jobs: dict[UUID, JobRow] = {}
+        self._heard_jobs: dict[UUID, JobRow] = {}  # Maybe nothing changed but what `_WRITE_OUTPUT` writes.
         self._changed_stages: dict[UUID, StageRow] = {}
         self._changed_runs: dict[UUID, RunRow] = {}
         self._noted: set[UUID] = set()
@@ -259,13 +261,16 @@ class RunStates:
         """
         if state is job.state:
             return
-        was = job.counted
-        stage, run = job.stage, job.stage.run
-        # An update that only appends output is frequent, and no change that the outbox delivers.
-        if self._noted_at is not None and evolve(state, last_sequence=job.state.last_sequence) != job.state:
-            self._noted.add(run.id)
+        before, was = job.state, job.counted
         job.state = state
+        if evolve(state, last_sequence=before.last_sequence) == before:
+            # An update that only appends output is frequent. It changes no roll-up, and is not delivered by the outbox.
+            self._heard_jobs[job.id] = job
+            return
         self.touch(job)
+        stage, run = job.stage, job.stage.run
+        if self._noted_at is not None:
+            self._noted.add(run.id)
         stage_before = stage.span
         stage.span = stage_before.after(was, job.counted, state.start_time, state.completion_time)
         if stage.span == stage_before:
@@ -285,6 +290,16 @@ class RunStates:
             job: The job.
         """
         self._changed_jobs[job.id] = job
+
+    def hear(self, job: JobRow, at: datetime) -> None:
+        """Note when the Worker of a job was last heard of.
+
+        Args:
+            job: The job.
+            at: The time.
+        """
+        job.heard_at = at
+        self._heard_jobs[job.id] = job
 
     def cancel(self, run: RunRow, at: datetime) -> None:
         """Mark a run as canceled.
@@ -318,13 +333,24 @@ class RunStates:
             }
             for job in self._changed_jobs.values()
         ]
+        heard = [
+            {"row": job.id, "last_sequence": job.state.last_sequence, "heard_at": job.heard_at}
+            for job in self._heard_jobs.values()
+            if job.id not in self._changed_jobs
+        ]
         stages = [{"row": stage.id, **span_values(stage.span)} for stage in self._changed_stages.values()]
         runs = [
             {"row": run.id, **span_values(run.span, run.canceled_at), "canceled_at": run.canceled_at}
             for run in self._changed_runs.values()
         ]
-        for statement, rows in ((_WRITE_JOBS, jobs), (_WRITE_STAGES, stages), (_WRITE_RUNS, runs)):
+        for statement, rows in (
+            (_WRITE_JOBS, jobs),
+            (_WRITE_OUTPUT, heard),
+            (_WRITE_STAGES, stages),
+            (_WRITE_RUNS, runs),
+        ):
             execute_all(self._connection, statement, rows)
         if self._noted_at is not None:
             note(self._connection, self._noted, self._noted_at)
-        self._changed_jobs, self._changed_stages, self._changed_runs, self._noted = {}, {}, {}, set()
+        self._changed_jobs, self._heard_jobs = {}, {}
+        self._changed_stages, self._changed_runs, self._noted = {}, {}, set()

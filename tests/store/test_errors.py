@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from attrs import evolve
-from sqlalchemy import Engine, create_engine, event, exc, text
+from sqlalchemy import Engine, create_engine, event, exc, make_url, text
 
 from cicd_common import ContractError, ExecutionStatus
 from cicd_common.api.request import (
@@ -389,6 +389,18 @@ class TestTimeout:
         with ExecutionStore(postgres_schema) as store, store._database.read() as connection:
             asked = text("SHOW idle_in_transaction_session_timeout")
             assert connection.execute(asked).scalar_one() == "1min"
+
+    def test_a_default_isolation_level_of_the_server_does_not_matter(self, postgres_schema):
+        """Writes see what others commit while they wait, and reads change nothing, whatever the server's default is."""
+        url = make_url(postgres_schema)
+        options = f"{url.query['options']} -cdefault_transaction_isolation=serializable"
+        asked = text("SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')")
+        with ExecutionStore(url.update_query_dict({"options": options}).render_as_string()) as store:
+            found = []
+            for begin in (store._database.write, store._database.read, store._database.write):
+                with begin() as connection:
+                    found.append(tuple(connection.execute(asked).one()))
+        assert found == [("read committed", "off"), ("repeatable read", "on"), ("read committed", "off")]
 
     def test_an_encoding_of_the_environment_does_not_matter(self, postgres_schema, monkeypatch):
         """Texts are sent in UTF-8, whatever encoding the environment names."""
