@@ -317,11 +317,19 @@ class FakeBackend:
         ends_leases = self._asked_since <= shifted(at, -self._lease)
         jobs: list[JobExecutionRequest] = []
         ended: list[JobExecutionResponse] = []
+        run_ids: dict[UUID, None] = {}
         for job_id in list(self._leases):
             if self._is_due(job_id, at, ends_leases):
-                sent, end = self._take_over(job_id, at)
-                jobs += sent
-                ended += end
+                run, job = self._lose(job_id, at)
+                run_ids[run.id] = None
+                if job.status.is_terminal:
+                    ended.append(job_execution_response(job))
+                else:
+                    jobs.append(self._sent(run, job, at))
+        # Each job that ended may have halted its run, so jobs that became ready are handed out last.
+        for run_id in run_ids:
+            self._runs[run_id], ready = self._handed_out(self._runs[run_id], at)
+            jobs += ready
         return TakenOver(jobs=tuple(jobs), ended=tuple(ended))
 
     def _is_due(self, job_id: UUID, at: datetime, ends_leases: bool) -> bool:
@@ -334,21 +342,15 @@ class FakeBackend:
         is_time = lease.send_at is not None and lease.send_at <= at
         return is_time and (run.canceled_at is None or ends_leases)
 
-    def _take_over(self, job_id: UUID, at: datetime) -> tuple[list[JobExecutionRequest], list[JobExecutionResponse]]:
+    def _lose(self, job_id: UUID, at: datetime) -> tuple[PipelineExecution, JobExecution]:
+        """Take a job from its Worker, and return it with its run."""
         run, lease = self._run_of(job_id), self._leases[job_id]
         if run.job(job_id).worker is not None:
             lease.losses += 1
             lease.sendings = 0
         run, job = run.lose(job_id, at, losses=lease.losses, max_losses=self.max_losses)
-        jobs: list[JobExecutionRequest] = []
-        ended: list[JobExecutionResponse] = []
-        if job.status.is_terminal:
-            ended.append(job_execution_response(job))
-        else:
-            jobs.append(self._sent(run, job, at))
-        run, ready = self._handed_out(run, at)
         self._runs[run.id] = run
-        return [*jobs, *ready], ended
+        return run, job
 
     def add_artifacts(self, request: ArtifactUploadRequest) -> None:
         """Store the records of a job's artifacts. The last file of a path stays.

@@ -126,6 +126,12 @@ class TestLost:
             [request], _ = clock.watch(LEASE)
         assert request.job_name == "b"
 
+    @pytest.mark.parametrize("names", ["abc", "bac"])
+    def test_two_jobs_at_once_end_the_same_way_in_any_order(self, store, names):
+        """The run is halted by one of them before the other, which may fail, lets the next job begin."""
+        for backend in (store, FakeBackend()):
+            assert lose_two(backend, names) == {"a": FAILED, "b": FAILED, "c": CANCELED}
+
     def test_a_release_does_not_count_as_a_loss(self, store, clock, requests):
         """A job may be released any number of times."""
         request = requests[0]
@@ -164,6 +170,25 @@ class TestLost:
 
         with ThreadPoolExecutor(4) as pool:
             assert [taken.jobs for taken in pool.map(call, range(4))] == [()] * 4
+
+
+def lose_two(backend, names):
+    """Lose two jobs at once until they end, and return the statuses. The third job needs the one that may fail."""
+    jobs = {
+        "a": Job(name="a", script=("x",), allow_failure=True),
+        "b": Job(name="b", script=("x",)),
+        "c": Job(name="c", script=("x",), dependencies=("a",)),
+    }
+    stage = Stage(name="check", jobs=tuple(jobs[name] for name in names))
+    started = backend.start(Pipeline(name="two", repo_url="r", stages=(stage,)), at=NOW)
+    backend.take_over(NOW)
+    clock, requests = Clock(backend), started.jobs
+    while requests:
+        for request in requests:
+            backend.apply(told(request, request.last_sequence + 1), at=clock.now)
+        requests, _ = clock.watch(LEASE)
+    run = backend.execution(started.execution.execution_id)
+    return {job.job.name: job.status for job in run.stages[0].jobs}
 
 
 class TestUnclaimed:
