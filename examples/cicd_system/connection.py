@@ -1,12 +1,4 @@
-"""The connection of a program to the Backend: what the CLI and the Worker have in common.
-
-BackendError
-├── NoAnswerError         There is no answer. The same request may be answered later.
-│   ├── LostAnswerError   The Backend may have handled the request.
-│   └── WrongServerError  Another server, such as a proxy, answers in place of the Backend.
-├── DeniedError           The token is wrong, so that other requests will fail, too.
-└── RefusedError          The request is wrong, or it is about something unknown. A repeat does not help.
-"""
+"""The connection of a program to the Backend: what the CLI and the Worker have in common."""
 
 from __future__ import annotations
 
@@ -34,7 +26,6 @@ __all__ = [
     "LostAnswerError",
     "NoAnswerError",
     "RefusedError",
-    "WrongServerError",
     "watched",
 ]
 
@@ -54,15 +45,11 @@ class BackendError(Exception):
 
 
 class NoAnswerError(BackendError):
-    """There is no answer, or an error after which a repeated request may succeed."""
+    """There is no answer, or a passing error, or another server, such as a proxy, answers in place of the Backend."""
 
 
 class LostAnswerError(NoAnswerError):
     """There is no answer, and the Backend may have handled the request."""
-
-
-class WrongServerError(NoAnswerError):
-    """Another server answers in place of the Backend."""
 
 
 class DeniedError(BackendError):
@@ -76,7 +63,7 @@ class RefusedError(BackendError):
 class Connection:
     """Sends requests to the Backend, and repeats them until there is an answer. It is thread-safe.
 
-    All methods that send requests raise a `BackendError` if there is no answer in the end, or another one than success.
+    All methods that send requests raise a `BackendError` if they fail.
 
     Args:
         url: The URL of the Backend.
@@ -113,24 +100,27 @@ class Connection:
         """Close the connections."""
         self._http.close()
 
-    def ask(self, method: str, path: str, type: type[T], message: object = None, **options: Any) -> T:
+    def ask(
+        self, method: str, path: str, type: type[T], message: object = None, *, is_repeated: bool = True, **options: Any
+    ) -> T:
         """Send a request until there is an answer, and read it.
 
         Args:
             type: The type of the answer, a message of the contract.
             message: The message in the request; by default it has no body.
+            is_repeated: Whether to send it again if there is no answer.
             **options: Those of `httpx.Client.stream`.
         """
         content = None if message is None else converter.dumps(message)
-        return self._retrying(lambda: self.ask_once(method, path, type, content, **options))
 
-    def ask_once(self, method: str, path: str, type: type[T], content: bytes | None = None, **options: Any) -> T:
-        """Send a request once, and read the answer."""
-        answer = self.send(method, path, content, **options)
-        try:
-            return converter.loads(answer, type)
-        except ContractError:
-            raise WrongServerError(f"what answers is no Backend: expected a {type.__name__}") from None
+        def ask_once() -> T:
+            answer = self.send(method, path, content, **options)
+            try:
+                return converter.loads(answer, type)
+            except ContractError:
+                raise NoAnswerError(f"what answers is no Backend: expected a {type.__name__}") from None
+
+        return self._retrying(ask_once) if is_repeated else ask_once()
 
     def send(self, method: str, path: str, content: bytes | None = None, **options: Any) -> bytes:
         """Send a request with a JSON body or without a body once, and return the body of the answer."""
@@ -210,7 +200,7 @@ def _error_of(response: httpx.Response) -> BackendError:
     if response.is_server_error or status in _PASSING:
         return NoAnswerError(text)
     if (response.is_redirect or status == HTTPStatus.NOT_FOUND) and _PROBLEM not in response.content:
-        return WrongServerError(f"what answers is no Backend: {status} {response.reason_phrase}")
+        return NoAnswerError(f"what answers is no Backend: {status} {response.reason_phrase}")
     return DeniedError(text) if status in _DENIED else RefusedError(text)
 
 

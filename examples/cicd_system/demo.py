@@ -36,10 +36,6 @@ _PATIENCE = 60  # Seconds in which a program has to start.
 _GRACE = 5  # Seconds in which a program has to end after each signal.
 
 
-class StartError(Exception):
-    """A program of the system did not start. The text is the end of its log."""
-
-
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
 @click.option("--postgres", help="The URL of a PostgreSQL database for the store; SQLite by default.")
@@ -66,9 +62,6 @@ def main(file: Path | None, postgres: str | None, broker: str | None, stay: bool
     except FileError as error:
         click.echo(visible(str(error)), err=True)
         code = 2
-    except StartError as error:
-        click.echo(error, err=True)
-        code = 1
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
@@ -101,7 +94,7 @@ def _show_run(file: Path, pipeline: Pipeline, url: str, environment: dict[str, s
     _cicd(environment, "report", pipeline.name)
     for stage in pipeline.stages:
         _cicd(environment, "report", pipeline.name, "--stage", stage.name)
-    with Client(url, token, patience=10) as client:
+    with closing(Client(url, token, patience=10)) as client:
         (last,) = client.report(ReportRequest(pipeline_name=pipeline.name, limit=1)).executions
     _cicd(environment, "artifacts", str(last.execution_id))
     if stay:
@@ -140,11 +133,7 @@ def _system(directory: Path, environment: dict[str, str]) -> Iterator[str]:
 
 @contextmanager
 def _program(directory: Path, environment: dict[str, str], module: str, ready: str, *flags: str) -> Iterator[None]:
-    """Start a program and wait until its log contains the text `ready`. After the block, end it.
-
-    Raises:
-        StartError: The program has ended, or took too long.
-    """
+    """Start a program and wait until its log contains the text `ready`. After the block, end it."""
     path = directory / f"{uuid4().hex}.log"
     with path.open("wb") as log:
         # In a thread, because a signal there does not interrupt it after the program has started.
@@ -164,7 +153,7 @@ def _program(directory: Path, environment: dict[str, str], module: str, ready: s
             while ready not in (text := path.read_text(errors="replace")):
                 if process.poll() is not None or time.monotonic() > deadline:
                     last = text.splitlines()[-10:]
-                    raise StartError("\n".join([f"the {module} did not start; its log ends:", *last]))
+                    raise click.ClickException("\n".join([f"the {module} did not start; its log ends:", *last]))
                 time.sleep(0.05)
             yield
         finally:

@@ -85,8 +85,8 @@ def test_new_id(serve, file):
     [(200, b"<html>"), (200, b"{}"), (204, b""), (302, b""), (404, b"<html>"), (400, b"\xff"), (400, b'{"detail":5}')],
 )
 def test_no_backend(serve, status, body):
-    """An answer that is not one of a Backend is an error, at once."""
-    done = cli(serve(answer(body, status)), "report", "x")
+    """An answer that is not one of a Backend is an error."""
+    done = cli(serve(answer(body, status)), "--patience", "0", "report", "x")
     assert (done.returncode, done.stdout) == (3, "")
     assert len(done.stderr.splitlines()) == 1
 
@@ -129,7 +129,7 @@ def most_memory(serve, pages: int) -> int:
     gc.disable()
     tracemalloc.start()
     try:
-        with Client(server.url, None, patience=0) as client:
+        with contextlib.closing(Client(server.url, None, patience=0)) as client:
             logs([str(record.id)], obj=client, standalone_mode=False)
         return tracemalloc.get_traced_memory()[1]
     finally:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,13 @@ from click.shell_completion import get_completion_class
 
 from cicd_common import ContractError, ExecutionStatus, converter
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
-from cicd_common.api.response import PipelineExecutionResponse
 from cicd_common.logging import configure
-from cicd_common.model import PipelineExecution, Plan
+from cicd_common.model import Plan
 from cicd_common.values import Environment
 
 from ..again import request_again
 from ..git import RepositoryError, commit_of
-from ..options import SECONDS, maskable
+from ..options import SECONDS, maskable, setting
 from .client import BackendError, Client
 from .definition import read_definition
 from .run import FOLLOWING, LEFT, start_run
@@ -62,13 +61,7 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"show_default": True})
-@click.option(
-    "--backend",
-    envvar="CICD_BACKEND",
-    show_envvar=True,
-    default="http://127.0.0.1:8000",
-    help="The URL of the Backend.",
-)
+@setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
 @click.option("--patience", default=10.0, type=SECONDS, help="Seconds to repeat a request that is not answered.")
 @click.pass_context
 def main(context: click.Context, backend: str, patience: float) -> None:
@@ -84,12 +77,9 @@ def main(context: click.Context, backend: str, patience: float) -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # Characters that the terminal cannot show.
     try:
-        context.obj = context.with_resource(Client(backend, token, patience=patience))
+        context.obj = context.with_resource(closing(Client(backend, token, patience=patience)))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-
-
-# --- definitions ------------------------------------------------------------------------------------------------
 
 
 @main.command()
@@ -108,18 +98,13 @@ def plan(file: Path) -> None:
     click.echo(visible(str(Plan.of(read_definition(file)))))
 
 
-# --- runs -------------------------------------------------------------------------------------------------------
-
-
 @main.command()
 @_FILE
 @click.option("--repo", help="The repository, as a directory or a URL.  [default: see above]")
 @click.option("--commit", help="The commit to run on.  [default: the last one of the branch]")
 @click.option("--branch", help="The branch to run on.  [default: see above]")
 @click.option("--local/--no-local", help="Use the files as they are, also uncommitted ones.")
-@click.option(
-    "--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for all jobs; may be repeated."
-)
+@click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for all jobs; repeatable.")
 @_REQUEST_ID
 @_DETACH
 @click.pass_obj
@@ -177,7 +162,8 @@ def rerun(client: Client, execution_id: UUID, request_id: UUID | None, detach: b
 @click.pass_obj
 def status(client: Client, execution_id: UUID) -> None:
     """Show the status of a run. The exit code is 0 for every status."""
-    _show_status(client.status(execution_id))
+    response = client.status(execution_id)
+    click.echo(f"run {response.run_number}: {response.status.value}")
 
 
 @main.command()
@@ -185,7 +171,8 @@ def status(client: Client, execution_id: UUID) -> None:
 @click.pass_obj
 def cancel(client: Client, execution_id: UUID) -> None:
     """Cancel a run. Workers stop its running jobs, so the run may end a moment later."""
-    _show_status(client.cancel(execution_id))
+    response = client.cancel(execution_id)
+    click.echo(f"run {response.run_number}: {response.status.value}")
 
 
 @main.command()
@@ -194,13 +181,6 @@ def cancel(client: Client, execution_id: UUID) -> None:
 def explain(client: Client, execution_id: UUID) -> None:
     """Say why a run has its status: what it waits for, or which jobs made it fail."""
     click.echo(visible(client.execution(execution_id).explain().text))
-
-
-def _show_status(response: PipelineExecutionResponse) -> None:
-    click.echo(f"run {response.run_number}: {response.status.value}")
-
-
-# --- what runs have left ----------------------------------------------------------------------------------------
 
 
 @main.command()
@@ -216,7 +196,10 @@ def logs(client: Client, execution_id: UUID, job: str | None, follows: bool, eve
             click.echo(visible(f"{log.timestamp.isoformat()} {log.log_text}").rstrip("\n"))
         return
     if job is not None:
-        execution_id = _job_of(client.execution(execution_id), job)
+        jobs = {each.job.name: each.id for stage in client.execution(execution_id).stages for each in stage.jobs}
+        if job not in jobs:
+            raise click.UsageError(visible(f"the run has no job {job}; it has {', '.join(jobs)}"))
+        execution_id = jobs[job]
     if follows:
         client.patience = max(client.patience, FOLLOWING)
     after = 0
@@ -227,14 +210,6 @@ def logs(client: Client, execution_id: UUID, job: str | None, follows: bool, eve
         if not follows or page.status.is_terminal:
             return
         time.sleep(0.5)
-
-
-def _job_of(run: PipelineExecution, name: str) -> UUID:
-    """The id of the execution of a job."""
-    found = {each.job.name: each.id for stage in run.stages for each in stage.jobs}
-    if name not in found:
-        raise click.UsageError(visible(f"the run has no job {name}; it has {', '.join(found)}"))
-    return found[name]
 
 
 @main.command()
@@ -259,7 +234,7 @@ def artifacts(client: Client, execution_id: UUID, download: Path | None) -> None
 def _names_of_pipelines(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The names of pipelines for a shell; empty if the Backend does not answer at once."""
     url, token = context.find_root().params["backend"], os.environ.get("CICD_TOKEN")
-    with suppress(BackendError, ValueError), Client(url, token, patience=0) as client:
+    with suppress(BackendError, ValueError), closing(Client(url, token, patience=0)) as client:
         names = [each.pipeline_name for each in client.runs().reports]
         return [name for name in names if name.startswith(incomplete)]
     return []
@@ -305,9 +280,6 @@ def report(
     console().print(report_table(page))
     if page.next_cursor is not None:
         click.echo(f"more: --cursor {page.next_cursor}")
-
-
-# --- completion -------------------------------------------------------------------------------------------------
 
 
 @main.command()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_not_exception_type
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.wait import wait_exponential, wait_random
 
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
@@ -21,7 +21,7 @@ from cicd_common.api.response import (
 from cicd_common.dto import JobExecutionDTO
 from cicd_common.model import ExecutionLog, PipelineExecution
 
-from ..connection import BackendError, Connection, LostAnswerError, NoAnswerError, WrongServerError
+from ..connection import BackendError, Connection, LostAnswerError, NoAnswerError
 from ..recent import RecentRuns
 
 __all__ = ["BackendError", "Client", "LostAnswerError"]
@@ -35,12 +35,7 @@ _STARTING = 60  # Seconds; the start of a run with thousands of jobs takes long.
 
 
 class Client(Connection):
-    """Sends the requests of the CLI. It is a context manager, which closes the connections.
-
-    Args:
-        url: The URL of the Backend.
-        token: The bearer token; None if the Backend needs none.
-        patience: For how many seconds to repeat a request.
+    """Sends the requests of the CLI, and repeats them for some seconds if there is no answer.
 
     Attributes:
         patience: For how many seconds to repeat a request.
@@ -49,7 +44,7 @@ class Client(Connection):
 
     def __init__(self, url: str, token: str | None, *, patience: float) -> None:
         retrying = Retrying(
-            retry=retry_if_exception_type(NoAnswerError) & retry_if_not_exception_type(WrongServerError),
+            retry=retry_if_exception_type(NoAnswerError),
             wait=wait_exponential(multiplier=0.1, max=2) + wait_random(0, 0.1),
             before=self._note_silence,
             stop=self._is_enough,
@@ -58,12 +53,6 @@ class Client(Connection):
         super().__init__(url, token, retrying)
         self.patience = patience
         self.is_silent = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _note_silence(self, state: RetryCallState) -> None:
         self.is_silent = state.attempt_number > 1

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import yaml
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 __all__ = ["MAX_SIZE", "FileError", "FileProblem", "Node", "read_yaml"]
 
@@ -31,15 +31,22 @@ _SCALARS: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
     (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
 ]
-_CONTROL = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Control characters, and what stands for bytes that are no UTF-8.
+_UNPRINTABLE = re.compile(r"[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffc\U00010000-\U0010ffff]")
 
 
-class FileProblem(NamedTuple):
+@define
+class FileProblem(Exception):
     """Something that is wrong with a file, at a line and a column, both from 1."""
 
     line: int
     column: int
     message: str
+
+    @classmethod
+    def at(cls, mark: Any, message: str) -> FileProblem:
+        """A problem at a mark of the parser."""
+        return cls(mark.line + 1, mark.column + 1, message) if mark else cls(1, 1, message)
 
 
 class FileError(Exception):
@@ -50,8 +57,8 @@ class FileError(Exception):
     """
 
     def __init__(self, path: Path, problems: Iterable[FileProblem]) -> None:
-        self.problems = sorted(problems)
-        lines = [f"{path}:{line}:{column}: {message}" for line, column, message in self.problems[:_MAX_SHOWN]]
+        self.problems = sorted(problems, key=lambda each: (each.line, each.column, each.message))
+        lines = [f"{path}:{each.line}:{each.column}: {each.message}" for each in self.problems[:_MAX_SHOWN]]
         if len(self.problems) >= _MAX_SHOWN:
             lines.append(f"{path}: there may be more problems")
         super().__init__("\n".join(lines))
@@ -96,12 +103,12 @@ def read_yaml(path: Path) -> Node:
     problems: list[FileProblem] = []
     try:
         node = _Reader(_decoded(content), problems).document()
-    except _UnreadableError as error:
-        problems.append(FileProblem(*error.args))
+    except FileProblem as problem:
+        problems.append(problem)
     except yaml.MarkedYAMLError as error:
         needs_quotes = "scanning an a" in str(error.context) or "cannot start any token" in str(error.problem)
         hint = "; what begins with this character needs quotes" if needs_quotes else ""
-        problems.append(FileProblem(*_place(error.problem_mark), f"expected YAML: {error.problem}{hint}"))
+        problems.append(FileProblem.at(error.problem_mark, f"expected YAML: {error.problem}{hint}"))
     except (yaml.YAMLError, ValueError, OverflowError):
         # The parser that is written in Python raises these for an escaped character that does not exist.
         problems.append(FileProblem(1, 1, "expected YAML"))
@@ -110,25 +117,16 @@ def read_yaml(path: Path) -> Node:
     return node
 
 
-class _UnreadableError(Exception):
-    """The rest of the text cannot be read. It has the arguments of a `FileProblem`."""
-
-
 def _decoded(content: bytes) -> str:
     if len(content) > MAX_SIZE:
-        raise _UnreadableError(1, 1, f"expected at most {MAX_SIZE} bytes")
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise _unreadable_after(content[: error.start].decode(), "expected UTF-8") from None
+        raise FileProblem(1, 1, f"expected at most {MAX_SIZE} bytes")
+    text = content.decode(errors="replace")
     # The parsers would give its place in other units than lines and columns.
-    if found := _CONTROL.search(text):
-        raise _unreadable_after(text[: found.start()], "expected no control characters")
+    if found := _UNPRINTABLE.search(text):
+        before = text[: found.start()]
+        place = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise FileProblem(*place, "expected UTF-8 without control characters")
     return text
-
-
-def _unreadable_after(text: str, message: str) -> _UnreadableError:
-    return _UnreadableError(text.count("\n") + 1, len(text) - text.rfind("\n"), message)
 
 
 class _Reader:
@@ -143,31 +141,31 @@ class _Reader:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if node is not None:
-                    self._stop(event, "expected one document, this begins a second one")
+                    raise FileProblem.at(event.start_mark, "expected one document, this begins a second one")
                 node = self._node(next(self._events), 0)
         return node or Node(1, 1, None, {})
 
     def _node(self, event: Any, depth: int) -> Node:
-        line, column = _place(event.start_mark)
+        place = event.start_mark.line + 1, event.start_mark.column + 1
         if event.anchor is not None:
             self._refuse(event, "expected no anchors and aliases")
         if getattr(event, "tag", None) is not None:
             self._refuse(event, "expected no tags")
         if isinstance(event, yaml.CollectionStartEvent) and depth == _MAX_DEPTH:
-            self._stop(event, f"expected a nesting of at most {_MAX_DEPTH} levels")
+            raise FileProblem.at(event.start_mark, f"expected a nesting of at most {_MAX_DEPTH} levels")
         if isinstance(event, yaml.SequenceStartEvent):
             parts = {str(number): self._node(each, depth + 1) for number, each in enumerate(self._up_to_end())}
-            return Node(line, column, [part.data for part in parts.values()], parts)
+            return Node(*place, [part.data for part in parts.values()], parts)
         if isinstance(event, yaml.MappingStartEvent):
             parts = self._mapping(depth + 1)
-            return Node(line, column, {key: part.data for key, part in parts.items()}, parts)
-        return Node(line, column, self._scalar(event), {})
+            return Node(*place, {key: part.data for key, part in parts.items()}, parts)
+        return Node(*place, self._scalar(event), {})
 
     def _mapping(self, depth: int) -> dict[str, Node]:
         parts: dict[str, Node] = {}
         for key in self._up_to_end():
             if not isinstance(key, yaml.ScalarEvent):
-                self._stop(key, "expected a string as a key")
+                raise FileProblem.at(key.start_mark, "expected a string as a key")
             place = self._node(key, depth)
             if (other := parts.get(key.value)) is not None:
                 self._refuse(key, f"expected each key once, this one is at {other.line}:{other.column} too")
@@ -190,11 +188,4 @@ class _Reader:
         return next((make(event.value) for pattern, make in _SCALARS if pattern.fullmatch(event.value)), event.value)
 
     def _refuse(self, event: Any, message: str) -> None:
-        self._problems.append(FileProblem(*_place(event.start_mark), message))
-
-    def _stop(self, event: Any, message: str) -> NoReturn:
-        raise _UnreadableError(*_place(event.start_mark), message)
-
-
-def _place(mark: Any) -> tuple[int, int]:
-    return (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        self._problems.append(FileProblem.at(event.start_mark, message))

@@ -32,8 +32,6 @@ class BackendClient(Connection):
     """Sends the requests of a Worker, and repeats them with growing pauses until there is an answer.
 
     Args:
-        url: The URL of the Backend.
-        token: The bearer token; None if the Backend needs none.
         ending: When it is set, requests are not repeated.
         longest_pause: The most seconds between two tries.
     """
@@ -63,13 +61,11 @@ class BackendClient(Connection):
             patient: Whether to repeat the request until there is an answer.
         """
         update = evolve(update, occurred_at=self.backend_time(update.occurred_at))
-        if patient:
-            return self.ask("POST", "/api/job/status", JobExecutionResponse, update)
-        return self.ask_once("POST", "/api/job/status", JobExecutionResponse, converter.dumps(update))
+        return self.ask("POST", "/api/job/status", JobExecutionResponse, update, is_repeated=patient)
 
     def status(self, job_execution_id: UUID) -> JobExecutionResponse:
         """The status of a job, and whether it has to stop. The request is sent once."""
-        return self.ask_once("GET", f"/api/job/status/{job_execution_id}", JobExecutionResponse)
+        return self.ask("GET", f"/api/job/status/{job_execution_id}", JobExecutionResponse, is_repeated=False)
 
     def upload(self, request: ArtifactUploadRequest) -> None:
         """Send the list of the artifacts of a job."""
