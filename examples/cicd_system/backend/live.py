@@ -65,24 +65,33 @@ More = Callable[[Position], Piece | None]
 
 @define(eq=False)
 class _Shared:
-    """The newest look of all streams of the same run, job or list."""
+    """What all streams of the same run, job or list share: the newest look, and the output that followed it."""
 
+    threads: CapacityLimiter
     lock: asyncio.Lock = field(factory=asyncio.Lock)
     due: float = 0
     number: int = 0
     look: Look | None = None
     changes: str = ""  # Since the look before, as JSON.
+    pieces: dict[Position, Piece | None] = field(factory=dict)
 
-    async def renew(self, read: Read, threads: CapacityLimiter) -> None:
+    async def renew(self, read: Read) -> None:
         """Look again if it is time. If this fails, the streams keep the last look until it is time again."""
         async with self.lock:
             if (began := monotonic()) < self.due or (self.look and self.look.is_over):
                 return
             try:
-                look, self.changes = await to_thread.run_sync(partial(_read, read, self.look), limiter=threads)
+                look, self.changes = await to_thread.run_sync(partial(_read, read, self.look), limiter=self.threads)
             finally:
                 self.due = monotonic() + max(PAUSE, _REST * (monotonic() - began))
-            self.look, self.number = look, self.number + 1
+            self.look, self.number, self.pieces = look, self.number + 1, {}
+
+    async def output(self, more: More, begin: Position) -> Piece | None:
+        """The output after a position, at the time of the newest look."""
+        async with self.lock:
+            if begin not in self.pieces:
+                self.pieces[begin] = await to_thread.run_sync(more, begin, limiter=self.threads)
+            return self.pieces[begin]
 
 
 def _read(read: Read, before: Look | None) -> tuple[Look, str]:
@@ -129,17 +138,17 @@ class Streams:
         self, key: Hashable, read: Read, more: More | None, end: Position, ending: anyio.Event
     ) -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent("-", event="ping")
-        shared = self._shared.setdefault(key, _Shared())
+        shared = self._shared.setdefault(key, _Shared(self._threads))
         seen = 0
         while not ending.is_set():
             try:
-                await shared.renew(read, self._threads)
+                await shared.renew(read)
                 if (look := shared.look) and shared.number != seen:
                     number = shared.number
                     changes = shared.changes if number == seen + 1 else json.dumps(look.parts)
                     if changes != "{}":
                         yield ServerSentEvent(changes, event="parts")
-                    while more and (piece := await to_thread.run_sync(more, end, limiter=self._threads)):
+                    while more and (piece := await shared.output(more, end)):
                         end = piece.end
                         lines = {"line": piece.line, "is_anew": piece.is_anew, "lines": piece.lines}
                         yield ServerSentEvent(json.dumps(lines), event="log", id=str(end))

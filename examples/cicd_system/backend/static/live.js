@@ -1,8 +1,8 @@
-// Keeps a page as it is on the Backend, by server-sent events. The page is whole without it, and then is loaded anew.
+// Updates a page by server-sent events. Without this script the page is complete, too, and reloads itself.
 "use strict";
 
 (() => {
-  const SILENCE = 45_000; // A ping comes every 15 seconds, unless somebody on the way holds events back.
+  const SILENCE = 45_000; // A ping comes every 15 seconds, unless a proxy holds events back.
   const LONGEST_PAUSE = 60_000;
   const MOST_LINES = 20_000;
 
@@ -31,7 +31,7 @@
     source.addEventListener("over", () => { isOver = true; close(); });
     source.addEventListener("error", () => {
       isBroken = true;
-      // After an answer that is none of events a browser does not try again by itself.
+      // After an answer that has no events, a browser does not try again by itself.
       if (source.readyState !== EventSource.CLOSED) return;
       close();
       retry = setTimeout(open, pause * (1 + Math.random()));
@@ -40,7 +40,7 @@
     awaitEvents();
   }
 
-  // A page that nobody looks at keeps no connection: browsers have six of them for all pages of a site.
+  // A hidden page keeps no connection: browsers have only six for all pages of a site.
   function close() {
     clearTimeout(silence);
     clearTimeout(retry);
@@ -66,7 +66,7 @@
       if (!element) continue;
       for (const [name, value] of Object.entries(part)) {
         if (name === "text") element.textContent = value;
-        else if (name === "html") element.innerHTML = value; // The Backend's templates made it, which escape.
+        else if (name === "html") element.innerHTML = value; // The Backend's templates escape it.
         else if (value === null) element.removeAttribute(name);
         else element.setAttribute(name, value);
       }
@@ -77,12 +77,12 @@
     const page = document.documentElement;
     const isAtEnd = page.scrollHeight - page.scrollTop - page.clientHeight < 40;
     lines.forEach((html, index) => {
-      if (!html && index === lines.length - 1) return; // A line that has not begun.
+      if (!html && index === lines.length - 1) return; // The last line has not begun.
       const code = codeOf(line + index);
       if (index === 0 && !is_anew) code.insertAdjacentHTML("beforeend", html);
       else code.innerHTML = html;
     });
-    if (!isAtEnd) return; // Who reads something else is not moved.
+    if (!isAtEnd) return; // Do not move a reader away from earlier lines.
     while (log.childElementCount > MOST_LINES) log.firstElementChild.remove();
     page.scrollTop = page.scrollHeight;
   }
