@@ -11,7 +11,6 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -19,12 +18,10 @@ from cicd_system.backend.server import listening
 from sqlalchemy import make_url, select
 
 from cicd_common import converter
-from cicd_common.api.request import ReportRequest
 from cicd_common.integrations.cdevents import from_http
-from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.store import ExecutionStore
 from cicd_common.store.tables import outbox
-from tests.support.examples.backend_in_process import JSON, order, problem, simple, update
+from tests.support.examples.backend_in_process import JSON, order, problem, simple
 from tests.support.examples.private_servers import free_ports
 from tests.support.examples.programs import Program
 from tests.support.examples.proxy import TcpProxy
@@ -287,15 +284,6 @@ class TestWire:
         status, _ = answer_of(system, head(system, "POST", UPDATE, 2, Connection="close") + b"{}" + b"x" * 1000)
         assert status in {400, 422}
 
-    @pytest.mark.parametrize("value", [b"\xff\xfe", b"Bearer \xf0\x9f\x9a\x80", b"Bearer \x80" * 100, b"Bearer"])
-    def test_token_of_odd_bytes(self, system, value):
-        """It is another token."""
-        request = head(system, "GET", f"{UPDATE}/{uuid4()}", Connection="close").replace(
-            f"Bearer {system.token}".encode(), value
-        )
-        status, body = answer_of(system, request)
-        assert (status, json.loads(body)["status"]) == (401, 401)
-
     @pytest.mark.parametrize("path", ["/api/report/pipeline/" + "x" * 70_000, f"{UPDATE}?" + "x=1&" * 20_000])
     def test_path_too_long(self, system, path):
         """The server refuses it before it is ours."""
@@ -314,17 +302,6 @@ class TestWire:
             assert b"200" not in wire.makefile("rb").read().partition(b"\r\n")[0]
         assert httpx.get(f"{system.urls[0]}/health").status_code == 200
 
-    def test_upgrade(self, system):
-        """There are no web sockets, not without a token either."""
-        upgrade = {
-            "Connection": "Upgrade, close",
-            "Upgrade": "websocket",
-            "Sec_WebSocket_Key": "x",
-            "Authorization": "x",
-        }
-        status, _ = answer_of(system, head(system, "GET", "/nothing", **upgrade))
-        assert status == 303  # To where one signs in, as any other page.
-
     def test_broken_off(self, system):
         """A client that goes away in the middle of its body is no flaw of the Backend, and nothing is stored."""
         before = sorted(rows_of(system.store))
@@ -334,15 +311,6 @@ class TestWire:
         until(lambda: any(line.get("status") == 400 for line in lines(system)), "its line in the log")
         assert {line["level"] for line in lines(system)} == {"INFO"}
         assert sorted(rows_of(system.store)) == before
-
-    def test_deep(self, system):
-        """As deep as a body may be."""
-        with client(system) as asking:
-            for content in (b"[" * (8 << 20), b'{"a":' * 1_000_000, b'{"x":' + b"[" * 500_000 + b"]" * 500_000 + b"}"):
-                answer = asking.post(UPDATE, content=content)
-                problem(answer, answer.status_code)
-                assert answer.status_code in {400, 422}
-            assert asking.get("/health").status_code == 200
 
 
 class TestCrash:
@@ -458,58 +426,3 @@ def bodies(count):
 def sent(system):
     """How many jobs the broker holds."""
     return len(jobs_in(f"sqla+sqlite:///{system.directory}/broker.db"))
-
-
-def test_two_backends_at_once(directory, store):
-    """From many clients, every update to both: every run ends well, and every job is sent."""
-    broker = f"sqla+sqlite:///{directory}/broker.db"
-    with System(directory, store=store, broker=broker, backends=2, workers=0) as system, ExecutionStore(store) as own:
-        runs = []
-        for number in range(4):
-            pipeline = Pipeline(name=f"p{number}", repo_url="/", stages=(four_jobs("a"), four_jobs("b")))
-            with client(system, number % 2) as asking:
-                answer = asking.post("/api/pipeline/execute", content=converter.dumps(order(pipeline)))
-            runs.append(answer.json()["execution_id"])
-        with ThreadPoolExecutor(4) as pool:
-            for work in [pool.submit(work_off, system, own, number) for number in range(4)]:
-                work.result()
-        with client(system) as asking:
-            said = [asking.get(f"/api/pipeline/status/{run}").json()["status"] for run in runs]
-        assert said == ["SUCCESS"] * 4
-        assert len(ids_of_sent(system)) == 4 * 2 * 4
-
-
-def four_jobs(name):
-    return Stage(name=name, jobs=tuple(Job(name=f"{name}{number}", script=("true",)) for number in range(4)))
-
-
-def work_off(system, store, number):
-    """Report on every job that waits for a Worker, as the others do too, until there are none."""
-    with client(system, number % 2) as one, client(system, 1 - number % 2) as other:
-        while jobs := waiting_jobs(store):
-            for job in jobs:
-                for sequence, status in ((1, "RUNNING"), (2, "SUCCESS")):
-                    body = converter.dumps(update(job, sequence, status, logs=f"{sequence}"))
-                    answers = [asking.post(UPDATE, content=body) for asking in (one, other)]
-                    assert [answer.status_code for answer in answers] == [200, 200]
-
-
-def waiting_jobs(store):
-    """The jobs of all runs that were handed out and have not ended."""
-    report = [
-        record.execution_id
-        for pipeline in store.pipelines()
-        for record in store.report(ReportRequest(pipeline_name=pipeline.name)).executions
-    ]
-    return [
-        job.id
-        for run in map(store.execution, report)
-        for stage in run.stages
-        for job in stage.jobs
-        if job.queued_at is not None and not job.status.is_terminal
-    ]
-
-
-def ids_of_sent(system):
-    """The ids of all jobs that the broker holds."""
-    return {job.job_execution_id for job in jobs_in(f"sqla+sqlite:///{system.directory}/broker.db")}
