@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from cicd_common import ExecutionStatus, converter
-from cicd_common.api.response import JobReportResponse, PipelineExecutionResponse, PipelineReportResponse
+from cicd_common.api.response import PipelineExecutionResponse, PipelineReportResponse
 from tests.support.examples.proxy import Fault, HttpProxy
 from tests.support.examples.system_checks import checked_entry
 from tests.support.examples.system_jobs import pipeline
@@ -35,18 +35,6 @@ def run(system, name, *, deadline=DEADLINE):
 
 @ON_FILES
 class TestRun:
-    def test_allowed_failure(self, system):
-        """The run succeeds, and its report says which job failed."""
-        done, execution_id = run(system, "allowed-failure")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert system.cli("status", execution_id).stdout.split()[-1] == "SUCCESS"
-        told = system.cli("report", "allowed failure", "--stage", "check", "--job", "spelling", "--format", "json")
-        report = converter.loads(told.stdout.encode(), JobReportResponse, strict=True)
-        assert (report.executions[0].status, report.executions[0].exit_code) == (FAILED, 3)
-        log = system.cli("logs", str(report.executions[0].execution_id), "--follow")
-        assert log.stdout == report.executions[0].logs
-        assert "there is a word that nobody knows\n" in log.stdout
-
     def test_failure(self, system):
         """The exit code says so, and the end of the log that says why is shown."""
         done, execution_id = run(system, "failing")
@@ -121,17 +109,3 @@ def following(system, file, **environment):
         )
     finally:
         program.kill()
-
-
-@ON_FILES
-def test_hostile_file(system, tmp_path):
-    """A definition that is none is refused with its place, and neither run nor stored."""
-    mark, file = tmp_path / "mark", tmp_path / "hostile.yaml"
-    file.write_text(f"name: !!python/object/apply:os.system ['touch {mark}']\n")
-    before = system.cli("runs").stdout
-    done = system.cli("run", str(file))
-    assert done.returncode == 2
-    assert re.match(rf"{re.escape(str(file))}:\d+:\d+: ", done.stderr), done.stderr
-    assert "Traceback" not in done.stderr
-    assert not mark.exists()
-    assert system.cli("runs").stdout == before

@@ -10,6 +10,7 @@ from uuid import UUID
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.wait import wait_exponential, wait_random
 
+from cicd_common import converter
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
 from cicd_common.api.response import (
     ExecutionLogResponse,
@@ -97,15 +98,9 @@ class Client(Connection):
 
     def report(self, request: ReportRequest) -> Any:
         """A page of a report, with the type of its level."""
-        names = [(level, name) for level in _REPORTS if (name := getattr(request, f"{level}_name")) is not None]
-        path = "".join(f"/{level}/{_escaped(name)}" for level, name in names)
-        query = {
-            "run_number": request.run_number,
-            "status": request.status and request.status.value,
-            "limit": request.limit,
-            "cursor": request.cursor,
-        }
-        given = {name: value for name, value in query.items() if value is not None}
+        given = {name: value for name, value in converter.unstructure(request).items() if value is not None}
+        names = {level: given.pop(f"{level}_name") for level in _REPORTS if f"{level}_name" in given}
+        path = "".join(f"/{level}/{_escaped(name)}" for level, name in names.items())
         return self.ask("GET", f"/api/report{path}", _REPORTS[request.level], params=given)
 
     def log_pages(self, job_execution_id: UUID, after: int = 0) -> Iterator[JobExecutionDTO]:

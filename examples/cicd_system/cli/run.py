@@ -98,14 +98,15 @@ def _follow(client: Client, id: UUID) -> PipelineExecution:
 
 
 def _snapshots(client: Client, id: UUID) -> Iterator[PipelineExecution]:
-    """Read a run repeatedly, with growing pauses, until it has ended."""
+    """Read a run repeatedly until it has ended, with growing pauses, which are longer for a run with many jobs."""
     pause = 0.2
     while True:
+        begin = time.monotonic()
         run = client.execution(id)
         yield run
         if run.status.is_terminal:
             return
-        time.sleep(pause)
+        time.sleep(max(pause, time.monotonic() - begin))
         pause = min(pause * 1.2, 1)
 
 

@@ -76,16 +76,17 @@ def run_table(run: PipelineExecution, now: datetime, height: int | None = None) 
     """
     table = Table.grid(padding=(0, 2))
     table.add_row(f"run {run.run_number}", status_of(run), _duration(run, now))
-    begun = [stage for stage in run.stages if run.status.is_terminal or stage.status is not ExecutionStatus.PENDING]
-    is_short = height is not None and 1 + len(run.stages) + sum(len(stage.jobs) for stage in begun) > height
+    jobs = {
+        stage.name: stage.jobs if run.status.is_terminal or stage.status is not ExecutionStatus.PENDING else ()
+        for stage in run.stages
+    }
+    is_short = height is not None and 1 + len(jobs) + sum(map(len, jobs.values())) > height
     for stage in run.stages:
         table.add_row(f"  {visible(stage.name)}", status_of(stage), _duration(stage, now))
-        if stage not in begun:
-            continue
-        for job in stage.jobs:
+        for job in jobs[stage.name]:
             if not is_short or job.status in (ExecutionStatus.RUNNING, ExecutionStatus.FAILED):
                 table.add_row(f"    {visible(job.job.name)}", status_of(job), _duration(job, now))
-        if is_short:
+        if is_short and jobs[stage.name]:
             counts = Counter(job.status.value for job in stage.jobs)
             text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
             table.add_row(Text(f"    {len(stage.jobs)} jobs: {text}", style="dim"))
