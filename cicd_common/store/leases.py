@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, case, or_, select
 
 from ..api.request import JobExecutionRequest
 from ..api.response import JobExecutionResponse
-from ..model.job_execution import lost
+from ..model.job_execution import is_waiting, lost
 from ..model.status import is_halting, shifted
 from .columns import Time
 from .dispatch import StoreRules, hand_out, requests, send
@@ -122,7 +122,7 @@ def _take_over(connection: Connection, ids: list[UUID], at: datetime, rules: Sto
 
 
 def _is_due(job: JobRow, at: datetime, rules: StoreRules) -> bool:
-    if job.state.status.is_terminal:
+    if job.state.status.is_terminal or is_waiting(job.state):
         return False
     if job.state.worker is None:
         return job.send_at is not None and job.send_at <= at

@@ -335,7 +335,7 @@ class FakeBackend:
     def _is_due(self, job_id: UUID, at: datetime, ends_leases: bool) -> bool:
         run, lease = self._run_of(job_id), self._leases[job_id]
         job = run.job(job_id)
-        if job.status.is_terminal:
+        if job.status.is_terminal or job.is_waiting:
             return False
         if job.worker is not None:
             return ends_leases and lease.heard_at is not None and lease.heard_at <= shifted(at, -self._lease)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
+from attrs import evolve
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
@@ -131,6 +132,16 @@ class TestLost:
         """The run is halted by one of them before the other, which may fail, lets the next job begin."""
         for backend in (store, FakeBackend()):
             assert lose_two(backend, names) == {"a": FAILED, "b": FAILED, "c": CANCELED}
+
+    def test_a_job_that_was_not_handed_out_is_not_lost(self, store):
+        """A Worker that claims a job without its request, and is silent then, does not get the job handed out."""
+        for backend in (store, FakeBackend()):
+            started = backend.start(PIPELINE, at=NOW)
+            backend.take_over(NOW)
+            ship = backend.execution(started.execution.execution_id).stages[1].jobs[0]
+            request = evolve(started.jobs[0], job_execution_id=ship.id)
+            backend.apply(told(request, 1, ExecutionStatus.PENDING), at=NOW)
+            assert Clock(backend).watch(2 * LEASE) == ([], [])
 
     def test_a_release_does_not_count_as_a_loss(self, store, clock, requests):
         """A job may be released any number of times."""

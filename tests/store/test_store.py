@@ -187,9 +187,19 @@ class StoreAndModel(RuleBasedStateMachine):
         run = data.draw(st.sampled_from(self.model.executions))
         assert self.model.cancel(run.id, at) == self.store.cancel(run.id, at)
 
-    @rule(seconds=st.sampled_from([1, 5, LEASE // 3, LEASE, 2 * LEASE]))
+    @rule(seconds=st.sampled_from([0, 5, LEASE, 2 * LEASE]))
     def take_over(self, seconds) -> None:
         self.clock += timedelta(seconds=seconds)
+        self.take_over_now()
+
+    @rule()
+    def let_leases_end(self) -> None:
+        """Ask for lost jobs without a break until every lease has ended."""
+        for _ in range(4):
+            self.clock += timedelta(seconds=LEASE // 3 - 1)
+            self.take_over_now()
+
+    def take_over_now(self) -> None:
         at = self.at()
         expected, found = self.model.take_over(at), self.store.take_over(at)
         for name in ("jobs", "ended"):
