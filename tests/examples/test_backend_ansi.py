@@ -1,4 +1,4 @@
-"""The output of jobs as HTML: colours as classes, all else as text, however it is cut."""
+"""The output of jobs as HTML: colours become classes, everything else is text, and the pieces may end anywhere."""
 
 import re
 from html import unescape
@@ -19,7 +19,7 @@ def lines_of(text):
 
 
 def shown(pieces):
-    """What a browser shows that was sent pieces: it adds to the last line, or puts another in its place."""
+    """The lines that a browser shows after these pieces: each extends its last line or replaces it."""
     lines = {}
     for piece in pieces:
         for number, html in enumerate(piece.lines, piece.line):
@@ -67,7 +67,7 @@ class TestRender:
     @given(OUTPUT, st.lists(st.integers(0, 60), max_size=8))
     @example("over\r\x1b[31m", [6])
     def test_pieces_show_what_the_whole_does(self, text, cuts):
-        """Also where a piece ends in a line, in an escape sequence or in a line end."""
+        """A piece may end within a line, an escape sequence or a line end."""
         text += "\n"
         places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
         chunks = [(number, text[a:b]) for number, (a, b) in enumerate(pairwise(places), 1)]
@@ -79,7 +79,7 @@ class TestRender:
         assert (at.sequence, at.offset) == (len(chunks), 0)
 
     def test_of_many_lines_the_last_are_shown(self):
-        """With their numbers and in their colours."""
+        """They keep their numbers and their colours."""
         text = "\x1b[31m" + "line\n" * (MOST_LINES + 9)
         piece = render([(1, text)], START)
         assert (piece.line, len(piece.lines), piece.is_anew) == (11, MOST_LINES, True)
@@ -87,7 +87,7 @@ class TestRender:
         assert piece.end == Position(1, 0, MOST_LINES + 10, 0, "31")
 
     def test_a_line_without_end_is_cut(self):
-        """Once, however it comes."""
+        """It is cut once, also if it arrives in pieces."""
         first = render([(1, "x" * 9_999)], START)
         second = render([(2, "yz")], first.end)
         third = render([(3, "more\nnext")], second.end)
@@ -98,7 +98,7 @@ class TestRender:
 
     @given(OUTPUT)
     def test_what_is_skipped_is_counted(self, text):
-        """What follows is shown as it is behind the whole."""
+        """The output after it is rendered as after the whole output."""
         text += "\n"
         assert render([(2, "x\n")], skip([(1, text)], START)).lines == render([(1, text), (2, "x\n")], START).lines[-2:]
         assert skip([(1, text)], START).line == text.count("\n") + 1

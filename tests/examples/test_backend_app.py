@@ -1,4 +1,4 @@
-"""The Backend as an application: each route, and each way to ask for what is not to be had."""
+"""The Backend as an ASGI application: its routes, and what it refuses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOBODY = "7b0f6f4e-4a5c-4c57-9a46-3f6d1a0c2b11"  # An id that nothing has.
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def any_store(request, tmp_path_factory):
-    """A store on each database; each test has pipelines of names that no other has."""
+    """A store on each database; each test uses its own names of pipelines."""
     with contextlib.ExitStack() as stack:
         if request.param == "sqlite":
             url = f"sqlite:///{tmp_path_factory.mktemp('any')}/cicd.db"
@@ -55,7 +55,7 @@ def any_backend(any_store):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """A Backend on SQLite that takes small bodies, for tests that leave nothing in it."""
+    """A Backend on SQLite that accepts only small bodies, for tests that store nothing."""
     file = tmp_path_factory.mktemp("backend") / "cicd.db"
     with ExecutionStore(f"sqlite:///{file}") as store, pytest.MonkeyPatch.context() as patch:
         patch.setattr("cicd_system.backend.reading.MAX_BODY", BOUND)
@@ -76,10 +76,10 @@ def untouched(shared):
 
 
 class TestJobs:
-    """What a Worker asks for."""
+    """The requests of a Worker."""
 
     def test_logs_by_page(self, any_backend):
-        """A page ends before the first gap, and has no more than is asked for; or it is the end of the log."""
+        """A page ends before the first gap and has at most `limit` pieces; `tail` returns the end of the log."""
         job = any_backend.start(simple())
         assert page(any_backend, job) == ("", 0)
         for number in (1, 2, 4):
@@ -101,11 +101,11 @@ NAMES = ["plain", "a/b", "100%", "what?", "a%2Fb", "stage", "\u65e5\u672c \U0001
 
 
 class TestReports:
-    """Past runs, by names."""
+    """Reports of past runs by the names of pipelines, stages and jobs."""
 
     @pytest.mark.parametrize("name", NAMES)
     def test_any_name(self, any_backend, name):
-        """At every level; each name stands for itself."""
+        """Every name can be used at every level."""
         stages = (Stage(name=name, jobs=(Job(name=name, script=("true",)),)),)
         any_backend.start(Pipeline(name=name, repo_url="/", stages=stages))
         # A part of a path that is a dot or two is taken away on the way, unless it is encoded.
@@ -117,7 +117,7 @@ class TestReports:
         assert [each.run_number for each in job.executions] == [1]
 
     def test_parameters(self, any_backend):
-        """They choose runs; a cursor leads to the next page."""
+        """The parameters select runs, and the cursor leads to the next page."""
         pipeline = simple("parameters")
         for _ in range(3):
             any_backend.start(pipeline)
@@ -147,19 +147,19 @@ class TestReports:
         ],
     )
     def test_no_such_report(self, untouched, path):
-        """A path that is none of a report's, or names what is not there."""
+        """A malformed path and an unknown name are refused."""
         answer = untouched.ask("GET", f"/api/report/{path}")
         # An empty name is no name of the contract.
         problem(answer, 422 if path == "pipeline/" else 404)
 
     def test_bytes_that_are_no_text(self, any_backend):
-        """They are no name, not that of the character that often stands for such bytes either."""
+        """Bytes that are not UTF-8 are not a name, not even that of the replacement character."""
         any_backend.start(simple("\ufffd"))
         assert any_backend.ask("GET", "/api/report/pipeline/%EF%BF%BD").status_code == 200
         problem(any_backend.ask("GET", "/api/report/pipeline/%FF"), 404)
 
     def test_path_with_an_encoded_beginning(self, untouched):
-        """It is not a report's path, spelled like that."""
+        """The beginning of the path must not be encoded."""
         problem(untouched.ask("GET", "/api%2Freport/pipeline/stays"), 404)
 
 
@@ -183,7 +183,7 @@ QUERIES = {
 
 
 def test_last_runs(any_backend):
-    """The last run of each name of pipelines."""
+    """The last run of each pipeline is returned, sorted by name."""
     for name in ("last b", "last a", "last a"):
         any_backend.start(simple(name))
     found = any_backend.read(RecentRuns, "GET", "/api/runs").reports
@@ -194,11 +194,11 @@ def test_last_runs(any_backend):
 
 
 class TestQueries:
-    """Parameters are read as strictly as documents are."""
+    """Parameters of queries are read as strictly as JSON documents."""
 
     @pytest.mark.parametrize(("query", "pointer", "code"), QUERIES.values(), ids=QUERIES)
     def test_report(self, untouched, query, pointer, code):
-        """A problem says which parameter it is, and repeats no value."""
+        """The problem names the parameter and does not repeat its value."""
         said = problem(untouched.ask("GET", f"/api/report/pipeline/stays?{query}"), 422)
         assert [(each["pointer"], each["code"]) for each in said["errors"]] == [(pointer, code)]
         assert "DONE" not in str(said)
@@ -207,12 +207,12 @@ class TestQueries:
         "query", ["after=x", "tail=x", "after=-1", "limit=0", "limit=1001", "status=FAILED", "after=1&after=1"]
     )
     def test_logs(self, untouched, query):
-        """As those of reports."""
+        """The query of a log is read as strictly as that of a report."""
         (error,) = problem(untouched.ask("GET", f"/api/job/logs/{untouched.job}?{query}"), 422)["errors"]
         assert query.startswith(error["pointer"].removeprefix("#/").removesuffix("_sequence"))
 
     def test_all_at_once(self, untouched):
-        """Every problem is told."""
+        """All problems of a query are listed."""
         said = problem(untouched.ask("GET", "/api/report/pipeline/stays?limit=x&run_number=y&z=1"), 422)
         assert [each["pointer"] for each in said["errors"]] == ["#/limit", "#/run_number", "#/z"]
 
@@ -237,7 +237,7 @@ BAD_BODIES = {
 
 
 def body_of(backend, content):
-    """A body that needs to know what is stored, by its name in the table."""
+    """The body of a row of the table, some of which depend on what is stored."""
     if content == "CLASH":
         known = backend.store.pipelines()[0]
         clash = converter.unstructure(simple("another")) | {"id": str(known.id)}
@@ -250,11 +250,11 @@ def body_of(backend, content):
 
 
 class TestBadBodies:
-    """The right status, a problem document, nothing stored, nothing sent, nothing repeated."""
+    """A refused body gets a problem document that repeats none of it; nothing is stored and nothing is sent."""
 
     @pytest.mark.parametrize(("path", "content", "status"), BAD_BODIES.values(), ids=BAD_BODIES)
     def test_refused(self, untouched, path, content, status):
-        """Each for its own reason."""
+        """Each body is refused with its status."""
         answer = untouched.post(path, body_of(untouched, content))
         expected = status if isinstance(status, tuple) else (status,)
         assert answer.status_code in expected, answer.text
@@ -265,20 +265,20 @@ class TestBadBodies:
     @pytest.mark.parametrize("path", POSTS)
     @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "", None])
     def test_not_called_json(self, untouched, path, kind):
-        """A body that is sound but called something else, as a form of a web page could send it."""
+        """A valid body with another content type is refused, because a form of a web page could send it."""
         headers = {} if kind is None else {"Content-Type": kind}
         sound = converter.dumps(update(untouched.job, 1, "RUNNING"))
         problem(untouched.ask("POST", path, content=sound, headers=headers), 415)
 
     @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/json ;x=y"])
     def test_called_json(self, untouched, kind):
-        """With parameters, and in any case."""
+        """The content type may have parameters, and its case does not matter."""
         problem(untouched.ask("POST", UPDATE, content=b"{}", headers={"Content-Type": kind}), 422)
 
     @pytest.mark.parametrize("path", POSTS)
     @pytest.mark.parametrize("announced", [True, False])
     def test_too_large(self, untouched, path, announced):
-        """Whether its length is told, or not."""
+        """A body is refused with and without a Content-Length."""
 
         async def in_parts():
             for _ in range(9):
@@ -290,7 +290,7 @@ class TestBadBodies:
         assert answer.headers["connection"] == "close"
 
     def test_just_small_enough(self, untouched):
-        """The bound itself is allowed."""
+        """A body of exactly the largest size is read."""
         problem(untouched.post(UPDATE, b"{}" + b" " * (BOUND - 2)), 422)
 
 
@@ -312,11 +312,11 @@ ELSEWHERE = [("GET", "/nothing"), ("OPTIONS", UPDATE), ("POST", UPDATE), ("GET",
 
 
 class TestAccess:
-    """Who may ask."""
+    """Which requests are accepted."""
 
     @pytest.mark.parametrize("given", TOKENS.values(), ids=TOKENS)
     def test_refused(self, untouched, given):
-        """With anything but the token."""
+        """Everything but the token is refused."""
         answer = ask_with(untouched, "POST", UPDATE, [(b"authorization", each) for each in given])
         problem(answer, 401)
         assert answer.headers["www-authenticate"] == "Bearer"
@@ -324,16 +324,16 @@ class TestAccess:
 
     @pytest.mark.parametrize("given", [f"bearer {TOKEN}", f"BEARER   {TOKEN}"])
     def test_welcome(self, untouched, given):
-        """The name of the scheme is in any case."""
+        """The case of the scheme does not matter."""
         problem(ask_with(untouched, "POST", UPDATE, [(b"authorization", given.encode())]), 415)
 
     @pytest.mark.parametrize(("method", "path"), ELSEWHERE)
     def test_everything_is_guarded(self, untouched, method, path):
-        """What is not there, too: so nobody learns what is. Who looks for a page is led to where one signs in."""
+        """Unknown paths are guarded, too, so a refusal does not show which paths exist."""
         is_led(ask_with(untouched, method, path, []), method, path)
 
     def test_every_route_is_guarded(self, untouched):
-        """Whatever is added later, too."""
+        """No route but the open ones is reachable without the token."""
         paths = [route.path.replace("}", "").replace("{", "") for route in untouched.app.routes]
         for path in ("/health", "/sign-in", "/style.css"):
             paths.remove(path)
@@ -342,20 +342,20 @@ class TestAccess:
             is_led(ask_with(untouched, "GET", path, []), "GET", path)
 
     def test_but_health(self, untouched):
-        """It tells nothing."""
+        """Health needs no token."""
         answer = ask_with(untouched, "GET", "/health", [])
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
     @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:1", "127.9.9.9", "[::1]:8000"])
     def test_without_a_token_by_the_own_name(self, open_backend, host):
-        """Everybody on this machine may ask."""
+        """Without a token, requests to a name of the loopback are accepted."""
         problem(open_backend.ask("GET", "/api/report/pipeline/absent", headers={"Host": host}), 404)
 
     @pytest.mark.parametrize(
         "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "10.0.0.1", "[", ""]
     )
     def test_without_a_token_by_another_name(self, open_backend, host):
-        """A page of another site may have made its name mean the loopback; it may start nothing."""
+        """The name of another site may resolve to the loopback, so other names are refused."""
         problem(open_backend.post(EXECUTE, order(simple()), Host=host), 421)
         assert open_backend.queue.asked == 0
 
@@ -369,12 +369,12 @@ def open_backend(tmp_path):
 
 
 def ask_with(backend, method, path, headers):
-    """Ask with these headers for a token, and no others."""
+    """Send a request with these headers alone."""
     return backend.send(httpx.Request(method, f"http://localhost{path}", headers=headers))
 
 
 def is_led(answer, method, path):
-    """Somebody without a token is refused, or led to where one signs in."""
+    """The request is refused, or redirected to the page for signing in."""
     if method == "GET" and not path.startswith("/api/"):
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
     else:
@@ -382,11 +382,11 @@ def is_led(answer, method, path):
 
 
 class TestRoutes:
-    """What there is, and what there is not."""
+    """Which paths and methods exist."""
 
     @pytest.mark.parametrize("path", ["/api", "/api/job/status/", "/api/pipeline/execute/", "/health/x", "/docs"])
     def test_not_there(self, untouched, path):
-        """Nor are there redirections."""
+        """Unknown paths are 404, and are not redirected."""
         problem(untouched.ask("GET", path), 404)
 
     @pytest.mark.parametrize(
@@ -402,14 +402,14 @@ class TestRoutes:
         ],
     )
     def test_another_method(self, untouched, method, path, allowed):
-        """It is told which there are."""
+        """The answer lists the allowed methods."""
         answer = untouched.ask(method, path)
         problem(answer, 405)
         assert set(answer.headers["allow"].split(", ")) == allowed
 
     @pytest.mark.parametrize("path", ["/health", "/api/report/pipeline/stays"])
     def test_head(self, untouched, path):
-        """As GET, but for the body, which a server leaves out."""
+        """HEAD is answered with the headers of GET."""
         get, head = untouched.ask("GET", path), untouched.ask("HEAD", path)
         assert head.status_code == 200
         assert head.headers["content-length"] == get.headers["content-length"]
@@ -417,24 +417,24 @@ class TestRoutes:
     @pytest.mark.parametrize("id", ["x", "1", "%00", "..%2F..", "null", NOBODY + "0", "{" + NOBODY + "}"])
     @pytest.mark.parametrize("route", ["pipeline/status", "job/status", "job/logs"])
     def test_no_id(self, untouched, route, id):
-        """There is nothing at such a path."""
+        """A path without a valid id is 404."""
         problem(untouched.ask("GET", f"/api/{route}/{id}"), 404)
 
     def test_id_in_another_spelling(self, untouched):
-        """As the contract reads it."""
+        """An id may be written in upper case and without hyphens."""
         path = f"/api/job/status/{untouched.job.hex.upper()}"
         assert untouched.read(JobExecutionResponse, "GET", path).job_execution_id == untouched.job
 
     @pytest.mark.parametrize("path", ["/health", "/nothing", "/api/job/status"])
     def test_headers(self, untouched, path):
-        """No answer is kept, or taken for something else."""
+        """Every answer forbids caches and guesses of its type."""
         answer = untouched.ask("GET", path)
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 class Failing:
-    """A store that fails at everything."""
+    """A store whose methods all raise an error."""
 
     def __init__(self, error):
         self.error = error
@@ -447,7 +447,7 @@ class Failing:
 
 
 class TestStoreFails:
-    """What the Backend says when its store does not do what it should."""
+    """The answers to errors of the store."""
 
     @pytest.mark.parametrize(
         ("error", "status", "again"),
@@ -456,7 +456,7 @@ class TestStoreFails:
     )
     @pytest.mark.parametrize(("method", "path"), [("GET", "/health"), ("POST", UPDATE)])
     def test_known(self, error, status, again, method, path):
-        """A Worker may try again; the log says why."""
+        """An expected error is answered with its status, and its reason is logged."""
         backend = Backend(Failing(error))
         with capture_logs() as lines:
             answer = backend.ask(method, path, content=converter.dumps(update(uuid4(), 1, "RUNNING")), headers=JSON)
@@ -469,7 +469,7 @@ class TestStoreFails:
     @pytest.mark.parametrize("error", [KeyError("hunter2"), StoreError("hunter2"), RecursionError("hunter2")], ids=repr)
     @pytest.mark.parametrize("path", ["/health", f"/api/job/status/{NOBODY}"])
     def test_unknown(self, error, path):
-        """A flaw of the Backend: the log has its traceback, and the answer has nothing of it."""
+        """An unexpected error is answered with 500 without details, and its traceback is logged."""
         backend = Backend(Failing(error))
         with capture_logs() as lines:
             answer = backend.ask("GET", path)
@@ -483,7 +483,7 @@ class TestStoreFails:
         assert "hunter2" in line["exception.stacktrace"]
 
     def test_health_does_not_queue_behind_others(self):
-        """It is answered while every thread of the pool waits for the database."""
+        """Health is answered while all threads of the pool wait for the database."""
         held = threading.Event()
 
         class Held(Failing):
@@ -513,10 +513,10 @@ class TestStoreFails:
 
 
 class TestLog:
-    """One line for each request, which tells no secret."""
+    """Each request is one line of the log, without secrets."""
 
     def test_ids(self, any_backend):
-        """All that is logged for a request says which execution it is about."""
+        """All lines about a request have the id of its execution."""
         with capture_logs() as lines:
             job = any_backend.start(simple())
             any_backend.report(job, 1, "RUNNING", logs="a line of output")
@@ -536,7 +536,7 @@ class TestLog:
         assert all(line["milliseconds"] >= 0 for line in ours[1:])
 
     def test_tells_no_secret(self, untouched):
-        """No path, query, header or body stands in it."""
+        """No path, query, header or body is logged."""
         with capture_logs() as lines:
             untouched.ask("GET", "/api/report/pipeline/hunter2?cursor=hunter2", headers={"X-Key": "hunter2"})
             untouched.ask("GET", "/hunter2")

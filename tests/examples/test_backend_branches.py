@@ -41,7 +41,7 @@ def head(repository, branch):
 
 @pytest.mark.parametrize("branch", ["main", "other"])
 def test_a_run_is_for_the_head_of_its_branch(backend, repository, branch):
-    """Its jobs are told the commit, also when the branch moves afterwards."""
+    """Its jobs get the commit."""
     pipeline = evolve(simple("app", "a", "b"), repo_url=str(repository))
     assert backend.post("/api/pipeline/execute", order(pipeline, branch=branch)).status_code == 201
     assert [job.commit_hash for job in backend.queue.jobs] == [head(repository, branch)]
@@ -59,7 +59,7 @@ def test_a_stored_pipeline_runs_its_branch(backend, repository):
 
 
 def test_a_commit_that_is_named_is_taken(backend, repository):
-    """By the request, by the definition, and none for the files as they are."""
+    """The commit of the request or of the definition is used; a local run has none."""
     pipeline = evolve(simple(), repo_url=str(repository))
     backend.post("/api/pipeline/execute", order(pipeline, commit_hash="c" * 40))
     backend.post("/api/pipeline/execute", order(evolve(simple("two"), repo_url=str(repository), commit_hash="d" * 40)))
@@ -68,7 +68,7 @@ def test_a_commit_that_is_named_is_taken(backend, repository):
 
 
 def test_a_branch_that_is_not_there_is_refused(backend, repository):
-    """Nothing starts."""
+    """The run is refused."""
     pipeline = evolve(simple(), repo_url=str(repository))
     answer = backend.post("/api/pipeline/execute", order(pipeline, branch="none"))
     assert answer.status_code == 422

@@ -1,4 +1,4 @@
-"""The contents of artifacts behind HTTP: stored once, whole, and given out as they came."""
+"""The contents of artifacts over HTTP: stored once, completely, and returned unchanged."""
 
 from hashlib import sha256
 
@@ -24,7 +24,7 @@ def backend():
 
 @pytest.mark.parametrize("content", [CONTENT, b""])
 def test_content_comes_back(backend, content):
-    """However often it is put; `HEAD` says how large it is without it."""
+    """Content can be stored twice; `HEAD` returns its size."""
     path = f"/api/artifact/{sha256(content).hexdigest()}"
     assert backend.ask("HEAD", path).status_code == 404
     for _ in range(2):
@@ -36,7 +36,7 @@ def test_content_comes_back(backend, content):
 
 
 def test_other_content_is_refused(backend):
-    """Nothing of it is stored."""
+    """Content with another SHA-256 is refused and not stored."""
     answer = backend.ask("PUT", PATH, content=b"another")
     assert (answer.status_code, answer.json()["status"]) == (422, 422)
     assert backend.ask("HEAD", PATH).status_code == 404
@@ -50,7 +50,7 @@ def test_what_is_no_sha256_is_refused(backend, method, status):
 
 
 def test_the_length_is_announced_and_bounded(backend):
-    """Else a disk could be filled."""
+    """Content without a length and too large content are refused."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
 
     async def endless():

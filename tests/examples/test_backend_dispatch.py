@@ -1,4 +1,4 @@
-"""When jobs are sent, and sent again: by given times, and with a broker that refuses."""
+"""When jobs are sent and sent again, also with a broker that refuses them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def many(*names):
 
 
 class TestDispatcher:
-    """With a store, and a queue that may refuse."""
+    """A dispatcher with a store and with a queue that may refuse jobs."""
 
     def test_a_job_that_nobody_claims_is_sent_again(self, tmp_path):
-        """A Backend that crashed may not have sent it."""
+        """A job that was stored but not sent before a crash is sent."""
         with ExecutionStore(f"sqlite:///{tmp_path}/resends.db", resend_seconds=1) as store:
             store.start(many("a", "b"), at=datetime.now(UTC) - timedelta(seconds=2))
             queue = Kept()
@@ -40,7 +40,7 @@ class TestDispatcher:
             assert sorted(queue.names) == ["a", "b"]
 
     def test_a_lost_job_is_sent_with_its_next_attempt(self, tmp_path):
-        """Its Worker was silent for a lease; a job that ends for it is logged."""
+        """A job whose Worker was silent for a lease is sent again; the end of a job lost too often is logged."""
         with ExecutionStore(f"sqlite:///{tmp_path}/leases.db", lease_seconds=1, max_losses=2) as store:
             request = store.start(many("a")).jobs[0]
             queue = Kept()
@@ -53,7 +53,7 @@ class TestDispatcher:
                 until(lambda: any("brought" in line["message"] for line in lines), "the line in the log")
 
     def test_broker_refuses(self, store):
-        """Nobody waits for it a second time; all is sent once it takes jobs again, each job once."""
+        """While the broker refuses jobs, only `look` tries it; when it works again, each job is sent once."""
         queue = Kept()
         dispatcher = Dispatcher(store, queue.put)
         dispatcher.look()
@@ -72,7 +72,7 @@ class TestDispatcher:
         assert sorted(queue.names) == ["a", "b", "c", "d", "e"]
 
     def test_one_job_that_is_never_taken(self, store):
-        """All others get through, later ones too."""
+        """A job that the broker always refuses does not block other jobs."""
         queue = Kept()
         queue.refuses = lambda job: job.job_name == "never"
         dispatcher = Dispatcher(store, queue.put)
@@ -84,7 +84,7 @@ class TestDispatcher:
         assert set(queue.names) == {"a", "b", "c", "d"}
 
     def test_log(self, store):
-        """It tells when a broker begins to fail and when it works again, and nothing of the jobs."""
+        """The begin and the end of an outage are logged once, without the contents of jobs."""
         queue = Kept()
         dispatcher = Dispatcher(store, queue.put)
         queue.refuses = lambda _: True
@@ -99,7 +99,7 @@ class TestDispatcher:
         assert "hunter2" not in str(ours)
 
     def test_log_of_the_queue(self, store):
-        """What the queue says of itself is made to be told."""
+        """The text of a `QueueError` is logged."""
 
         def refuse(_):
             raise QueueError("the broker did not take the job: TimeoutError")
@@ -111,7 +111,7 @@ class TestDispatcher:
 
     @pytest.mark.parametrize(("error", "level"), [(UnavailableError("away"), "WARNING"), (KeyError("x"), "ERROR")])
     def test_store_fails(self, error, level):
-        """It goes on; a store that stays away is told of once."""
+        """The thread goes on after errors, and an outage of the store is logged once."""
         looks = []
 
         class Broken:

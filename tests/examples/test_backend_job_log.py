@@ -1,4 +1,4 @@
-"""The output of a job as its page shows it."""
+"""Reading the output of a job for its page."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ LINE = "x" * 99 + "\n"
 
 
 class CountingStore(ExecutionStore):
-    """Counts the pages of output that it is asked for."""
+    """Counts the pages of output that are read."""
 
     asked = 0
 
@@ -38,7 +38,7 @@ def say(store, job, sequence, text):
 
 
 def test_the_end_of_a_long_log_has_the_numbers_of_the_whole(store, job):
-    """Its lines are counted once."""
+    """Its earlier lines are counted once."""
     logs = JobLogs(store)
     for sequence in range(1, 41):
         say(store, job, sequence, LINE * 1000)
@@ -54,7 +54,7 @@ def test_the_end_of_a_long_log_has_the_numbers_of_the_whole(store, job):
 
 
 def test_what_is_missing_is_waited_for(store, job):
-    """What stands behind it is shown when it has come."""
+    """The output after a gap is rendered once the gap is filled."""
     logs = JobLogs(store)
     say(store, job, 1, "one\n")
     say(store, job, 3, "three\n")

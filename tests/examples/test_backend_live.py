@@ -1,4 +1,4 @@
-"""What moves on pages by itself, over a real connection."""
+"""Live updates of pages, over a real connection."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ NOBODY = UUID(int=0)
 
 @contextlib.contextmanager
 def served(app):
-    """Serve an application; its address."""
+    """Serve an application; yields its address."""
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     with listening("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -40,7 +40,7 @@ def served(app):
 
 @contextlib.contextmanager
 def stream(url, **headers):
-    """Open a stream; its events as they come: kind, data and id."""
+    """Open a stream; yields an iterator of its events: kind, data and id."""
     with httpx.stream("GET", url, headers=headers, timeout=DEADLINE) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -59,7 +59,7 @@ def _events(lines):
 
 
 class _Watched:
-    """Looks at a thing that changes each time, unless it is told otherwise."""
+    """A page whose state differs at each look."""
 
     def __init__(self):
         self.looks = 0
@@ -99,7 +99,7 @@ def streams():
 
 @pytest.fixture
 def url(streams, watched):
-    """Where at most three streams tell of one thing."""
+    """The address of an application with at most three streams of one page."""
 
     async def respond(request):
         return streams.respond(request, "thing", watched, watched.more)
@@ -110,7 +110,7 @@ def url(streams, watched):
 
 class TestStreams:
     def test_all_who_look_share_each_look(self, url, watched):
-        """However many they are: what one is shown, the others are shown, too."""
+        """Streams of the same page end with the same look."""
         with stream(url) as first, stream(url) as second, stream(url) as third:
             for events in (first, second, third):
                 next(events)
@@ -121,7 +121,7 @@ class TestStreams:
         assert [end[-1][0] for end in ends] == ["over"] * 3
 
     def test_all_who_read_a_log_share_its_pieces(self, url, watched):
-        """Each is read once for one look, also that there is nothing more."""
+        """Each position is read once for each look, also if there is no output after it."""
         watched.is_over = True
         watched.held.clear()
         with contextlib.ExitStack() as stack:
@@ -133,7 +133,7 @@ class TestStreams:
         assert watched.reads == [START, Position(line=2)]
 
     def test_there_are_only_so_many(self, url):
-        """A browser that is refused tries again, and when another one has gone it is served."""
+        """A browser is refused while there are too many streams, and served when another one has ended."""
         with contextlib.ExitStack() as stack:
             streams = [stack.enter_context(stream(url)) for _ in range(3)]
             assert [next(events)[0] for events in streams] == ["parts"] * 3
@@ -164,7 +164,7 @@ class TestStreams:
             assert "parts" in (kind for kind, _, _ in events)
 
     def test_a_flaw_ends_the_stream(self, url, watched, caplog):
-        """It is told in the log, and the browser comes again."""
+        """The error is logged, and the stream ends without the event `over`, so the browser reconnects."""
         watched.fails = ValueError("a flaw")
         with stream(url) as events:
             assert list(events) == []
@@ -198,7 +198,7 @@ def job(store):
 
 class TestRun:
     def test_what_changes_is_told(self, backend, store, job):
-        """All of it at first, then what has changed, to the end."""
+        """The first event has all elements, later ones have those that changed, and the last one is `over`."""
         with stream(f"{backend}/run/{job.pipeline_execution_id}/events") as events:
             _, parts, _ = next(events)
             assert parts["status"] == {"text": "PENDING", "class": "status PENDING"}
@@ -216,14 +216,14 @@ class TestRun:
 
     @pytest.mark.parametrize("path", [f"/run/{NOBODY}/events", f"/run/{NOBODY}/job/{NOBODY}/events"])
     def test_what_is_not_there_is_over(self, backend, path):
-        """A browser does not ask for it again."""
+        """The stream of an unknown run or job is over at once, so that browsers do not reconnect."""
         with stream(backend + path) as events:
             assert [kind for kind, _, _ in events] == ["over"]
 
 
 class TestJob:
     def test_the_log_grows_and_goes_on_where_it_was(self, backend, store, job):
-        """Also for a browser that comes again, to any Backend."""
+        """A browser that reconnects continues at its position, on any Backend."""
         url = f"{backend}/run/{job.pipeline_execution_id}/job/{job.job_execution_id}/events"
         store.apply(update(job.job_execution_id, 1, "RUNNING", logs="one\n\x1b[31mtw"))
         with stream(url) as events:

@@ -1,4 +1,4 @@
-"""The pages of the Backend, asked as a browser does."""
+"""The pages of the Backend, requested like a browser."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -29,13 +29,13 @@ def backend():
 
 
 def browse(backend, path, method="GET", **arguments):
-    """Ask with the cookie alone."""
+    """Send a request with the cookie and without the header."""
     headers = {**COOKIE, "Authorization": "", "Origin": "http://localhost", **arguments.pop("headers", {})}
     return backend.ask(method, path, headers=headers, **arguments)
 
 
 def started(backend, pipeline=None):
-    """Start a run; its id and that of its first job."""
+    """Start a run; returns its id and the id of its first job."""
     job = backend.start(pipeline or simple("app", "first", "second"))
     return backend.queue.jobs[-1].pipeline_execution_id, job
 
@@ -49,7 +49,7 @@ class TestPages:
         assert '<span class="status PENDING">PENDING</span>' in page
 
     def test_a_run_shows_its_jobs_and_why(self, backend):
-        """It moves while it runs, without JavaScript by being loaded anew, and no more when it has ended."""
+        """The page updates or reloads itself until the run has ended."""
         run, job = started(backend)
         backend.report(job, 1, "RUNNING")
         page = browse(backend, f"/run/{run}")
@@ -82,7 +82,7 @@ class TestPages:
         assert 'data-seen="1.0.3.0."' in page
 
     def test_artifacts_are_to_be_downloaded(self, backend):
-        """Where they are known, at the end of their job: with the run, and with the job."""
+        """After the end of a job its artifacts are on its page and on the page of the run."""
         pipeline = simple("app", "first", "second")
         (built,) = pipeline.stages[0].jobs
         stage = evolve(pipeline.stages[0], jobs=(evolve(built, artifacts=("dist/*",)),))
@@ -111,7 +111,7 @@ class TestPages:
         assert f"cicd logs {run} --events" in browse(backend, f"/run/{run}").text
 
     def test_home_has_a_bounded_number_of_pipelines(self, backend):
-        """However often each was edited. More are on the next page."""
+        """Edits of a pipeline do not count, and the next page has the remaining pipelines."""
         for number in range(23):
             for _ in range(2):
                 backend.store.start(simple(f"pipeline-{number:02}"))
@@ -164,7 +164,7 @@ class TestPages:
 
 class TestButtons:
     def test_a_run_is_canceled_and_run_again(self, backend):
-        """One is led to the run."""
+        """Both buttons redirect to the run."""
         run, _ = started(backend)
         answer = browse(backend, f"/run/{run}/cancel", "POST")
         assert (answer.status_code, answer.headers["location"]) == (303, f"/run/{run}")
@@ -175,7 +175,7 @@ class TestButtons:
         assert answer.headers["location"] == f"/run/{backend.queue.jobs[1].pipeline_execution_id}"
 
     def test_a_button_that_is_pressed_twice_starts_one_run(self, backend):
-        """The form has the id of the request; the page that is loaded anew has another one."""
+        """The form has the id of the request; a reload of the page gets another id."""
         run, _ = started(backend)
         ids = [re.findall('name="request_id" value="([^"]*)"', browse(backend, f"/run/{run}").text) for _ in range(2)]
         locations = {
@@ -196,14 +196,14 @@ class TestButtons:
         ],
     )
     def test_a_page_of_others_changes_nothing(self, backend, said):
-        """A browser says where a request comes from."""
+        """A request whose headers name another site is refused."""
         run, _ = started(backend)
         assert browse(backend, f"/run/{run}/cancel", "POST", headers=said).status_code == 403
         assert backend.store.execution(run).canceled_at is None
         assert browse(backend, f"/run/{run}", headers=said).status_code == 200
 
     def test_behind_a_proxy_a_browser_is_believed(self, backend):
-        """The Backend may be asked by another name than the browser knows."""
+        """A proxy may change the host, so the header Sec-Fetch-Site counts."""
         run, _ = started(backend)
         said = {"Sec-Fetch-Site": "same-origin", "Origin": "https://ci.example.org"}
         assert browse(backend, f"/run/{run}/cancel", "POST", headers=said).status_code == 303
@@ -211,13 +211,13 @@ class TestButtons:
 
 class TestSigningIn:
     def test_one_is_led_there(self, backend):
-        """Without a cookie, or with a wrong one."""
+        """Requests without a valid cookie are redirected."""
         for cookie in ("", f"{TOKEN_COOKIE}=wrong"):
             answer = backend.ask("GET", "/", headers={"Authorization": "", "Cookie": cookie})
             assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
 
     def test_the_token_becomes_a_cookie(self, backend):
-        """It is not sent from the pages of others, and no script reads it."""
+        """Other sites and scripts cannot use the cookie."""
         answer = backend.ask("POST", "/sign-in", data={"token": TOKEN}, headers={"Authorization": ""})
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         cookie = answer.headers["set-cookie"]
@@ -229,7 +229,7 @@ class TestSigningIn:
         assert '=""; ' in gone.headers["set-cookie"]
 
     def test_by_https_the_cookie_is_for_https_alone(self, backend):
-        """The browser says so, whatever is between it and the Backend."""
+        """The header Origin shows that the browser uses https."""
         headers = {"Authorization": "", "Origin": "https://localhost"}
         answer = backend.ask("POST", "/sign-in", data={"token": TOKEN}, headers=headers)
         assert "Secure" in answer.headers["set-cookie"]
@@ -258,7 +258,7 @@ class TestDrawing:
 
     @given(executions())
     def test_bars_are_within_the_scale(self, run):
-        """Whatever the clocks of the Workers say."""
+        """The clocks of the Workers may differ."""
         bars, _ = timeline_of(run, datetime(2026, 1, 31, tzinfo=UTC) + timedelta(hours=3))
         assert bars.keys() == {job.id for stage in run.stages for job in stage.jobs if job.start_time}
         for x, width in bars.values():
@@ -267,7 +267,7 @@ class TestDrawing:
 
 
 def test_without_a_token_everybody_looks():
-    """Who asks for this machine by its own name."""
+    """Requests to a name of the loopback need no token."""
     with ExecutionStore("sqlite://") as store:
         backend = Backend(store, token=None)
         assert backend.ask("GET", "/").status_code == 200

@@ -42,14 +42,14 @@ def directory(tmp_path):
 
 @pytest.fixture
 def system(directory):
-    """A Backend alone; in the end its log is looked through, and that it has ended by itself."""
+    """A Backend without Workers; at the end its log and its exit are checked."""
     with embedded(directory) as setting, System.on(setting, directory, workers=0) as system:
         yield system
 
 
 @pytest.fixture
 def started(directory):
-    """One that was started by its command line."""
+    """A Backend that was started by its command line."""
     with embedded(directory) as setting, System.on(setting, directory, workers=0, are_forked=False) as system:
         yield system
 
@@ -75,16 +75,16 @@ def lines(system, number=0):
 
 
 def run_backend(directory, *flags, **environment):
-    """Run a Backend to its end, which is to come by itself."""
+    """Run a Backend that ends by itself."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CICD_")}
     return Program("backend", "cicd_system.backend", flags, clean | environment, directory).run()
 
 
 class TestStart:
-    """What it starts with, and what it refuses to start with."""
+    """The start, and what prevents it."""
 
     def test_address(self, started):
-        """One line of the log has the address that it really has, and so has the file."""
+        """The log and the file have the actual address."""
         urls = [line["url"] for line in lines(started) if "url" in line]
         assert urls == started.urls
         assert urlsplit(urls[0]).port != 0
@@ -95,7 +95,7 @@ class TestStart:
         [(ANYWHERE, {}), (ANYWHERE, {"CICD_TOKEN": ""}), ("::", {}), ("192.0.2.1", {}), ("example.org", {}), ("", {})],
     )
     def test_refuses_all_but_the_loopback_without_a_token(self, directory, host, environment):
-        """One clear error, and nothing is made."""
+        """There is one error, and no file is created."""
         ended = run_backend(directory, "--host", host, "--port", "0", **environment)
         assert ended.returncode == 2
         assert ended.stderr.count("CICD_TOKEN") == 1
@@ -104,7 +104,7 @@ class TestStart:
 
     @pytest.mark.parametrize("token", ["two words", "t\u00f6ken-of-some-length", 'quoted"quoted', "line\nline-line"])
     def test_refuses_what_is_no_token(self, directory, token):
-        """No client could send it. It is not repeated."""
+        """A token that no client could send is refused and not repeated."""
         ended = run_backend(directory, "--port", "0", CICD_TOKEN=token)
         assert ended.returncode == 2
         assert ended.stderr.count("CICD_TOKEN") == 1
@@ -122,7 +122,7 @@ class TestStart:
         ids=["store", "broker", "no database", "port", "url file"],
     )
     def test_cannot_start(self, directory, flags, said):
-        """One line says why, without a traceback and without a password."""
+        """One line gives the reason, without a traceback and without a password."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
             given = {"--port": "0", "--broker": f"sqla+sqlite:///{directory}/broker.db", "--store": "sqlite://"}
@@ -135,14 +135,14 @@ class TestStart:
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
     def test_answers_do_not_wait(self, host):
-        """Connections send what there is at once: else a half of each answer waits for an acknowledgement."""
+        """Connections have TCP_NODELAY; otherwise a part of each answer waits for an acknowledgement."""
         with listening(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], timeout=DEADLINE):
             accepted, _ = listener.accept()
             with accepted:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     def test_without_a_token_on_the_loopback(self, directory):
-        """It answers, by either protocol."""
+        """The Backend answers over IPv4 and over IPv6."""
         for host in ("127.0.0.2", "::1"):
             system = started_alone(directory / host.replace(":", "-"), host)
             try:
@@ -167,16 +167,16 @@ def started_alone(directory, host):
 
 
 class TestEnd:
-    """How it stops."""
+    """The end by a signal."""
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_signal(self, started, number):
-        """It ends by itself, with 0."""
+        """The exit code is 0."""
         assert end_of(started, number) == 0
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_signal_at_the_very_start(self, directory, number):
-        """As soon as it has told its address a signal is heard."""
+        """A signal right after the address was logged ends the Backend."""
         with embedded(directory) as setting:
             system = System.on(setting, directory, workers=0, are_forked=False)
         system.backends[0].start()
@@ -185,7 +185,7 @@ class TestEnd:
         system.stop()
 
     def test_running_request_ends(self, system):
-        """What was begun before the signal is answered, even though its body comes later."""
+        """A request that began before the signal is answered, even if its body arrives later."""
         with connection(system) as wire:
             body = converter.dumps(order(simple()))
             wire.sendall(head(system, "POST", "/api/pipeline/execute", len(body)) + body[:10])
@@ -199,7 +199,7 @@ class TestEnd:
         assert sent(system) == 1
 
     def test_streams_of_events_end(self, system):
-        """A page that is open is told no more, and its answer is whole."""
+        """The answer of an open page is completed without the event `over`."""
         with client(system) as open_client, open_client.stream("GET", "/events") as answer:
             lines_told = answer.iter_lines()
             assert next(lines_told) == "event: ping"
@@ -208,14 +208,14 @@ class TestEnd:
         assert end_of(system) == 0
 
     def test_open_connections(self, system):
-        """Clients that keep theirs open are no reason to stay."""
+        """Idle connections do not delay the end."""
         with client(system) as open_client:
             assert open_client.get("/health").status_code == 200
             assert end_of(system, signal.SIGTERM) == 0
 
 
 def end_of(system, number=None):
-    """Send a Backend a signal, and wait for its end; its exit code."""
+    """Send a Backend a signal and wait for its end; returns its exit code."""
     program = system.backends[0]
     if number is not None:
         os.kill(program.pid, number)
@@ -237,7 +237,7 @@ def connection(system):
 
 
 def head(system, method, path, length=None, **headers):
-    """The head of a request, with which anything may follow."""
+    """The head of a request."""
     given = {"Host": "localhost", "Authorization": f"Bearer {system.token}", **JSON}
     given |= {} if length is None else {"Content-Length": length}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -247,7 +247,7 @@ def head(system, method, path, length=None, **headers):
 
 
 def answer_of(system, *parts):
-    """Send bytes as they are; the status and the body of the answer, once the connection is closed."""
+    """Send bytes; returns the status and the body of the answer after the connection was closed."""
     with connection(system) as wire:
         for part in parts:
             wire.sendall(part)
@@ -257,10 +257,10 @@ def answer_of(system, *parts):
 
 
 class TestWire:
-    """What clients do that a library for clients would not."""
+    """Requests that no HTTP library sends."""
 
     def test_too_large(self, system):
-        """Announced or in chunks, it is refused; the client gets to know, and nothing is stored."""
+        """A too large body is refused with and without a Content-Length, and nothing is stored."""
         before = sorted(rows_of(system.store))
         sound = converter.dumps(order(simple("x" * 200)))
         large = sound + b" " * (9 << 20)
@@ -278,7 +278,7 @@ class TestWire:
         assert sorted(rows_of(system.store)) == before
 
     def test_a_length_that_is_a_lie(self, system):
-        """What was announced is not waited for when it is too much; what is more than announced is no part of it."""
+        """A too large Content-Length is refused at once, and bytes after the announced ones are not read."""
         status, _ = answer_of(system, head(system, "POST", UPDATE, 10**12, Connection="close"))
         assert status == 413
         status, _ = answer_of(system, head(system, "POST", UPDATE, 2, Connection="close") + b"{}" + b"x" * 1000)
@@ -286,7 +286,7 @@ class TestWire:
 
     @pytest.mark.parametrize("path", ["/api/report/pipeline/" + "x" * 70_000, f"{UPDATE}?" + "x=1&" * 20_000])
     def test_path_too_long(self, system, path):
-        """The server refuses it before it is ours."""
+        """The server refuses a too long head."""
         status, _ = answer_of(system, head(system, "GET", path, Connection="close"))
         assert 400 <= status < 500
 
@@ -295,7 +295,7 @@ class TestWire:
         [b"\x16\x03\x01\x00\xa5\x01", b"GET\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"],
     )
     def test_no_http(self, system, request_):
-        """It is refused, and does no harm."""
+        """Other bytes than HTTP are refused, and the Backend goes on."""
         with connection(system) as wire:
             wire.sendall(request_)
             wire.shutdown(socket.SHUT_WR)
@@ -303,7 +303,7 @@ class TestWire:
         assert httpx.get(f"{system.urls[0]}/health").status_code == 200
 
     def test_broken_off(self, system):
-        """A client that goes away in the middle of its body is no flaw of the Backend, and nothing is stored."""
+        """A client that disconnects within its body is logged at INFO, and nothing is stored."""
         before = sorted(rows_of(system.store))
         sound = converter.dumps(order(simple()))
         with connection(system) as wire:
@@ -314,10 +314,10 @@ class TestWire:
 
 
 class TestCrash:
-    """What happens when it is killed, or its broker is away."""
+    """The Backend is killed, or its broker or its store fails."""
 
     def test_killed_before_jobs_and_events_were_sent(self, directory, store):
-        """It was killed while nobody took them; started again where somebody does, it sends them."""
+        """Jobs and events that were not accepted before the kill are sent after the next start."""
         broker, events = free_ports(2)
         system = System(directory, store=store, broker=f"redis://127.0.0.1:{broker}/0", workers=0)
         environment = system.backends[0].environment
@@ -344,7 +344,7 @@ class TestCrash:
             system.stop()
 
     def test_broker_comes_back(self, directory):
-        """What it did not take is sent then, without a restart."""
+        """Jobs that the broker did not accept are sent when it works again."""
         blocked = directory / "blocked"
         blocked.write_text("A file where the broker's directory has to be.")
         system = System(
@@ -363,7 +363,7 @@ class TestCrash:
             system.stop()
 
     def test_store_goes_away(self, directory):
-        """It says so, to be asked again later; and works on once the store is back."""
+        """Requests are answered with 503 until the store is back."""
         with postgres_schema() as direct, TcpProxy() as proxy:
             address = make_url(direct)
             proxy.target = (str(address.host), address.port or 5432)
@@ -386,7 +386,7 @@ class TestCrash:
                 assert not [line for line in lines(system) if line["level"] == "ERROR"]
 
     def test_store_is_locked(self, system):
-        """While another process holds SQLite, and writers wait in every thread, it says that it is well."""
+        """Health is answered while another process locks SQLite and all threads of the pool wait."""
         path = make_url(system.store).database
         with (
             client(system) as asking,
@@ -404,18 +404,18 @@ class TestCrash:
 
 
 def system_threads(system):
-    """How many threads the Backend has; those of its pool are 40."""
+    """The number of threads of the Backend; its pool has 40."""
     return len(list(Path(f"/proc/{system.backends[0].pid}/task").iterdir()))
 
 
 def untold(store):
-    """The rows of the runs of which others were not told."""
+    """The rows of the outbox."""
     with store._database.read() as connection:
         return connection.execute(select(outbox)).all()
 
 
 def told(somebody):
-    """The events that somebody received."""
+    """The events that a receiver has received."""
     return [from_http(request.headers, request.body) for request in somebody.requests]
 
 
@@ -424,5 +424,5 @@ def bodies(count):
 
 
 def sent(system):
-    """How many jobs the broker holds."""
+    """The number of jobs in the broker."""
     return len(jobs_in(f"sqla+sqlite:///{system.directory}/broker.db"))

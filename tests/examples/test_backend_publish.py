@@ -1,4 +1,4 @@
-"""What the Backend tells others of runs: events and traces, whatever becomes of those who receive them."""
+"""The events and traces that the Backend sends, also with receivers that fail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def end(backend, job):
 
 
 def told(events):
-    """What a receiver was told, each as the event that it was."""
+    """The events that a receiver has received."""
     return [from_http(request.headers, request.body) for request in events.requests]
 
 
@@ -49,7 +49,7 @@ def kinds(events):
 
 
 def make_due(store):
-    """Have all that failed be due at once."""
+    """Make all failed changes due now."""
     from sqlalchemy import update
 
     from cicd_common.store.tables import outbox
@@ -60,7 +60,7 @@ def make_due(store):
 
 class TestEvents:
     def test_are_sent_as_they_happen(self, backend):
-        """By the thread of the publisher; a run can be rebuilt from them."""
+        """The thread of the publisher sends them, and the run can be rebuilt from them."""
         with (
             receiver() as events,
             sending_events(events.url, source=SOURCE, token="its-token") as send,
@@ -77,7 +77,7 @@ class TestEvents:
         assert {request.headers["Authorization"] for request in events.requests} == {"Bearer its-token"}
 
     def test_tell_of_artifacts(self, backend):
-        """When a job ends, the receiver learns that its artifacts were packaged and published, once for each file."""
+        """At the end of a job there are events for each of its artifacts."""
         files = tuple(Artifact(path=f"dist/{at}.whl", size=3, sha256=f"{at:064x}") for at in range(2))
         with receiver() as events, sending_events(events.url, source=SOURCE) as send:
             publisher = Publisher(backend.store, send, None)
@@ -93,7 +93,7 @@ class TestEvents:
 
     @pytest.mark.parametrize("answers", [(500,), (DROP,), (403,)])
     def test_are_sent_again(self, backend, answers):
-        """After an error, from the one on that was not taken; what was taken may come twice."""
+        """After an error all events of the change are sent again."""
         with receiver(200, *answers) as events, sending_events(events.url, source=SOURCE) as send:
             publisher = Publisher(backend.store, send, None)
             end(backend, backend.start(simple()))
@@ -109,7 +109,7 @@ class TestEvents:
         assert [line["level"] for line in lines] == ["WARNING", "INFO"]
 
     def test_are_given_up(self, backend, monkeypatch):
-        """After a number of attempts; the log says of which run, and the state of how many."""
+        """After a number of attempts the change is given up; the log names the run, and the state counts it."""
         monkeypatch.setattr("cicd_system.backend.publish.MAX_ATTEMPTS", 1)
         with receiver(500) as events, sending_events(events.url, source=SOURCE) as send:
             publisher = Publisher(backend.store, send, None)
@@ -128,7 +128,7 @@ class TestEvents:
             until(lambda: kinds(events) == TO_START, "the events, once it runs anew", pause=0.01)
 
     def test_that_cannot_be_made_keep_no_others_back(self, backend):
-        """They fail like those that are not taken, and the log has the reason."""
+        """A change whose events cannot be made fails alone, and the reason is logged."""
         sent = []
 
         def send(change, _):
@@ -146,7 +146,7 @@ class TestEvents:
         assert [line["level"] for line in lines] == ["ERROR"]
 
     def test_no_request_waits_for_a_receiver_that_hangs(self, backend, monkeypatch):
-        """Runs start and end while it has answered nothing; what it did not take is kept."""
+        """Runs start and end while the receiver does not answer, and their events are kept."""
         monkeypatch.setattr("cicd_system.backend.repeating._AT_END", 0.1)
         with (
             socket.create_server(("127.0.0.1", 0)) as silent,
@@ -165,7 +165,7 @@ class TestEvents:
 
 
 def test_nobody_is_told_where_there_is_no_receiver(backend):
-    """The outbox is left alone, and nothing is in the state."""
+    """The outbox is not read, and the state is empty."""
     publisher = Publisher(backend.store, None, None)
     backend.start(simple())
     assert not publisher.look()
@@ -175,7 +175,7 @@ def test_nobody_is_told_where_there_is_no_receiver(backend):
 
 class TestTraces:
     def test_are_recorded_once(self, backend):
-        """When a run has ended, also while its events are not taken."""
+        """A trace is recorded when its run has ended, also while the receiver refuses its events."""
         recorded = []
 
         def send(*_):
@@ -194,7 +194,7 @@ class TestTraces:
         assert publisher.state() == {"events": {"waiting": 1, "given_up": 0}, "traces": {"given_up": 7}}
 
     def test_that_fail_keep_no_events_back(self, backend):
-        """The log has the reason."""
+        """The error is logged, and the events are sent."""
         sent = []
 
         def record(_):
@@ -208,7 +208,7 @@ class TestTraces:
         assert [line["level"] for line in lines] == ["ERROR"]
 
     def test_are_exported_where_a_collector_is_named(self, backend, monkeypatch):
-        """A run is one trace; jobs are told their parent span."""
+        """A run is one trace, and jobs get their parent span."""
         pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -234,7 +234,7 @@ class TestTraces:
         assert traces.with_parent(job).environment["TRACEPARENT"] == traceparent(job)
 
     def test_that_are_not_taken_are_counted(self, backend, monkeypatch):
-        """In spans: of a run, its stage and its job."""
+        """The spans of the run, its stage and its job are counted."""
         pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
         with receiver(400) as collector:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
@@ -244,7 +244,7 @@ class TestTraces:
         assert traces.given_up() == 3
 
     def test_are_not_where_none_is_named(self, monkeypatch):
-        """Nothing of OpenTelemetry is needed then."""
+        """Without a collector OpenTelemetry is not imported."""
         monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
         with tracing() as traces:
             assert traces is None

@@ -1,4 +1,4 @@
-"""What a client may cost the Backend that says little, or nothing."""
+"""Limits for slow and silent clients."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ DEADLINE = 30
 
 @pytest.fixture
 def address(monkeypatch):
-    """Where a Backend listens that gives its clients a tenth of a second."""
+    """The address of a Backend that waits a tenth of a second for its clients."""
     monkeypatch.setattr(reading, "PATIENCE", 0.1)
     monkeypatch.setattr(server_module, "ARRIVAL", 0.1)
     monkeypatch.setattr("signal.signal", lambda *_: None)  # Handlers belong to the main thread.
@@ -34,7 +34,7 @@ def address(monkeypatch):
 
 
 def answer_to(address, sent):
-    """All that a connection is answered until the Backend closes it."""
+    """All bytes that a connection receives until the Backend closes it."""
     with socket.create_connection(address, timeout=DEADLINE) as connection:
         connection.sendall(sent)
         answer = b""
@@ -49,25 +49,25 @@ def answer_to(address, sent):
     [b"", b"G", b"GET /health HTTP/1.1\r\nHost: localhost\r\n", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: "],
 )
 def test_half_a_request_is_not_waited_for(address, sent):
-    """The connection is closed, so that it holds nothing."""
+    """The connection is closed."""
     assert answer_to(address, sent) == b""
 
 
 def test_a_head_without_an_end_is_refused(address):
-    """It is not collected in memory."""
+    """A head that is too large is refused and not collected in memory."""
     answer = answer_to(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1_000_000)
     assert answer.startswith(b"HTTP/1.1 4") or answer == b""
 
 
 @pytest.mark.parametrize("what", ["POST /api/job/status", f"PUT /api/artifact/{'0' * 64}", "POST /sign-in"])
 def test_half_a_body_is_not_waited_for(address, what):
-    """The client is told so."""
+    """The client gets 408."""
     head = f"{what} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
     assert answer_to(address, head + b"Content-Length: 100\r\n\r\n{").startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_client_that_is_slow_between_requests_is_served(address):
-    """One that has asked may keep its connection, and ask later."""
+    """A client may keep its connection between requests."""
     with httpx.Client(base_url=f"http://{address[0]}:{address[1]}") as client:
         assert client.get("/health", headers={"Host": "localhost"}).status_code == 200
         for _ in range(3):
@@ -76,7 +76,7 @@ def test_a_client_that_is_slow_between_requests_is_served(address):
 
 
 def test_many_that_say_nothing_keep_nobody_out(address):
-    """They are gone after a moment."""
+    """Silent connections are closed after a moment."""
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(socket.create_connection(address, timeout=DEADLINE))

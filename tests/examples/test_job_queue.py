@@ -1,4 +1,4 @@
-"""Jobs go from a Backend to a Worker on each broker, and nothing else gets through or stops a Worker."""
+"""Jobs go from a Backend to a Worker on each broker, and other messages are dropped."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def redis(_directory):
 
 @pytest.fixture(params=[file, rabbitmq, redis], ids=lambda way: way.__name__)
 def broker(request, tmp_path):
-    """The URL of a broker and the name of a queue that nobody else uses."""
+    """The URL of a broker and the name of an unused queue."""
     with request.param(tmp_path) as found:
         yield found
 
 
 @pytest.fixture(params=[rabbitmq, redis], ids=lambda way: way.__name__)
 def server(request, tmp_path):
-    """One that is a process of its own, elsewhere."""
+    """A broker that is a server."""
     with request.param(tmp_path) as found:
         yield found
 
@@ -96,7 +96,7 @@ def jobs(broker):
 
 
 def test_kinds(broker):
-    """A Worker takes jobs of the kinds that it runs; the others wait for one that can."""
+    """A Worker takes only jobs of its kinds."""
     url, queue = broker
     other = evolve(job("other"), kind="acme.show", commands=())
     both = ("script", "acme.show")
@@ -115,7 +115,7 @@ def test_kinds(broker):
 
 
 def take(jobs: JobQueue):
-    """Take a job that is there."""
+    """Take a job that is in the queue."""
     delivery = jobs.take(lambda: True)
     assert delivery is not None
     return delivery
@@ -155,7 +155,7 @@ def logged():
 
 @contextmanager
 def raw(broker):
-    """A function that publishes what it is told to."""
+    """A function that publishes any message."""
     url, queue = broker
     options = {"global_keyprefix": f"{queue}:"} if url.startswith("redis") else {}
     with kombu.Connection(url, transport_options=options) as connection:
@@ -175,7 +175,7 @@ def raw(broker):
 
 class TestJobs:
     def test_delivered(self, broker, jobs):
-        """A Worker gets what was put, and once it is acknowledged nobody gets it again."""
+        """A Worker gets the job, and an acknowledged job is not delivered again."""
         request = job()
         jobs.put(request)
         delivery = take(jobs)
@@ -186,7 +186,7 @@ class TestJobs:
         assert is_empty(broker)
 
     def test_on_the_wire(self, broker, jobs):
-        """The body is the JSON of the contract, and nothing else repeats any of it."""
+        """The body is the JSON of the contract, and the headers repeat none of it."""
         request = job()
         jobs.put(request)
         options = {"global_keyprefix": f"{broker[1]}:"} if broker[0].startswith("redis") else {}
@@ -201,7 +201,7 @@ class TestJobs:
             message.ack()
 
     def test_many_at_once(self, broker, jobs, tmp_path):
-        """From many threads to several processes, none is lost and none is delivered twice."""
+        """Many threads put jobs and several processes take them; each job is delivered once."""
         requests = [job() for _ in range(100)]
         logs = [tmp_path / f"{number}.log" for number in range(2)]
         with worker(broker, logs[0]), worker(broker, logs[1]):
@@ -216,7 +216,7 @@ class TestJobs:
             assert Counter(taken(*logs)) == Counter(requests)
 
     def test_none_is_held_for_a_busy_worker(self, broker, jobs):
-        """A Worker with a job, acknowledged or not, keeps no other one from its fellows."""
+        """The broker reserves no second job for a Worker that has one."""
         requests = [job() for _ in range(4)]
         jobs.put(requests[0])
         busy = take(jobs)
@@ -235,12 +235,12 @@ class TestJobs:
                 assert delivery.request == request
 
     def test_not_waited_for(self, jobs):
-        """Who is to end takes nothing."""
+        """A Worker that ends takes no job."""
         jobs.put(job())
         assert jobs.take(lambda: False) is None
 
     def test_idle(self, jobs, monkeypatch):
-        """A Worker that waits for long connects anew, and misses nothing."""
+        """A Worker that has waited for long reconnects and gets the next job."""
         monkeypatch.setattr(job_queue, "_IDLE", 0.2)
         looks = iter([True] * 8)
         assert jobs.take(lambda: next(looks, False)) is None
@@ -267,7 +267,7 @@ POISON = {
 
 class TestPoison:
     def test_dropped(self, broker, jobs):
-        """What is no job neither stops a Worker nor comes back, and nothing of it is logged."""
+        """Other messages are dropped, and their contents are not logged."""
         jobs.put(before := job())
         with raw(broker) as publish:
             for body, headers in POISON.values():
@@ -284,7 +284,7 @@ class TestPoison:
         assert is_empty(broker)
 
     def test_no_message(self, tmp_path):
-        """What someone has pushed into the list in Redis does not end a Worker either."""
+        """Other elements of the list in Redis do not end a Worker."""
         garbage = [
             SECRET,
             "[1]",
@@ -302,7 +302,7 @@ class TestPoison:
 
 class TestFile:
     def test_what_was_delivered_is_deleted(self, tmp_path):
-        """The file does not grow by each job: once fifty were taken, they are deleted."""
+        """After fifty jobs the delivered messages are deleted from the file."""
         with file(tmp_path) as (url, _), closing(JobQueue(url)) as jobs:
             for _ in range(51):
                 jobs.put(job())
@@ -314,7 +314,7 @@ class TestFile:
             assert is_empty((url, "cicd.jobs"))
 
     def test_removed(self, tmp_path):
-        """A Worker that waits and a Backend go on with a new file."""
+        """After the file was removed, Backend and Worker use a new one."""
         received = []
         with file(tmp_path) as (url, _), closing(JobQueue(url)) as backend, closing(JobQueue(url)) as jobs:
             thread = threading.Thread(target=lambda: received.append(take(jobs)), daemon=True)
@@ -327,7 +327,7 @@ class TestFile:
             thread.join()
 
     def test_locked(self, tmp_path):
-        """A file that another process holds does not take jobs; afterwards it does."""
+        """A job cannot be put while another process locks the file."""
         with file(tmp_path) as (url, _), closing(JobQueue(url)) as jobs:
             assert put(jobs) == "put"
             with closing(sqlite3.connect(tmp_path / "broker.db")) as other:
@@ -345,7 +345,7 @@ def through(proxy: TcpProxy, url: str) -> str:
 
 
 def put(jobs: JobQueue) -> str:
-    """Put a job, and say what became of it; in a thread, so that the test ends even if it hangs."""
+    """Put a job; returns the outcome. It runs in a thread, so that the test ends even if it hangs."""
     outcomes = []
 
     def run():
@@ -367,7 +367,7 @@ REFUSAL = "the broker did not take the job: "
 
 class TestBrokersFail:
     def test_network(self, server):
-        """A broker that is cut off or does not answer is an error, soon; later all is well again."""
+        """Putting a job fails soon while the network is cut or silent, and works again afterwards."""
         with TcpProxy() as proxy:
             jobs = JobQueue(through(proxy, server[0]), queue=server[1])
             assert put(jobs) == "put"
@@ -386,7 +386,7 @@ class TestBrokersFail:
 
     @pytest.mark.parametrize("scheme", ["amqp", "redis"])
     def test_not_there(self, scheme):
-        """Nobody listens; the error does not repeat the URL."""
+        """The error for a broker that does not listen does not repeat the URL."""
         with TcpProxy() as proxy:
             port = proxy.port
         jobs = JobQueue(f"{scheme}://user:{SECRET.replace(' ', '-')}@127.0.0.1:{port}/0")
@@ -397,7 +397,7 @@ class TestBrokersFail:
         jobs.close()
 
     def test_queue_deleted(self, rabbit):
-        """A job for which RabbitMQ has no queue any more is not lost in silence, and the queue is made again."""
+        """Putting a job into a deleted queue fails, and the queue is declared again."""
         jobs = JobQueue(rabbit[0], queue=rabbit[1])
         assert put(jobs) == "put"
         with kombu.Connection(rabbit[0]) as connection:
@@ -408,7 +408,7 @@ class TestBrokersFail:
         jobs.close()
 
     def test_taking(self, server):
-        """A Worker waits for as long as the broker is away, says so once, and takes what comes afterwards."""
+        """A Worker waits for a broker that fails, logs it once, and takes the next job."""
         received = []
         with (
             capture_logs() as all_lines,

@@ -1,4 +1,4 @@
-"""What is logged about executions reaches the store: all of it at a normal end, and nothing waits for it."""
+"""Lines about executions are sent to the store without a wait."""
 
 import logging
 from threading import Event
@@ -41,7 +41,7 @@ def texts(store, run):
 
 class TestShipping:
     def test_all_is_there_when_the_block_is_left(self, store):
-        """Of the run, with the job: without a wait for a batch to be full."""
+        """The end of the block sends the remaining lines."""
         job = job_of(store)
         with shipping_logs(store.add_logs, ContractError):
             for number in range(1200):
@@ -53,7 +53,7 @@ class TestShipping:
         assert texts(store, job.pipeline_execution_id)[:3] == [each.log_text for each in found.logs[:3]]
 
     def test_what_is_of_no_execution_or_of_requests_alone_is_left_out(self, store):
-        """So is what is logged for who looks for faults, and what is logged after the block."""
+        """DEBUG lines and lines after the block are left out, too."""
         job = job_of(store)
         with execution_context(pipeline_execution_id=job.pipeline_execution_id):
             with shipping_logs(store.add_logs, ContractError):
@@ -66,7 +66,7 @@ class TestShipping:
         assert "heard" in text
 
     def test_one_line_that_is_refused_takes_no_other_with_it(self, store):
-        """As where an execution is not known any more."""
+        """A line about an unknown execution is dropped alone."""
         job = job_of(store)
         ids = [job.job_execution_id] * 5 + [uuid4()] + [job.job_execution_id] * 3
         with shipping_logs(store.add_logs, ContractError):
@@ -75,7 +75,7 @@ class TestShipping:
         assert [text[-1] for text in texts(store, job.pipeline_execution_id)] == list("01234678")
 
     def test_nobody_waits_for_a_store_that_does_not_answer(self, store):
-        """And what could not be sent at first is sent later."""
+        """Lines that could not be sent are sent later."""
         job = job_of(store)
         goes_on, tries = Event(), []
 
@@ -95,7 +95,7 @@ class TestShipping:
         assert tries[0] == tries[1]
 
     def test_what_is_lost_at_the_end_is_told(self, store, caplog, monkeypatch):
-        """Where the store does not answer for longer than a program waits at its end."""
+        """A warning counts the lines that were not sent in time."""
         monkeypatch.setattr("cicd_system.log_shipping._AT_END", 0.0)
         job = job_of(store)
         goes_on = Event()

@@ -1,4 +1,4 @@
-"""The pages in a real browser: they can be used, and axe finds nothing serious, in light and dark, narrow and wide."""
+"""The pages in a real browser, checked by axe in light and dark, narrow and wide."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def store():
 
 @pytest.fixture(scope="module")
 def url(store):
-    """Where a Backend listens that has a token."""
+    """The address of a Backend with a token."""
     with pytest.MonkeyPatch.context() as patch, listening("127.0.0.1", 0) as listener:
         patch.setattr("signal.signal", lambda *_: None)  # Handlers belong to the main thread.
         patch.setattr("cicd_system.backend.live.PAUSE", 0.05)
@@ -68,7 +68,7 @@ def url(store):
 
 @pytest.fixture
 def job(store):
-    """A job that runs, in a run of two."""
+    """A running job, in a run of two jobs."""
     (request,) = store.start(simple("app", "first", "second")).jobs
     say(store, request, 1, "\x1b[31mred\x1b[0m, \x1b[34mblue\x1b[0m\n")
     return request
@@ -76,7 +76,7 @@ def job(store):
 
 @pytest.fixture
 def page(browser, url):
-    """A page of somebody who has signed in."""
+    """A page of a browser that has signed in."""
     with browser.new_context() as context:
         yield signed_in(context, url)
 
@@ -103,14 +103,14 @@ def signed_in(context, url):
 
 
 def listen(page, address):
-    """Open a page, and wait until it hears of what changes."""
+    """Open a page, and wait for its first event."""
     page.goto(address)
     page.locator("main[data-heard]").wait_for()
 
 
 @pytest.mark.parametrize(("scheme", "width", "other"), [("light", 360, 1600), ("dark", 1600, 360)])
 def test_nothing_serious_is_found(browser, url, store, job, scheme, width, other):
-    """No barrier, no error of the page, and nothing to scroll sideways."""
+    """There are no barriers, no errors in the console, and the page does not scroll sideways."""
     log = ExecutionLog(job_execution_id=job.job_execution_id, sequence=0, timestamp=NOW, log_text="INFO " + "x" * 500)
     store.add_logs(ExecutionLogUpload(logs=(log,)))
     say(store, job, 2, "".join(f"\x1b[{number}mcolour\x1b[0m" for number in (1, 2, *range(30, 38), *range(40, 48))))
@@ -132,7 +132,7 @@ def test_nothing_serious_is_found(browser, url, store, job, scheme, width, other
 
 
 def test_a_run_is_followed_and_canceled(page, store, job):
-    """From the list to the run, which moves by itself: no page is loaded anew, and nothing loses the focus."""
+    """The page of a run updates without a reload and without losing the focus."""
     run = store.status(job.pipeline_execution_id).run_number
     page.get_by_role("link", name=f"run {run}", exact=True).click()
     page.locator("main[data-heard]").wait_for()
@@ -158,7 +158,7 @@ def test_a_run_is_followed_and_canceled(page, store, job):
 
 
 def test_a_log_is_read_by_its_lines(page, url, job):
-    """A job is a link in the graph, and a line one in its log."""
+    """The graph links to the job, and the log links to its lines."""
     page.goto(url + run_page(job))
     page.locator("svg.graph a").first.click()
     page.get_by_text("red").wait_for()
@@ -167,7 +167,7 @@ def test_a_log_is_read_by_its_lines(page, url, job):
 
 
 def test_a_log_grows_under_its_reader(page, url, store, job):
-    """Who reads is not moved, who is at the end stays there, and what came while nobody looked is not missed."""
+    """A page follows the end only if it is scrolled there, and catches up after it was hidden."""
     say(store, job, 2, "line\n" * 200 + "\x1b[32mbegun")
     listen(page, url + job_page(job))
     scrolled = "document.documentElement.scrollTop"
@@ -194,7 +194,7 @@ def test_a_log_grows_under_its_reader(page, url, store, job):
 
 
 def test_pages_need_no_script(browser, url, job):
-    """All is there but what moves."""
+    """Without JavaScript the page is complete."""
     with browser.new_context(java_script_enabled=False) as context:
         page = signed_in(context, url)
         page.goto(url + job_page(job))

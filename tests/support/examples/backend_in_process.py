@@ -1,4 +1,4 @@
-"""A Backend without a process of its own: the application on a real store, with a queue that only remembers."""
+"""A Backend in this process: the application on a real store, with a queue in memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def app_on(store: ExecutionStore, send: SendJobs = lambda _: None, **settings: A
 
 
 class Kept:
-    """A queue that keeps what it takes, and refuses what it is told to.
+    """A queue that keeps its jobs, and may refuse some.
 
     Attributes:
         jobs: What it has taken.
@@ -59,7 +59,7 @@ class Kept:
 
 
 class Backend:
-    """The application, with all that it stands on. Close it in the end.
+    """The application and a client. Close it at the end.
 
     Args:
         store: Where it keeps all.
@@ -88,24 +88,24 @@ class Backend:
         return self._runner.run(self._client.request(method, path, **arguments))
 
     def post(self, path: str, content: Any, **headers: str) -> httpx.Response:
-        """Send bytes, or what the contract or ``json`` makes bytes of, as JSON."""
+        """Send bytes, or a message of the contract as JSON."""
         data = content if isinstance(content, bytes) else converter.dumps(content)
         return self.ask("POST", path, content=data, headers=JSON | headers)
 
     def read(self, type_: type[Any], method: str, path: str, **arguments: Any) -> Any:
-        """Ask for what the contract says is of a type."""
+        """Send a request, and read the answer as a message of the contract."""
         answer = self.ask(method, path, **arguments)
         assert answer.status_code == 200, answer.text
         return converter.loads(answer.content, type_, strict=True)
 
     def start(self, pipeline: Pipeline) -> UUID:
-        """Start a run; the id of its first job."""
+        """Start a run; returns the id of its first job."""
         answer = self.post("/api/pipeline/execute", order(pipeline))
         assert answer.status_code == 201, answer.text
         return self.queue.jobs[-1].job_execution_id
 
     def report(self, job_execution_id: UUID, sequence: int, status: str, **fields: Any) -> httpx.Response:
-        """Say how a job is doing."""
+        """Send an update of a job."""
         return self.post("/api/job/status", update(job_execution_id, sequence, status, **fields))
 
 
@@ -128,7 +128,7 @@ def update(job_execution_id: UUID, sequence: int, status: str, **fields: Any) ->
 
 
 def simple(name: str = "app", *jobs: str) -> Pipeline:
-    """A pipeline of one stage, or of two: the last job is alone in the second."""
+    """A pipeline whose first job is in the first stage, and the others in the second."""
     first, *last = jobs or ("one",)
     stages = [Stage(name="first", jobs=(Job(name=first, script=("true",)),))]
     stages += [Stage(name="second", jobs=tuple(Job(name=each, script=("true",)) for each in last))] if last else []
@@ -136,7 +136,7 @@ def simple(name: str = "app", *jobs: str) -> Pipeline:
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """What a problem document says; it has to be one of this status, and whole."""
+    """The content of a problem document, which must be complete and have this status."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     said = answer.json()
