@@ -111,5 +111,5 @@ def _log(scope: Scope, status: int, seconds: float, failure: Exception | None) -
             route=getattr(scope.get("route"), "path", None),
             status=status or None,
             milliseconds=round(seconds * 1000, 1),
-            **({"reason": str(failure)} if level == logging.WARNING else {}),
+            **({"reason": str(failure)} if failure and level == logging.WARNING else {}),
         )
