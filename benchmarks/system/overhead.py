@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
 from time import perf_counter
+from typing import Any
 from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -32,10 +34,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 import yaml
 from cicd_system.job_queue import JobQueue
-from cicd_system.worker.clones import Clones
 from cicd_system.worker.process import JobProcess
-from cicd_system.worker.tools import Tools
-from cicd_system.worker.workspace import working_copy
+from cicd_system.worker.workspace import make_working_copy
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import JobExecutionRequest
@@ -177,9 +177,13 @@ def time_of_tasks(setting: Setting, directory: Path) -> float:
 
 def send(queue: JobQueue, count: int) -> None:
     for _ in range(count):
-        ids = {name: uuid4() for name in ("job_execution_id", "stage_execution_id", "pipeline_execution_id", "job_id")}
-        names = {"job_name": "no-op", "stage_name": "s", "pipeline_name": "p", "branch": "main"}
-        queue.put(JobExecutionRequest(**ids, **names, run_number=1, repo="/", commands=("true",)))
+        queue.put(a_job(repo="/"))
+
+
+def a_job(**fields: Any) -> JobExecutionRequest:
+    ids = {name: uuid4() for name in ("job_execution_id", "stage_execution_id", "pipeline_execution_id", "job_id")}
+    names = {"job_name": "no-op", "stage_name": "s", "pipeline_name": "p", "branch": "main"}
+    return JobExecutionRequest(**ids, **names, run_number=1, commands=("true",), **fields)
 
 
 def each(do: Callable[[], None]) -> float:
@@ -204,11 +208,11 @@ def copy_of(repository: Path, directory: Path) -> Callable[[], None]:
     head = subprocess.run(
         ["git", "-C", str(repository), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
     )
-    commit, clones, tools = head.stdout.strip(), Clones(directory), Tools(lambda: False)
+    request, target = a_job(repo=str(repository), commit_hash=head.stdout.strip()), directory / "copy"
 
     def copy() -> None:
-        with working_copy(str(repository), commit, directory / "copy", as_it_is=False, tools=tools, clones=clones):
-            pass
+        make_working_copy(request, target, directory / "clones", submodules=False, go_on=lambda: None)
+        shutil.rmtree(target)
 
     return copy
 

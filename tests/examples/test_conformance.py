@@ -15,9 +15,9 @@ import httpx
 import pytest
 from cicd_system.backend import Dispatcher, create_app
 from cicd_system.job_queue import Delivery, JobQueue
+from cicd_system.worker.attempt import Settings
 from cicd_system.worker.backend_client import BackendClient
-from cicd_system.worker.program import Leaving, run_delivery
-from cicd_system.worker.settings import Settings, job_environment
+from cicd_system.worker.program import run_delivery
 
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.artifacts import ArtifactStore
@@ -138,22 +138,19 @@ class TestWorker(WorkerConformance):
     lease_seconds = 2
 
     @pytest.fixture
-    def run_job(self, setting: Setting, tmp_path: Path) -> Callable[[JobExecutionRequest, str], None]:
+    def run_job(
+        self, setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[JobExecutionRequest, str], None]:
         """The example's Worker, in this process, with a job from the queue of the job's kind."""
-        settings = Settings(
-            name="conformance",
-            directory=tmp_path,
-            environment=job_environment(),
-            poll_interval=0.1,
-            grace=1,
-        )
+        settings = Settings(name="conformance", directory=tmp_path, grace=1)
+        monkeypatch.setattr("cicd_system.worker.reporting.POLL_INTERVAL", 0.1)
 
         def run_job(request: JobExecutionRequest, url: str) -> None:
             client = BackendClient(url, None, ending=Event(), longest_pause=0.1)
             jobs = JobQueue(setting.broker, queue=setting.queue, kinds=[request.kind])
             with closing(jobs), closing(client):
                 jobs.put(request)
-                run_delivery(take(jobs), client, settings, Leaving())
+                run_delivery(take(jobs), client, settings, Event())
                 jobs.delete()
 
         return run_job

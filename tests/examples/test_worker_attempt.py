@@ -9,15 +9,13 @@ import socket
 import subprocess
 from datetime import UTC, datetime
 from hashlib import sha256
-from math import inf
 from secrets import token_hex
 
 import pytest
 from attrs import evolve
-from cicd_system.worker.attempt import run_job
-from cicd_system.worker.backend_client import DeniedError, GivenUpError
-from cicd_system.worker.settings import Settings
-from cicd_system.worker.time_limit import TimeLimit
+from cicd_system.worker import reporting
+from cicd_system.worker.attempt import Settings, run_job
+from cicd_system.worker.backend_client import BackendClient, DeniedError, GivenUpError
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import JobExecutionRequest, JobStatusUpdate
@@ -42,38 +40,28 @@ def bench(tmp_path):
         assert list(bench.work.iterdir()) == []
 
 
-class Turned:
-    """A clock that the test turns, and the time limit that goes by it.
+@pytest.fixture
+def no_docker(monkeypatch, tmp_path):
+    """A machine without docker."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "cp").symlink_to(shutil.which("cp"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
-    Attributes:
-        limit: The limit of the job that runs.
-    """
 
-    def __init__(self):
-        self.limit = None
-        self._now = 0.0
-        self._looks = 0
+class Clock:
+    """The clock of the time limit, which only the test advances."""
+
+    now = 0.0
 
     def __call__(self):
-        self._looks += 1
-        return self._now
-
-    def limit_of(self, seconds):
-        self.limit = TimeLimit(seconds, self)
-        return self.limit
-
-    def turn(self, seconds):
-        """Turn it, and wait until somebody has looked, or nobody does."""
-        self._now += seconds
-        looks = self._looks
-        until(lambda: self._looks > looks + 1 or self.limit.left == inf, "a look at the clock")
+        return self.now
 
 
 @pytest.fixture
-def turned(monkeypatch):
-    turned = Turned()
-    monkeypatch.setattr("cicd_system.worker.watch.TimeLimit", turned.limit_of)
-    return turned
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("cicd_system.worker.attempt.monotonic", clock)
+    return clock
 
 
 @pytest.fixture
@@ -123,9 +111,10 @@ class TestCourse:
         (artifact,) = bench.store.artifacts(job.job_execution_id)
         assert artifact.path == "sub/f"
 
-    def test_few_requests(self, bench):
+    def test_few_requests(self, bench, monkeypatch):
         """A job that says little costs two requests: the claim, the end."""
-        bench.attempt(bench.job("true"), poll_interval=100)
+        monkeypatch.setattr(reporting, "POLL_INTERVAL", 100)
+        bench.attempt(bench.job("true"))
         starts = [exchange.request.start for exchange in bench.proxy.exchanges]
         assert [start.split()[0] for start in starts] == ["POST", "POST"]
 
@@ -150,11 +139,9 @@ class TestCourse:
         """A secret is masked in output and in commands, cut in two as well."""
         secret = token_hex(12)
         process_masker.add(secret)
-        bench.environment["KEY"] = secret
-        job = bench.job(
-            f"echo {secret}", "echo $KEY", f'printf %s "{secret[:9]}"', bench.gate("go"), f'printf "%s" "{secret[9:]}|"'
-        )
-        attempt = bench.begin(job)
+        commands = [f"echo {secret}", "echo $KEY", f'printf %s "{secret[:9]}"']
+        job = bench.job(*commands, bench.gate("go"), f'printf "%s" "{secret[9:]}|"', secrets=("KEY",))
+        attempt = bench.begin(job, secrets={"KEY": secret})
         until(lambda: "echo $KEY\n***\n" in bench.log(job), "the output before")
         bench.let_go("go")
         attempt.result()
@@ -168,9 +155,8 @@ class TestCourse:
         """The file is left out, and the log says so without the secret; so it is for patterns that match nothing."""
         secret = token_hex(12)
         process_masker.add(secret)
-        bench.environment["KEY"] = secret
-        job = bench.job(": > out-$KEY.txt; : > out.txt", artifacts=("*.txt", f"{secret}/*"))
-        bench.attempt(job)
+        job = bench.job(": > out-$KEY.txt; : > out.txt", artifacts=("*.txt", f"{secret}/*"), secrets=("KEY",))
+        bench.attempt(job, secrets={"KEY": secret})
         assert bench.end(job) == (SUCCESS, 0)
         assert [artifact.path for artifact in bench.store.artifacts(job.job_execution_id)] == ["out.txt"]
         assert secret not in bench.log(job)
@@ -193,13 +179,13 @@ class TestCannotRun:
     @pytest.mark.parametrize(
         ("fields", "line"),
         [
-            ({"working_dir": ".."}, "the working directory is none in the repository"),
-            ({"working_dir": "a\0b"}, "the working directory is none in the repository"),
+            ({"working_dir": ".."}, "the working directory is not a directory of the repository"),
+            ({"working_dir": "a\0b"}, "the working directory is not a directory of the repository"),
             ({"docker_image": "python:3.13"}, "the job asks for an image, and there is no docker on this machine"),
         ],
     )
-    def test_says_why(self, bench, fields, line, monkeypatch, tmp_path):
-        monkeypatch.setenv("PATH", str(tmp_path))
+    @pytest.mark.usefixtures("no_docker")
+    def test_says_why(self, bench, fields, line):
         job = bench.job("echo never", **fields)
         bench.attempt(job)
         assert bench.end(job) == (FAILED, None)
@@ -222,9 +208,9 @@ class TestCannotRun:
         assert "/***.git" in bench.log(job)
         assert secret not in bench.log(job)
 
-    def test_host_is_allowed(self, bench, monkeypatch, tmp_path):
+    @pytest.mark.usefixtures("no_docker")
+    def test_host_is_allowed(self, bench):
         """Where it was asked for, a job with an image runs without docker."""
-        monkeypatch.setenv("PATH", str(tmp_path))
         job = bench.job("echo here", docker_image="python:3.13")
         bench.attempt(job, allow_host=True)
         assert bench.end(job) == (SUCCESS, 0)
@@ -277,7 +263,7 @@ class TestCannotRun:
         assert bench.log(job).endswith(
             "\n[cicd] no file matches the artifact pattern '**x'\n"
             "[cicd] no file matches the artifact pattern '../*'\n"
-            r"[cicd] artifact left out, its name cannot be told: 'a\\b'" + "\n"
+            r"[cicd] artifact left out, its name is not allowed: 'a\\b'" + "\n"
         )
         first = bench.store.artifacts(job.job_execution_id, limit=1000)
         second = bench.store.artifacts(job.job_execution_id, limit=1000, after=first[-1].path)
@@ -316,40 +302,41 @@ class TestStop:
         assert bench.end(job) == (FAILED, 143)
         assert bench.log(job).endswith("no end of line\n[cicd] stopped: it ran for longer than 0.3 seconds\n")
 
-    def test_time_in_which_the_backend_is_waited_for(self, bench, turned):
-        """When the script is over, the time until the Backend has heard of it does not count."""
-        job = bench.job(bench.note("pid"), "echo first", bench.gate("go"), "echo second; sleep 0.6")
-        attempt = bench.begin(job, job_timeout=10)
-        pid = bench.pid("pid")
-        until(lambda: "first" in bench.log(job), "the first output")
-        bench.proxy.cut()
-        bench.let_go("go")
-        until(lambda: not is_alive(pid), "the end of the script")
-        turned.turn(1000)
-        bench.proxy.mend()
-        attempt.result()
-        assert bench.end(job) == (SUCCESS, 0)
+    def test_time_in_which_the_backend_is_waited_for(self, bench, clock, monkeypatch):
+        """The time until the Backend has answered a request does not count."""
 
-    def test_time_in_which_the_backend_takes_no_output(self, bench, turned):
-        """While a job waits for its output to be taken, no time counts; before and afterwards it does."""
-        job = bench.job(bench.note("pid"), bench.gate("go"), "seq 1000000", bench.gate("end"))
+        def takes_long(method):
+            def request(*arguments, **options):
+                clock.now += 1000
+                return method(*arguments, **options)
+
+            return request
+
+        for name in ("report", "artifacts", "fetch", "put", "upload"):
+            monkeypatch.setattr(BackendClient, name, takes_long(getattr(BackendClient, name)))
+        first = bench.job("seq 1000000", "echo text > file", artifacts=("file",))
+        bench.attempt(first, job_timeout=10)
+        assert bench.end(first) == (SUCCESS, 0)
+        second = evolve(bench.job("cat file"), inputs=(first.job_execution_id,))
+        bench.attempt(second, job_timeout=10)
+        assert bench.end(second) == (SUCCESS, 0)
+        assert clock.now > 10_000
+
+    def test_time_after_the_backend_was_waited_for(self, bench, clock):
+        """It counts again."""
+        job = bench.job("echo first", bench.note("pid"), "sleep 1000")
         attempt = bench.begin(job, job_timeout=10)
-        bench.pid("pid")
-        bench.proxy.cut()
-        bench.let_go("go")
-        until(lambda: turned.limit.left == inf, "the job to be held up")
-        turned.turn(1000)
-        bench.proxy.mend()
-        until(lambda: "\n$ until" in bench.store.log_tail(job.job_execution_id), "all its output")
-        assert turned.limit.left == 10
-        turned.turn(11)
+        until(lambda: "$ sleep" in bench.log(job), "the first output")
+        clock.now += 11
         attempt.result()
         assert bench.end(job) == (FAILED, 143)
 
     def test_time_is_up_while_the_backend_is_away(self, bench):
-        job = bench.job(bench.note("pid"), "while :; do echo busy; sleep 0.01; done")
+        """A silent job is stopped, and the Backend learns of it afterwards."""
+        job = bench.job(bench.note("pid"), "sleep 1000")
         attempt = bench.begin(job, job_timeout=1)
         pid = bench.pid("pid")
+        until(lambda: "$ sleep" in bench.log(job), "all its output", pause=0.01)
         bench.proxy.cut()
         until(lambda: not is_alive(pid), "the end of the job")
         assert bench.end(job)[0] is RUNNING
@@ -651,4 +638,4 @@ class TestNetwork:
         job = evolve(bench.job(bench.note("ran")), job_execution_id=bench.job("true").job_id)
         bench.attempt(job)
         assert not (bench.side / "ran").exists()
-        assert [record.levelname for record in caplog.records if "refuses what is told" in record.message] == ["ERROR"]
+        assert [record.levelname for record in caplog.records if "refuses a report" in record.message] == ["ERROR"]

@@ -11,7 +11,7 @@ import sys
 from secrets import token_hex
 
 import pytest
-from cicd_system.worker.container import docker_is_there
+from cicd_system.worker.script import find_docker
 
 from cicd_common import ExecutionStatus
 from cicd_common.logging.masking import process_masker
@@ -24,13 +24,13 @@ SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, Exe
 WORKER = """
 import os, sys
 from pathlib import Path
-from cicd_system.worker.container import docker_command, removal_command
 from cicd_system.worker.process import JobProcess
+from cicd_system.worker.script import Program, docker_command, find_docker
 name, image, copy, script = sys.argv[1:]
-paths = {"copy": Path(copy), "script": Path(script)}
-command = docker_command(image, name=name, **paths, shell="sh", directory=".", variables=())
-clearing = removal_command(name)
-with JobProcess(command, directory=Path(copy), environment=os.environ, grace=1, clearing=clearing) as process:
+paths = {"copy": Path(copy), "directory": Path(copy)}
+command = docker_command(find_docker(), image, Program((), Path(script)), name=name, **paths, variables=())
+removal = [find_docker(), "rm", "--force", "--volumes", "--", name]
+with JobProcess(command, directory=Path(copy), environment=os.environ, grace=1, removal=removal) as process:
     while text := os.read(process.output, 1000):
         os.write(1, text)
 """
@@ -44,7 +44,7 @@ def docker(*arguments):
 
 @pytest.fixture(scope="module", autouse=True)
 def engine():
-    if not docker_is_there():
+    if find_docker() is None:
         pytest.skip("no docker engine answers")
     if docker("image", "inspect", IMAGE).returncode:
         pytest.skip(f"docker has no image {IMAGE}; CICD_TEST_DOCKER_IMAGE names one with a shell")
@@ -53,8 +53,6 @@ def engine():
 @pytest.fixture
 def bench(tmp_path):
     with bench_in(tmp_path) as bench:
-        # By these the client finds its engine.
-        bench.environment |= {name: value for name, value in os.environ.items() if name in ("DOCKER_HOST", "HOME")}
         yield bench
         assert list(bench.work.iterdir()) == []
 
@@ -94,13 +92,14 @@ class TestContainer:
         assert bench.end(job) == (FAILED, 125)
         assert "cicd.invalid" in bench.log(job)
 
-    def test_environment(self, bench):
+    def test_environment(self, bench, monkeypatch):
         """A job is given what it is meant to be given, nothing else of the machine; its secrets are masked."""
         secret = token_hex(12)
         process_masker.add(secret)
-        bench.environment |= {"KEY": secret, "OTHER": "other"}
-        job = bench.job("echo $KEY; [ -z $OTHER ]", "echo $CI $CICD_JOB_EXECUTION_ID", docker_image=IMAGE)
-        bench.attempt(job, variables=("CI", "KEY"))
+        monkeypatch.setenv("OTHER", "other")
+        commands = ["echo $KEY; [ -z $OTHER ]", "echo $CI $CICD_JOB_EXECUTION_ID"]
+        job = bench.job(*commands, docker_image=IMAGE, secrets=("KEY",))
+        bench.attempt(job, secrets={"KEY": secret})
         assert bench.end(job) == (SUCCESS, 0), bench.log(job)
         assert "\n***\n" in bench.log(job)
         assert bench.log(job).endswith(f"\ntrue {job.job_execution_id}\n")

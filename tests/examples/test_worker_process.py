@@ -111,7 +111,7 @@ class TestStop:
         """One that does not heed it is killed when the grace is over."""
         with start("trap '' TERM; echo up; while :; do sleep 0.02; done", grace=0.2) as process:
             line_of(process.output)
-            process.stop()
+            until(lambda: process.stop() or process.has_ended(), "its end")
             assert process.wait() == 137
 
     def test_takes_all(self):
@@ -119,15 +119,14 @@ class TestStop:
         with start("(trap '' TERM HUP; sleep 1000) & echo $!; sh -c 'echo $$; sleep 1000'", grace=0.2) as process:
             children = [int(line_of(process.output)) for _ in range(2)]
             assert all(map(is_alive, children))
-            process.stop()
-            until(lambda: not any(map(is_alive, children)), "the end of all")
+            until(lambda: process.stop() or not any(map(is_alive, children)), "the end of all")
 
     def test_twice(self):
-        """To stop or to kill what has ended does nothing."""
+        """To stop what has ended does nothing."""
         with start("true") as process:
             process.wait()
             process.stop()
-            process.kill()
+            process.stop()
             assert process.wait() == 0
 
 
@@ -136,7 +135,7 @@ class TestLeftovers:
         """What runs on when the command has ended is ended, and holds no output back."""
         with start("sleep 1000 & echo $!") as process:
             child = int(line_of(process.output))
-            until(process.clear, "the end of the command")
+            until(process.has_ended, "the end of the command")
             assert everything(process.output) == ""
             until(lambda: not is_alive(child), "the end of what it left")
             assert process.wait() == 0
@@ -145,7 +144,7 @@ class TestLeftovers:
         """As long as the command runs, so does what it has started."""
         with start("sleep 1000 & echo $!; sleep 1000") as process:
             child = int(line_of(process.output))
-            assert not process.clear()
+            assert not process.has_ended()
             assert is_alive(child)
 
     def test_at_the_end_of_the_block(self):

@@ -9,7 +9,7 @@ import shutil
 import signal
 
 import pytest
-from cicd_system.worker.directory import own_directory
+from cicd_system.worker.directory import worker_directory
 
 from cicd_common import ExecutionStatus
 from tests.support.examples.programs import Program, is_alive
@@ -121,7 +121,7 @@ class TestKilled:
         until(lambda: len(side.began("runs")) == 2, "the second attempt")
         (directory,) = work.iterdir()
         assert directory != left
-        with own_directory(work) as other:
+        with worker_directory(work) as other:
             assert set(work.iterdir()) == {directory, other}
         side.let_go("go")
         assert api.end_of(run) is SUCCESS
@@ -194,10 +194,10 @@ class TestLog:
 
 class TestEnvironment:
     def test_is_out_of_reach(self, started, side):
-        """A job finds no variable of its Worker or of a Backend on the same machine, and no file of its Worker."""
+        """A job has no variable of its Worker, and finds none of it or of a Backend, and no file of the Worker."""
         pids = ("$PPID", started.backends[0].pid)
         look = "; ".join(f"cat /proc/{pid}/environ >> {side.directory}/environ" for pid in pids)
-        look += f"; ls -l /proc/$PPID/fd > {side.directory}/files"
+        look += f"; env >> {side.directory}/environ; ls -l /proc/$PPID/fd > {side.directory}/files"
         definition = pipeline(started.repository, {"one": [side.job("runs", look)]})
         assert started.api.end_of(started.api.execute(definition)) is SUCCESS
         found = (side.directory / "environ").read_bytes()

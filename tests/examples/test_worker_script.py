@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cicd_system.worker.container import docker_command, docker_is_there, remove_container
-from cicd_system.worker.script import command_of, script_of
+from cicd_system.worker.script import Program, _command_of, docker_command, find_docker, script_of
+
+from cicd_common.kinds import ScriptParameters, Shell
 
 
 def run(tmp_path, *commands, shell="sh"):
@@ -16,7 +17,7 @@ def run(tmp_path, *commands, shell="sh"):
     script = tmp_path / "script.sh"
     script.write_text(script_of(commands))
     done = subprocess.run(
-        command_of(shell, str(script)),
+        _command_of(shell, str(script)),
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -91,16 +92,16 @@ class TestContainer:
     def test_command_line(self):
         """The image is no option, whatever it is; values of variables are not in the command line."""
         command = docker_command(
+            "/bin/docker",
             "--privileged",
+            Program((), Path("/w/script.sh"), ScriptParameters(shell=Shell.BASH)),
             name="cicd-1",
             copy=Path("/w/copy"),
-            script=Path("/w/script.sh"),
-            shell="bash",
-            directory="sub",
+            directory=Path("/w/copy/sub"),
             variables=["CI", "DEPLOY_KEY"],
         )
         end = command.index("--")
-        assert (Path(command[0]).name, *command[1:4]) == ("docker", "run", "--rm", "--init")
+        assert command[:4] == ["/bin/docker", "run", "--rm", "--init"]
         assert command[end : end + 3] == ["--", "--privileged", "-c"]
         assert command[-1] == "/cicd-script"
         options = dict(zip(command[4:end:2], command[5:end:2], strict=True))
@@ -115,15 +116,12 @@ class TestContainer:
         assert "/w/copy:/workspace" in command[:end]
         assert "CI" in command[:end]
 
-    def test_no_docker(self, tmp_path, monkeypatch):
-        """Where there is no docker, that is all that happens."""
+    def test_is_found(self, tmp_path, monkeypatch):
+        """Only if it is installed and its engine answers."""
         monkeypatch.setenv("PATH", str(tmp_path))
-        assert not docker_is_there()
-        remove_container("cicd-1")
-
-    def test_no_engine(self, tmp_path, monkeypatch):
-        """A docker that reaches no engine is none."""
+        assert find_docker() is None
         (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
         (tmp_path / "docker").chmod(0o755)
-        monkeypatch.setenv("PATH", str(tmp_path))
-        assert not docker_is_there()
+        assert find_docker() is None
+        (tmp_path / "docker").write_text("#!/bin/sh\nexit 0\n")
+        assert find_docker() == str(tmp_path / "docker")

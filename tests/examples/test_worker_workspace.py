@@ -2,17 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from cicd_system.worker.clones import Clones
-from cicd_system.worker.tools import HaltedError, Tools
-from cicd_system.worker.workspace import WorkspaceError, inside, working_copy
+from cicd_system.worker.directory import clear
+from cicd_system.worker.reporting import NotRunnableError
+from cicd_system.worker.workspace import inside, make_working_copy
 
-GOING_ON = Tools(lambda: False)
+from cicd_common.api.request import JobExecutionRequest
+from tests.support.examples.waiting import until
+
+
+class HaltedError(Exception):
+    """The job has to stop."""
+
+
+def halting_after(looks):
+    """A function that raises when it was called some times."""
+    left = iter(range(looks))
+
+    def go_on():
+        if next(left, None) is None:
+            raise HaltedError
+
+    return go_on
+
+
+@contextlib.contextmanager
+def working_copy(
+    repo, commit, directory, *, branch="HEAD", as_it_is=False, is_alone=False, submodules=False, clones=None, go_on=None
+):
+    """Make a working copy, and remove it afterwards."""
+    ids = dict.fromkeys(("job_execution_id", "stage_execution_id", "pipeline_execution_id", "job_id"), uuid4())
+    names = dict.fromkeys(("job_name", "stage_name", "pipeline_name"), "name")
+    request = JobExecutionRequest(
+        **ids,
+        **names,
+        run_number=1,
+        commands=("true",),
+        repo=repo,
+        commit_hash=commit,
+        branch=branch,
+        is_local=as_it_is,
+        docker_image="image" if is_alone else None,
+    )
+    clones = clones or directory.parent / "clones"
+    make_working_copy(request, directory, clones, submodules=submodules, go_on=go_on or (lambda: None))
+    yield directory
+    clear(directory)
+
+
+def is_open(port):
+    with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
 
 
 def git(directory, *arguments):
@@ -63,19 +112,13 @@ NOW = {".gitignore": "ignored\n", "source": "changed\n", "sub/new": "new\n"}
 
 @pytest.fixture
 def make(tmp_path):
-    """Make a working copy, and say what is in it."""
+    """Make a working copy, and return what is in it."""
 
-    def make(repo, commit=None, *, as_it_is=False, submodules=False):
-        directory = tmp_path / "work" / "copy"
-        directory.parent.mkdir(exist_ok=True)
-        try:
-            with working_copy(
-                str(repo), commit, directory, as_it_is=as_it_is, submodules=submodules, tools=GOING_ON
-            ) as copy:
-                return files_in(copy)
-        finally:
-            assert not directory.exists()
+    def make(repo, commit=None, **options):
+        with working_copy(str(repo), commit, tmp_path / "work" / "copy", **options) as copy:
+            return files_in(copy)
 
+    (tmp_path / "work").mkdir()
     return make
 
 
@@ -91,11 +134,9 @@ class TestRepository:
 
     def test_by_a_clone_that_is_kept(self, repository, tmp_path):
         """Each copy is fresh, and has the branches and tags that the repository has now."""
-        clones = Clones(tmp_path)
 
         def copies(commit):
-            target = tmp_path / "copy"
-            with working_copy(str(repository), commit, target, as_it_is=False, tools=GOING_ON, clones=clones) as copy:
+            with working_copy(str(repository), commit, tmp_path / "copy") as copy:
                 found = (files_in(copy), git(copy, "rev-parse", "HEAD"), git(copy, "tag"), git(copy, "status", "-s"))
                 (copy / "source").write_text("of the job\n")
                 (copy / ".git" / "hooks" / "pre-commit").write_text("exit 1\n")
@@ -104,11 +145,15 @@ class TestRepository:
 
         first, second = git(repository, "rev-parse", "HEAD~1"), git(repository, "rev-parse", "HEAD")
         assert copies(first) == (FIRST, first, "", "")
+        (kept,) = (tmp_path / "clones").glob("*/*")
         assert copies(second) == (SECOND, second, "", "")
         assert copies(None) == (SECOND, second, "", "")
+        assert list((tmp_path / "clones").glob("*/*")) == [kept]
         git(repository, "tag", "v1", first)
         assert copies("v1") == (FIRST, first, "v1", "")
-        with pytest.raises(WorkspaceError):
+        assert len(list((tmp_path / "clones").glob("*/*"))) == 1
+        assert not kept.exists()
+        with pytest.raises(NotRunnableError):
             copies("0" * 40)
 
     def test_as_it_is(self, repository, make):
@@ -124,14 +169,14 @@ class TestRepository:
 
     def test_is_apart(self, repository, tmp_path):
         """What a job does to its files is done to no others."""
-        with working_copy(str(repository), None, tmp_path / "copy", as_it_is=True, tools=GOING_ON) as copy:
+        with working_copy(str(repository), None, tmp_path / "copy", as_it_is=True) as copy:
             (copy / "source").write_text("of the job\n")
         assert (repository / "source").read_text() == "changed\n"
 
     def test_two_at_once(self, repository, tmp_path):
         """The end of one is not that of another."""
-        with working_copy(str(repository), None, tmp_path / "one", as_it_is=False, tools=GOING_ON) as one:
-            with working_copy(str(repository), None, tmp_path / "two", as_it_is=False, tools=GOING_ON) as two:
+        with working_copy(str(repository), None, tmp_path / "one") as one:
+            with working_copy(str(repository), None, tmp_path / "two") as two:
                 assert files_in(two) == SECOND
             assert git(one, "rev-parse", "HEAD") == git(repository, "rev-parse", "HEAD")
 
@@ -149,13 +194,13 @@ class TestRepository:
         assert make(repository, lost) == SECOND
         git(repository, "checkout", "--quiet", "--detach", lost)
         assert make(repository) == SECOND
-        assert make(repository, "other") == FIRST
+        assert make(repository, branch="other") == FIRST
 
     def test_alone(self, repository, tmp_path):
         """One that is to do without the repository shares nothing with it, and knows its commits all the same."""
         commit = git(repository, "commit-tree", "HEAD^{tree}", "-m", "of no branch")
         target = tmp_path / "copy"
-        with working_copy(str(repository), commit, target, as_it_is=False, is_alone=True, tools=GOING_ON) as copy:
+        with working_copy(str(repository), commit, target, is_alone=True) as copy:
             repository.rename(tmp_path / "elsewhere")
             assert files_in(copy) == SECOND
             assert git(copy, "rev-parse", "HEAD") == commit
@@ -167,24 +212,26 @@ class TestRepository:
         """Working copies of one repository do not get in each other's way."""
 
         def use(number):
-            with working_copy(
-                str(repository), None, tmp_path / f"copy-{number}", as_it_is=False, tools=GOING_ON
-            ) as copy:
+            clones = tmp_path / f"clones-{number}"
+            with working_copy(str(repository), None, tmp_path / f"copy-{number}", clones=clones) as copy:
                 return files_in(copy)
 
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(use, range(60))) == [SECOND] * 60
 
-    def test_clone(self, repository, tmp_path):
-        """A repository that is elsewhere is cloned. Here that is a file, which only git can read."""
-        git(repository, "bundle", "create", "--quiet", str(tmp_path / "bundle"), "HEAD", "main")
-        commit = git(repository, "rev-parse", "HEAD~1")
-        from cicd_system.worker import workspace
-
-        for name, files in [(None, SECOND), (commit, FIRST)]:
-            target = tmp_path / f"copy-{name}"
-            workspace._clone(GOING_ON, str(tmp_path / "bundle"), name, "main", target)
-            assert files_in(target) == files
+    def test_elsewhere(self, repository, make, tmp_path):
+        """A repository that is elsewhere is cloned; here by a server of git on this machine."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        options = [f"--base-path={tmp_path}", "--export-all", "--listen=127.0.0.1", f"--port={port}"]
+        with subprocess.Popen(["git", "daemon", "--reuseaddr", *options], stderr=subprocess.DEVNULL) as server:
+            try:
+                until(lambda: is_open(port), "the server")
+                url = f"git://127.0.0.1:{port}/repository"
+                assert make(url, branch="main") == SECOND
+                assert make(url, git(repository, "rev-parse", "HEAD~1")) == FIRST
+            finally:
+                server.terminate()
 
     def test_starts_nothing(self, repository, tmp_path, make):
         """Programs that are set in the repository are not started."""
@@ -242,9 +289,7 @@ class TestSubmodules:
     def test_checked_out(self, repository, library, tmp_path, is_alone):
         """They are there with their own submodules, and the commit of each is the one that was committed."""
         git(library, "commit", "--quiet", "--allow-empty", "--message=newer")
-        with working_copy(
-            str(repository), None, tmp_path / "copy", as_it_is=False, is_alone=is_alone, submodules=True, tools=GOING_ON
-        ) as copy:
+        with working_copy(str(repository), None, tmp_path / "copy", is_alone=is_alone, submodules=True) as copy:
             assert submodules_in(files_in(copy)) == {"lib/library": "library\n", "lib/leaf/leaf": "leaf\n"}
             assert git(copy / "lib", "rev-parse", "HEAD") == git(library, "rev-parse", "HEAD~1")
 
@@ -256,7 +301,7 @@ class TestSubmodules:
     @pytest.mark.usefixtures("library")
     def test_of_this_machine(self, repository, make):
         """One that is on this machine is not taken where nobody has allowed it."""
-        with pytest.raises(WorkspaceError, match="lib"):
+        with pytest.raises(NotRunnableError, match="lib"):
             make(repository, submodules=True)
 
     @pytest.mark.usefixtures("files_allowed")
@@ -286,7 +331,7 @@ class TestSubmodules:
         """No address makes git start a program."""
         monkeypatch.chdir(tmp_path)
         git(repository, "config", "submodule.lib.url", url)
-        with pytest.raises(WorkspaceError):
+        with pytest.raises(NotRunnableError):
             make(repository, submodules=True)
         assert not list(tmp_path.rglob("trace"))
         assert library.exists()
@@ -302,43 +347,42 @@ class TestDirectory:
 
     def test_has_no_commits(self, tmp_path, make):
         (tmp_path / "plain").mkdir()
-        with pytest.raises(WorkspaceError, match="no git repository"):
+        with pytest.raises(NotRunnableError, match="no git repository"):
             make(tmp_path / "plain", "abc")
 
     def test_not_into_itself(self, tmp_path, make):
         """What has the working copies in it would be copied for ever."""
-        with pytest.raises(WorkspaceError, match="made in it"):
+        with pytest.raises(NotRunnableError, match="made in it"):
             make(tmp_path)
 
-    def test_not_to_be_copied(self, tmp_path, make):
+    def test_not_to_be_copied(self, tmp_path, make, monkeypatch):
+        """The reason is in the log of the job."""
         (tmp_path / "plain").mkdir()
-        os.mkfifo(tmp_path / "plain" / "pipe")
-        with pytest.raises(WorkspaceError, match="cannot be copied"):
+        (tmp_path / "cp").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "cp").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        with pytest.raises(NotRunnableError, match="cannot be copied"):
             make(tmp_path / "plain")
 
 
 class TestHalted:
     @pytest.mark.parametrize("as_it_is", [False, True])
-    @pytest.mark.parametrize("looks", range(3))
-    def test_nothing_stays(self, repository, tmp_path, as_it_is, looks):
-        """Wherever it is given up, nothing is left."""
-        answers = iter([False] * looks)
-        halted = working_copy(
-            str(repository), None, tmp_path / "copy", as_it_is=as_it_is, tools=Tools(lambda: next(answers, True))
-        )
-        with pytest.raises(HaltedError), halted:
-            pass
-        assert not (tmp_path / "copy").exists()
+    @pytest.mark.parametrize("looks", range(2))
+    def test_repository(self, repository, make, as_it_is, looks):
+        """A working copy is given up at each step."""
+        with pytest.raises(HaltedError):
+            make(repository, as_it_is=as_it_is, go_on=halting_after(looks))
 
-    def test_directory(self, tmp_path):
-        """So it is for what git does not know."""
-        source = tmp_path / "source"
-        source.mkdir()
-        (source / "a").touch()
-        halted = working_copy(str(source), None, tmp_path / "copy", as_it_is=True, tools=Tools(lambda: True))
-        with pytest.raises(HaltedError), halted:
-            pass
-        assert not (tmp_path / "copy").exists()
+    def test_directory(self, tmp_path, make):
+        (tmp_path / "plain").mkdir()
+        with pytest.raises(HaltedError):
+            make(tmp_path / "plain", go_on=halting_after(0))
+
+    def test_clone_that_is_kept(self, repository, make):
+        """A clone that was given up is not used."""
+        with pytest.raises(HaltedError):
+            make(repository, go_on=halting_after(1))
+        assert make(repository) == SECOND
 
 
 class TestRefused:
@@ -347,44 +391,32 @@ class TestRefused:
         ["/no/such/directory", "relative", "", "--upload-pack=touch${IFS}trace", "http://[", "a\0b", "file:///no/such"],
     )
     def test_no_directory(self, repo, make):
-        with pytest.raises(WorkspaceError, match="directory"):
+        with pytest.raises(NotRunnableError, match="directory"):
             make(repo)
 
     @pytest.mark.parametrize("repo", ["ext::touch trace", "fd::3", "ssh://-oProxyCommand=touch%20trace/x"])
     def test_programs(self, repo, make, tmp_path, monkeypatch):
         """No address makes git start a program."""
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(WorkspaceError):
+        with pytest.raises(NotRunnableError):
             make(repo)
         assert not Path("trace").exists()
 
     @pytest.mark.parametrize("commit", ["--upload-pack=touch trace", "-b", "", "a b", "HEAD\n", "$(touch trace)"])
     def test_no_name_of_a_commit(self, repository, make, commit):
-        with pytest.raises(WorkspaceError, match="name of a commit"):
+        with pytest.raises(NotRunnableError, match="name of a commit"):
             make(repository, commit)
 
     def test_unknown_commit(self, repository, make):
-        with pytest.raises(WorkspaceError):
+        with pytest.raises(NotRunnableError):
             make(repository, "f" * 40)
 
     def test_password(self, make):
         """The password of an address is not told."""
-        with pytest.raises(WorkspaceError) as caught:
+        with pytest.raises(NotRunnableError) as caught:
             make("http://user:hunter2hunter2@127.0.0.1:1/x.git")
         assert "hunter2hunter2" not in str(caught.value)
         assert "127.0.0.1" in str(caught.value)
-
-    def test_git_knows_no_secret(self, repository, make, monkeypatch, tmp_path):
-        """The program gets nothing of the environment that is for the Worker alone."""
-        program = tmp_path / "bin" / "git"
-        program.parent.mkdir()
-        program.write_text(f"#!/bin/sh\nenv > {tmp_path}/trace\nexit 1\n")
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-        monkeypatch.setenv("CICD_TOKEN", "hunter2hunter2")
-        with pytest.raises(WorkspaceError):
-            make(repository)
-        assert "CICD_" not in (tmp_path / "trace").read_text()
 
 
 class TestInside:
@@ -401,5 +433,5 @@ class TestInside:
         (root / "file").touch()
         (root / "link").symlink_to("..")
         (root / "loop").symlink_to("loop")
-        with pytest.raises(WorkspaceError, match="working directory"):
+        with pytest.raises(NotRunnableError, match="working directory"):
             inside(root, path)

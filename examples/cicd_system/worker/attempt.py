@@ -6,44 +6,67 @@ answer that it is superseded. See ``docs/explanation/leases.md``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import inf
 from pathlib import Path
+from secrets import token_hex
 from threading import Event
+from time import monotonic
 
-from attrs import evolve
+from attrs import Factory, evolve, field, frozen
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.enums import EndReason
 from cicd_common.logging import get_logger
 
-from .artifacts import collect
-from .backend_client import DeniedError, GivenUpError, RefusedError
-from .container import docker_command, docker_is_there, removal_command, remove_container
+from .artifacts import download_inputs, find_artifacts, upload_artifacts
+from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
 from .directory import job_directory
-from .inputs import InputError, bring
 from .output import Output
 from .process import JobProcess
-from .reporting import Backend, End, Reporter
-from .script import Program, ScriptError, program_of
-from .settings import Settings
-from .tools import HaltedError, Tools
-from .watch import CANCELED, Watch
-from .workspace import WorkspaceError, inside, working_copy
+from .reporting import End, NotRunnableError, Reporter
+from .script import Program, docker_command, find_docker, program_of
+from .workspace import inside, make_working_copy
 
-__all__ = ["Backend", "run_job"]
+__all__ = ["Settings", "run_job"]
 
 log = get_logger(__name__)
 
+_CANCELED = End(ExecutionStatus.CANCELED, EndReason.STOPPED, notes=("canceled",))
+_GIVEN_BACK = End(ExecutionStatus.RUNNING, notes=("given back: the Worker ends",))
 
-class _SupersededError(Exception):
-    """Another attempt has the job, or the job has ended: nothing more is reported."""
+
+@frozen(kw_only=True)
+class Settings:
+    """The settings of a Worker.
+
+    Attributes:
+        name: The name of the Worker, in the log of each job.
+        worker: The name with which it claims jobs. A restarted Worker has another one.
+        directory: Where working copies are made; a path without links.
+        job_timeout: The time limit of a try, in seconds.
+        grace: The seconds that a job may take to stop.
+        allow_host: Whether a job with an image runs on this machine if there is no docker.
+        kinds: The shell command for each kind of jobs other than ``script``.
+        secrets: The secrets for jobs, by their names.
+    """
+
+    name: str
+    directory: Path
+    job_timeout: float = 3600
+    grace: float = 5
+    allow_host: bool = False
+    kinds: Mapping[str, str] = field(factory=dict)
+    secrets: Mapping[str, str] = field(factory=dict, repr=False)
+    worker: str = Factory(lambda self: f"{self.name[:240]}-{token_hex(4)}", takes_self=True)
 
 
 def run_job(
     request: JobExecutionRequest,
-    backend: Backend,
+    client: BackendClient,
     settings: Settings,
     *,
     ending: Event,
@@ -53,7 +76,7 @@ def run_job(
 
     Args:
         request: The job.
-        backend: Receives the reports.
+        client: The client for the Backend.
         settings: The settings of the Worker.
         ending: When it is set, the job is stopped and given back.
         claimed: Called when the Backend has answered the claim.
@@ -62,138 +85,176 @@ def run_job(
         GivenUpError: The Worker ends and the Backend does not answer. The job is taken over when its lease ends.
         DeniedError: The Backend refuses this Worker.
     """
-    attempt = _Attempt(request, backend, settings, ending)
+    reporter = Reporter(request, client, settings.worker)
     try:
-        attempt.claim()
+        reporter.running("", f"running on {settings.name}, attempt {request.attempt}")
         claimed()
-        attempt.run()
-    except _SupersededError:
-        log.warning("the job is another attempt's, or has ended")
+        log.info("the job was claimed", attempt=request.attempt)
+        with reporter.heartbeats():
+            end = _Attempt(request, client, reporter, settings, ending).run()
+        reporter.ended(end)
     except RefusedError:
-        log.exception("the Backend refuses what is told of the job")
+        log.exception("the Backend refuses a report about the job")
+        return
+    if reporter.is_superseded:
+        log.warning("another attempt has the job, or the job has ended")
+    elif not end.status.is_terminal:
+        log.info("the job was given back")
+    else:
+        log.info("the job has ended", status=end.status.value, reason=end.reason, exit_code=end.exit_code)
+
+
+class _HaltedError(Exception):
+    """The job has to stop.
+
+    Attributes:
+        end: How it ends.
+    """
+
+    def __init__(self, end: End) -> None:
+        super().__init__()
+        self.end = end
+
+
+class _TimeLimit:
+    """Counts the seconds of a try, except in pauses."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = monotonic() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        return monotonic() > self._end
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Count no seconds in the block, in which the job waits for the Backend."""
+        left, self._end = self._end - monotonic(), inf
+        try:
+            yield
+        finally:
+            self._end = monotonic() + left
 
 
 class _Attempt:
-    def __init__(self, request: JobExecutionRequest, backend: Backend, settings: Settings, ending: Event) -> None:
+    def __init__(
+        self,
+        request: JobExecutionRequest,
+        client: BackendClient,
+        reporter: Reporter,
+        settings: Settings,
+        ending: Event,
+    ) -> None:
         self._request = request
-        self._backend = backend
-        self._reporter = Reporter(request, backend, settings)
+        self._client = client
+        self._reporter = reporter
         self._settings = settings
-        self._id = request.job_execution_id
-        self._watch = Watch(request, self._reporter, settings, ending)
+        self._ending = ending
+        self._limit = _TimeLimit(inf)
 
-    def claim(self) -> None:
-        self._report("", f"running on {self._settings.name}, attempt {self._request.attempt}")
-        log.info("the job was claimed", attempt=self._request.attempt)
-
-    def run(self) -> None:
-        self._finish(self._work())
-
-    # --- what is told -------------------------------------------------------------------------------------------
-
-    def _report(self, output: str, *notes: str) -> None:
-        """Report output of the running job. The first report claims the job.
-
-        Raises:
-            _SupersededError: Another attempt has the job.
-        """
-        if self._watch.heed(self._reporter.running(output, *notes)):
-            raise _SupersededError
-
-    def _finish(self, end: End) -> None:
-        if self._watch.is_superseded:
-            raise _SupersededError
-        if self._watch.is_left:
-            self._reporter.running(end.output, "given back: the Worker ends", is_released=True)
-            log.info("the job was given back")
-        elif self._reporter.ended(end).is_superseded:
-            raise _SupersededError
-        else:
-            log.info("the job has ended", status=end.status.value, reason=end.reason.value, exit_code=end.exit_code)
-
-    # --- what is done -------------------------------------------------------------------------------------------
-
-    def _work(self) -> End:
+    def run(self) -> End:
         """Run the job, and repeat it after a failure as often as its `retries` allow."""
         tries = self._request.retries + 1
         for number in range(1, tries + 1):
             if number > 1:
-                self._report("", f"try {number} of {tries}")
+                self._reporter.running("", f"try {number} of {tries}")
             end = self._try()
             has_failed = end.status is ExecutionStatus.FAILED and end.reason is not EndReason.NOT_RUNNABLE
-            if self._watch.is_left or self._watch.is_superseded or not has_failed or number == tries:
+            if not has_failed or number == tries:
                 break
-            self._report(end.output, *end.notes)
-            self._watch.renew()
+            self._reporter.running(end.output, *end.notes)
         return end
 
     def _try(self) -> End:
         """Run the job once, in a fresh working copy."""
-        if self._watch.stop is not None:
-            return self._watch.stop
+        seconds = self._settings.job_timeout
+        self._limit = _TimeLimit(min(seconds, self._request.timeout_seconds or seconds))
         try:
-            with job_directory(self._settings.directory, str(self._id)) as root:
-                return self._work_in(root)
-        except (_SupersededError, GivenUpError, DeniedError):
+            self._go_on()
+            with job_directory(self._settings.directory, str(self._request.job_execution_id)) as root:
+                return self._run_in(root)
+        except (GivenUpError, DeniedError):
             raise
-        except HaltedError:
-            return (
-                self._watch.stop or CANCELED
-            )  # CANCELED is not reported: another attempt has the job, or it is given back.
-        except (InputError, WorkspaceError, ScriptError) as error:
-            return _failed(EndReason.NOT_RUNNABLE, str(error))
+        except _HaltedError as halted:
+            return halted.end
+        except NotRunnableError as error:
+            return _not_runnable(str(error))
         except Exception as error:  # A claimed job must end, whatever fails.
             log.exception("the job cannot be run")
-            return _failed(EndReason.NOT_RUNNABLE, f"the Worker cannot run it: {type(error).__name__}")
+            return _not_runnable(f"the Worker cannot run it: {type(error).__name__}")
 
-    def _work_in(self, root: Path) -> End:
+    def _run_in(self, root: Path) -> End:
         request = self._request
         program = program_of(request, root, self._settings.kinds)
         environment = self._environment()
-        tools = Tools(self._watch.halted.is_set)
-        with (
-            self._watch.watching(),
-            working_copy(
-                request.repo,
-                request.commit_hash,
-                root / "copy",
-                branch=request.branch,
-                as_it_is=request.is_local,
-                is_alone=request.docker_image is not None,
-                submodules=program.parameters.submodules,
-                tools=tools,
-                clones=self._settings.clones,
-            ) as made,
-        ):
-            copy = made.resolve()
-            directory = inside(copy, request.working_dir)
-            with self._watch.limit.paused():
-                bring(self._backend, request.inputs, copy, tools.go_on)
-            end = self._run(copy, directory, program, environment)
-            return self._collect(end, tools, copy)
+        copy, clones = root / "copy", self._settings.directory / "clones"
+        make_working_copy(request, copy, clones, submodules=program.parameters.submodules, go_on=self._go_on)
+        directory = inside(copy, request.working_dir)
+        with self._limit.paused():
+            download_inputs(self._client, request.inputs, copy, self._go_on)
+        end = self._run_program(program, copy, directory, environment)
+        return self._keep_artifacts(end, copy) if request.artifacts else end
 
-    def _collect(self, end: End, tools: Tools, copy: Path) -> End:
+    def _run_program(self, program: Program, copy: Path, directory: Path, environment: Mapping[str, str]) -> End:
+        command, removal = self._in_container(program, copy, directory, environment) or (program.command, ())
+        with JobProcess(
+            command,
+            directory=directory,
+            environment={**os.environ, **environment},
+            grace=self._settings.grace,
+            removal=removal,
+        ) as process:
+            output = Output(process.output, process.has_ended)
+            stopped, text = None, ""
+            while not output.is_over:
+                if text:
+                    with self._limit.paused():
+                        self._reporter.running(text)
+                text = output.take()
+                if stopped := stopped or self._reason_to_stop():
+                    process.stop()
+            code = process.wait()
+        # The last piece of the output is reported with the end.
+        if stopped is not None:
+            return evolve(stopped, exit_code=code, output=text)
+        return End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, EndReason.EXITED, code, text)
+
+    def _in_container(
+        self, program: Program, copy: Path, directory: Path, variables: Iterable[str]
+    ) -> tuple[Sequence[str], Sequence[str]] | None:
+        """The commands that run the script in a container and remove it; None to run the script on this machine."""
+        image = self._request.docker_image
+        if image is None:
+            return None
+        docker = find_docker()
+        if docker is None and self._settings.allow_host:
+            return None
+        if docker is None:
+            raise NotRunnableError("the job asks for an image, and there is no docker on this machine")
+        name = f"cicd-{self._request.job_execution_id}-{self._request.attempt}"
+        command = docker_command(docker, image, program, name=name, copy=copy, directory=directory, variables=variables)
+        return command, [docker, "rm", "--force", "--volumes", "--", name]
+
+    def _keep_artifacts(self, end: End, copy: Path) -> End:
         """Find and upload the artifacts. The job can be stopped meanwhile."""
-        if not self._request.artifacts:
-            return end
-        self._watch.after_script()
         try:
-            left = collect(tools, copy, self._request.artifacts)
-            self._watch.script_over()
-            notes = self._reporter.left(left.artifacts, copy, tools.go_on)
-        except HaltedError:
-            stop = self._watch.stop
-            return end if stop is None else evolve(stop, exit_code=end.exit_code, output=end.output)
-        return evolve(end, notes=(*end.notes, *left.notes, *notes))
+            artifacts, notes = find_artifacts(copy, self._request.artifacts, self._go_on)
+            with self._limit.paused():
+                job = self._request.job_execution_id
+                notes += upload_artifacts(self._client, job, copy, artifacts, self._go_on)
+        except _HaltedError as halted:
+            return evolve(halted.end, exit_code=end.exit_code, output=end.output)
+        return evolve(end, notes=(*end.notes, *notes))
 
     def _environment(self) -> dict[str, str]:
         """The variables of the job: its own, its secrets, and those that describe its run."""
-        request = self._request
-        if missing := [name for name in request.secrets if name not in self._settings.secrets]:
-            raise ScriptError(f"this Worker does not hold the secrets {', '.join(missing)}")
+        request, secrets = self._request, self._settings.secrets
+        if missing := [name for name in request.secrets if name not in secrets]:
+            raise NotRunnableError(f"this Worker does not hold the secrets {', '.join(missing)}")
         return {
             **request.environment,
-            **{name: self._settings.secrets[name] for name in request.secrets},
+            **{name: secrets[name] for name in request.secrets},
             "CI": "true",
             "CICD_PIPELINE": request.pipeline_name,
             "CICD_STAGE": request.stage_name,
@@ -201,64 +262,24 @@ class _Attempt:
             "CICD_RUN_NUMBER": str(request.run_number),
             "CICD_BRANCH": request.branch,
             "CICD_COMMIT": request.commit_hash or "",
-            "CICD_JOB_EXECUTION_ID": str(self._id),
+            "CICD_JOB_EXECUTION_ID": str(request.job_execution_id),
         }
 
-    def _run(self, copy: Path, directory: Path, program: Program, environment: Mapping[str, str]) -> End:
-        with ExitStack() as stack:
-            container = self._container(copy, directory, program, environment, stack)
-            command, clearing = container or (program.command, ())
-            process = stack.enter_context(
-                JobProcess(
-                    command,
-                    directory=directory,
-                    environment={**self._settings.environment, **environment},
-                    grace=self._settings.grace,
-                    clearing=clearing,
-                )
-            )
-            output = Output(process.output, process.clear, held_up=self._watch.limit.paused)
-            stack.callback(output.close)
-            stack.enter_context(self._watch.halting(process))
-            last = self._tell(output)
-            code = process.wait()
-            self._watch.script_over()
-        if self._watch.stop is not None:
-            return evolve(self._watch.stop, exit_code=code, output=last)
-        return End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, EndReason.EXITED, code, last)
+    def _go_on(self) -> None:
+        if (end := self._reason_to_stop()) is not None:
+            raise _HaltedError(end)
 
-    def _tell(self, output: Output) -> str:
-        """Report the output, and return its last piece, which is reported with the end of the job."""
-        while (text := output.take()) is not None:
-            if output.is_over:
-                return text
-            self._report(text)
-        return ""
-
-    def _container(
-        self, copy: Path, directory: Path, program: Program, environment: Mapping[str, str], stack: ExitStack
-    ) -> tuple[Sequence[str], Sequence[str]] | None:
-        """The commands that run the script in a container and remove the container; None to run it on this machine."""
-        image = self._request.docker_image
-        if image is None:
-            return None
-        if not docker_is_there():
-            if self._settings.allow_host:
-                return None
-            raise WorkspaceError("the job asks for an image, and there is no docker on this machine")
-        name = f"cicd-{self._id}-{self._request.attempt}"
-        stack.callback(remove_container, name)
-        command = docker_command(
-            image,
-            name=name,
-            copy=copy,
-            script=program.file,
-            shell=program.parameters.shell,
-            directory=directory.relative_to(copy).as_posix(),
-            variables=tuple(environment),
-        )
-        return command, removal_command(name)
+    def _reason_to_stop(self) -> End | None:
+        """How the job ends if it has to stop now; None if it goes on."""
+        if self._reporter.is_canceled or self._reporter.is_superseded:
+            return _CANCELED  # It is not reported if another attempt has the job.
+        if self._ending.is_set():
+            return _GIVEN_BACK
+        if self._limit.is_over:
+            why = f"stopped: it ran for longer than {self._limit.seconds:g} seconds"
+            return End(ExecutionStatus.FAILED, EndReason.TIMED_OUT, notes=(why,))
+        return None
 
 
-def _failed(reason: EndReason, why: str) -> End:
-    return End(ExecutionStatus.FAILED, reason, notes=(why,))
+def _not_runnable(why: str) -> End:
+    return End(ExecutionStatus.FAILED, EndReason.NOT_RUNNABLE, notes=(why,))

@@ -1,8 +1,8 @@
-"""The program that finds and hashes artifacts, run as a process that can be killed: ``python collect.py``.
+"""The program that finds and hashes artifacts: ``python collect.py``. It imports nothing of the project to start fast.
 
-A large file or a complex pattern may take long. The standard input is ``{"directory": ..., "patterns": [...]}``.
-The output is a line of JSON for each file, ``{"path", "size", "sha256"}`` or ``{"path", "error"}``, and then one
-``{"unmatched": [...]}``. The program imports nothing of the project, so that it starts fast.
+The standard input is ``{"directory": ..., "patterns": [...]}``. The output is ``{"files": [{"path", "size", "sha256"}],
+"unreadable": [...], "unmatched": [...]}``: the files, the names of files that cannot be read, and the patterns that
+match nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,8 @@ def main() -> None:
     # A job may have put a link to another directory in its place.
     is_there = os.path.realpath(directory) == directory
     matches = {pattern: _files(directory, pattern) if is_there else set() for pattern in order["patterns"]}
-    for name in sorted(set().union(*matches.values())):
-        print(json.dumps(_description(directory, name)))
-    print(json.dumps({"unmatched": [pattern for pattern, names in matches.items() if not names]}))
+    found = _described(directory, sorted(set().union(*matches.values())))
+    json.dump({**found, "unmatched": [pattern for pattern, names in matches.items() if not names]}, sys.stdout)
 
 
 def _files(directory: str, pattern: str) -> set[str]:
@@ -74,13 +73,17 @@ def _is_inside(directory: str, path: str) -> bool:
     return os.path.commonpath([directory, path]) == directory
 
 
-def _description(directory: str, name: str) -> dict[str, Any]:
-    try:
-        with open(os.path.join(directory, name), "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return {"path": name, "size": file.tell(), "sha256": digest}
-    except OSError as error:
-        return {"path": name, "error": type(error).__name__}
+def _described(directory: str, names: Iterable[str]) -> dict[str, list[Any]]:
+    files: list[dict[str, Any]] = []
+    unreadable = []
+    for name in names:
+        try:
+            with open(os.path.join(directory, name), "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                files.append({"path": name, "size": file.tell(), "sha256": digest})
+        except OSError:
+            unreadable.append(name)
+    return {"files": files, "unreadable": unreadable}
 
 
 if __name__ == "__main__":

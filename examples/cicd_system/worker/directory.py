@@ -14,12 +14,11 @@ from tempfile import TemporaryFile, gettempdir, mkdtemp
 
 from cicd_common.logging import get_logger
 
-__all__ = ["UnfitError", "check_room", "clear", "job_directory", "own_directory"]
+__all__ = ["UnfitError", "check_room", "clear", "job_directory", "worker_directory"]
 
 log = get_logger(__name__)
 
 _NAME = "cicd-worker-"
-_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _ROOM = 64 * 1024  # Bytes that a job needs for its script, at least.
 
 
@@ -28,40 +27,40 @@ class UnfitError(Exception):
 
 
 @contextmanager
-def own_directory(parent: Path | None) -> Iterator[Path]:
-    """Make a directory, and remove it afterwards. Directories of killed Workers are removed, too.
+def worker_directory(parent: Path | None) -> Iterator[Path]:
+    """Make a directory for a Worker, and remove it afterwards. Directories of killed Workers are removed, too.
 
     A Worker locks its directory, and the lock ends with its process.
 
     Args:
         parent: Where to make it; by default the directory for temporary files.
     """
-    parent = Path(gettempdir()) if parent is None else parent.absolute()
+    parent = (parent or Path(gettempdir())).resolve()
     for left in parent.glob(f"{_NAME}*"):
-        # Another Worker may remove it at the same time, or it may belong to another user.
-        with contextlib.suppress(OSError):
-            _clear_if_left(left)
+        # Another Worker may have it or remove it, or it may belong to another user.
+        with contextlib.suppress(OSError), _locked(left):
+            if left.stat().st_uid == os.getuid():
+                clear(left)
     # It gets its final name only when it is locked.
     made = Path(mkdtemp(prefix=f"new-{_NAME}", dir=parent))
-    lock = os.open(made, _FLAGS)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(made):
         directory = made.rename(made.with_name(made.name.removeprefix("new-")))
         yield directory
         clear(directory)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
 def check_room(directory: Path) -> None:
-    """Check that files can be written to a directory: it may be deleted, or the disk may be full.
-
-    Args:
-        directory: The directory.
-
-    Raises:
-        UnfitError: They cannot.
-    """
+    """Raise an `UnfitError` if no file can be written to a directory: it may be deleted, or the disk may be full."""
     try:
         with TemporaryFile(dir=directory) as file:
             file.write(bytes(_ROOM))
@@ -71,15 +70,7 @@ def check_room(directory: Path) -> None:
 
 @contextmanager
 def job_directory(parent: Path, name: str) -> Iterator[Path]:
-    """Make a directory for a job, and remove it afterwards as far as possible.
-
-    A job may leave files that the Worker cannot remove: an immutable file, or one of another user. `TemporaryDirectory`
-    raises in this case, even with `ignore_cleanup_errors`.
-
-    Args:
-        parent: Where to make it.
-        name: The beginning of its name.
-    """
+    """Make a directory for a job, and remove it afterwards as far as possible."""
     directory = Path(mkdtemp(prefix=f"{name}-", dir=parent))
     try:
         yield directory
@@ -93,43 +84,25 @@ def clear(directory: Path) -> None:
     Nothing is removed if a job has left something mounted in the directory, because the files belong elsewhere.
 
     Args:
-        directory: The directory.
+        directory: The directory, as an absolute path without links.
     """
-    if directory.is_symlink():  # A job may put a link in the place of its working copy.
-        directory.unlink()
-        return
     if _has_mounts(directory):
         log.warning("a directory is not removed, because something is mounted in it", directory=str(directory))
         return
     with contextlib.suppress(RecursionError):
         shutil.rmtree(directory, ignore_errors=True)
-    if directory.exists():
-        _open_folders(directory)
-        # A job may nest folders too deeply for Python.
-        subprocess.run(["rm", "-rf", "--", str(directory)], stderr=subprocess.DEVNULL, check=False)
-    if directory.exists():
+    if os.path.lexists(directory):
+        # A job may have closed folders to their owner, or nested them too deeply for Python. Links are not followed:
+        # a job may also have put one in the place of the directory.
+        quiet = subprocess.DEVNULL
+        closed = ["-type", "d", "!", "-perm", "-700"]
+        subprocess.run(["find", directory, *closed, "-exec", "chmod", "u+rwx", "{}", ";"], stderr=quiet, check=False)
+        subprocess.run(["rm", "-rf", "--", directory], stderr=quiet, check=False)
+    if os.path.lexists(directory):
         log.warning("a directory cannot be removed wholly", directory=str(directory))
 
 
 def _has_mounts(directory: Path) -> bool:
     mounts = Path("/proc/self/mounts")
-    escaped = str(directory.resolve()).replace("\\", "\\134").replace(" ", "\\040")
+    escaped = str(directory).replace("\\", "\\134").replace(" ", "\\040")
     return mounts.exists() and f" {escaped}/" in mounts.read_text(errors="surrogateescape")
-
-
-def _open_folders(directory: Path) -> None:
-    """Give the owner access to all folders: a job may have removed it. Links are not followed."""
-    # `find` changes a folder before it goes into it. It asks for a PATH of absolute directories.
-    shut = ["-P", str(directory), "-type", "d", "!", "-perm", "-700"]
-    command = ["find", *shut, "-execdir", "chmod", "u+rwx", "{}", ";"]
-    subprocess.run(command, env={"PATH": os.defpath}, stderr=subprocess.DEVNULL, check=False)
-
-
-def _clear_if_left(directory: Path) -> None:
-    lock = os.open(directory, _FLAGS)
-    try:
-        if os.fstat(lock).st_uid == os.getuid():
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            clear(directory)
-    finally:
-        os.close(lock)

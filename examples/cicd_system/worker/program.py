@@ -18,47 +18,19 @@ import click
 from cicd_common import ContractError, converter
 from cicd_common.fields.types import Kind, Name
 from cicd_common.logging import configure, execution_context, get_logger
-from cicd_common.model.definition import SCRIPT
 
 from ..job_queue import Delivery, JobQueue
 from ..log_shipping import shipping_logs
-from ..options import SECONDS, passwords_in, queue_options, run_with, setting, with_log_level
-from .attempt import run_job
+from ..options import SECONDS, maskable, passwords_in, queue_options, run_with, setting, with_log_level
+from .attempt import Settings, run_job
 from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
-from .directory import UnfitError, check_room, own_directory
-from .settings import Settings, job_environment, secrets_in, unmaskable_in
+from .directory import UnfitError, check_room, worker_directory
+from .script import SCRIPT
 
 log = get_logger("cicd_system.worker")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Leaving:
-    """Ends a Worker: the first signal after its current job, the second one at once.
-
-    Attributes:
-        at_once: Set when the job is to be stopped.
-        has_failed: Whether the Worker ends because it cannot go on.
-    """
-
-    def __init__(self) -> None:
-        self.at_once = Event()
-        self.has_failed = False
-        self._is_told = False
-
-    def goes_on(self) -> bool:
-        """Whether the Worker takes more jobs."""
-        return not self._is_told
-
-    def tell(self, *_: object) -> None:
-        """Tell the Worker to end; fit to be the handler of a signal."""
-        if self._is_told:
-            self.at_once.set()
-        self._is_told = True
-
-    def fail(self) -> None:
-        """End the Worker, since it cannot go on."""
-        self.has_failed = self._is_told = True
+_SECRET = "CICD_SECRET_"
 
 
 def _checked(value: str, type: Any) -> str:
@@ -126,21 +98,22 @@ def _main(
     its job has ended; the second SIGTERM stops the job and gives it back.
     """
     token = own.get("CICD_TOKEN") or None
-    if short := unmaskable_in(own):
+    secrets = {name.removeprefix(_SECRET): value for name, value in own.items() if name.startswith(_SECRET)}
+    if short := [f"{_SECRET}{name}" for name, value in secrets.items() if not maskable(value.strip())]:
         raise click.UsageError(f"too short to be masked, expected 8 characters or more: {', '.join(short)}")
-    secrets = [*secrets_in(own).values(), *passwords_in(broker)]
-    configure(service="worker", level=log_level, secrets=[*secrets, token] if token else secrets)
+    masked = [*secrets.values(), *passwords_in(broker), *([token] if token else [])]
+    configure(service="worker", level=log_level, secrets=masked)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # It logs each request.
-    leaving = Leaving()
+    leaving, at_once = Event(), Event()
     try:
         jobs = JobQueue(broker, queue=queue, kinds=[SCRIPT, *kinds])
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--broker") from None
     try:
-        client = BackendClient(backend, token, ending=leaving.at_once)
+        client = BackendClient(backend, token, ending=at_once)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    with own_directory(workdir) as directory, shipping_logs(client.add_logs, RefusedError):
+    with worker_directory(workdir) as directory, shipping_logs(client.add_logs, RefusedError):
         settings = Settings(
             name=name,
             directory=directory,
@@ -148,20 +121,22 @@ def _main(
             grace=grace,
             allow_host=allow_host,
             kinds=kinds,
-            environment=job_environment(),
-            secrets=secrets_in(own),
+            secrets=secrets,
         )
-        for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # As SIGHUP is after nohup.
-                signal.signal(number, leaving.tell)
-        # In a thread: the main thread handles signals, and must not hold a lock that a handler needs.
+        _handle_signals(lambda *_: (at_once if leaving.is_set() else leaving).set())
+        # In a thread: the main thread handles signals, and must not hold a lock that the handler needs.
         with ThreadPoolExecutor(1) as executor:
-            executor.submit(_work, jobs, client, settings, leaving).result()
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # The Worker is ending.
+            is_fit = executor.submit(_work, jobs, client, settings, leaving, at_once).result()
+        _handle_signals(signal.SIG_IGN)  # The Worker is ending.
         jobs.close()
     client.close()
-    sys.exit(int(leaving.has_failed))
+    sys.exit(0 if is_fit else 1)
+
+
+def _handle_signals(handler: Any) -> None:
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # As SIGHUP is after nohup.
+            signal.signal(number, handler)
 
 
 def run(own: Mapping[str, str]) -> None:
@@ -173,21 +148,30 @@ def run(own: Mapping[str, str]) -> None:
     run_with(own, _main, "python -m cicd_system.worker")
 
 
-def _work(jobs: JobQueue, client: BackendClient, settings: Settings, leaving: Leaving) -> None:
-    """Run one job after the other until the Worker has to end."""
+def _work(jobs: JobQueue, client: BackendClient, settings: Settings, leaving: Event, at_once: Event) -> bool:
+    """Run one job after the other until the Worker has to end. Returns False if it cannot run jobs."""
     log.info("ready", worker=settings.name)
-    while (delivery := jobs.take(leaving.goes_on)) and leaving.goes_on():
-        run_delivery(delivery, client, settings, leaving)
+    while (delivery := jobs.take(lambda: not leaving.is_set())) and not leaving.is_set():
+        try:
+            run_delivery(delivery, client, settings, at_once)
+        except (DeniedError, UnfitError) as error:
+            log.critical("this Worker takes no more jobs, since all would fail", reason=str(error))
+            return False
+    return True
 
 
-def run_delivery(delivery: Delivery, client: BackendClient, settings: Settings, leaving: Leaving) -> None:
+def run_delivery(delivery: Delivery, client: BackendClient, settings: Settings, ending: Event) -> None:
     """Make an attempt at a job from the queue. It is removed from the queue when the Backend has answered the claim.
 
     Args:
         delivery: The job.
         client: The client for the Backend.
         settings: The settings of the Worker.
-        leaving: Says when to stop the job. Its `fail` is called if the Worker cannot continue.
+        ending: When it is set, the job is stopped and given back.
+
+    Raises:
+        DeniedError: The Backend refuses this Worker.
+        UnfitError: No file can be written to the directory of the Worker.
     """
     request = delivery.request
     with execution_context(
@@ -199,14 +183,12 @@ def run_delivery(delivery: Delivery, client: BackendClient, settings: Settings, 
         try:
             check_room(settings.directory)
             client.set_clock()
-            run_job(request, client, settings, ending=leaving.at_once, claimed=delivery.acknowledge)
+            run_job(request, client, settings, ending=ending, claimed=delivery.acknowledge)
         except GivenUpError:
             log.warning("the Worker ends before the job does; another one takes it over")
             return
-        except (DeniedError, UnfitError) as error:
-            log.critical("this Worker takes no more jobs, since all would fail", reason=str(error))
-            leaving.fail()
-            return
+        except (DeniedError, UnfitError):
+            raise
         except Exception:
             log.exception("the attempt at the job has failed")
         delivery.acknowledge()  # The claim may have been refused.

@@ -1,19 +1,26 @@
-"""The program of a job: its commands as one shell script, or the command for its kind."""
+"""The program of a job: its commands as a shell script, or the command for its kind; on this machine or in docker."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 
 from attrs import field, frozen
 
-from cicd_common import ContractError, converter
+from cicd_common import ContractError, dumps
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.kinds import Kinds, ScriptParameters
-from cicd_common.model.definition import SCRIPT
 
-__all__ = ["Program", "ScriptError", "command_of", "program_of", "script_of"]
+from .reporting import NotRunnableError
+
+__all__ = ["SCRIPT", "Program", "docker_command", "find_docker", "program_of", "script_of"]
+
+SCRIPT = "script"
+"""The kind of jobs that run shell commands."""
 
 # The exit code of each command is checked: `set -e` alone ignores failures such as `false && true`.
 _HEAD = """set -e
@@ -26,10 +33,7 @@ _cicd_ended $?
 """
 # A shell that runs a file names it in its errors. So does bash with `.`, and dash has no `$(<file)`.
 _LAUNCH = 'if [ -n "${BASH_VERSION-}" ]; then eval "$(<"$1")"; else . "$1"; fi'
-
-
-class ScriptError(Exception):
-    """This Worker cannot run the job. The text says why, for the job's log."""
+_PATIENCE = 30  # Seconds in which docker has to answer.
 
 
 @frozen
@@ -53,46 +57,71 @@ def program_of(request: JobExecutionRequest, directory: Path, kinds: Mapping[str
     Args:
         request: The job.
         directory: The directory for the file.
-        kinds: Shell commands that run jobs of other kinds than ``script``, by the kind. They read the request from
-            their standard input.
+        kinds: The shell command for each kind other than ``script``. It reads the request from its standard input.
 
     Raises:
-        ScriptError: The kind is unknown, or its parameters are wrong.
+        NotRunnableError: The kind is unknown, or its parameters are wrong.
     """
     if request.kind != SCRIPT:
         return _program_of_kind(request, directory / "request.json", kinds)
     try:
         parameters: ScriptParameters = Kinds().parameters_of(request, strict=True)
     except ContractError as error:
-        raise ScriptError("; ".join(f"{each.pointer}: {each.message}" for each in error.problems)) from None
+        raise NotRunnableError("; ".join(f"{each.pointer}: {each.message}" for each in error.problems)) from None
     file = directory / "script.sh"
     file.write_text(script_of(request.commands), encoding="utf-8")
-    return Program(command_of(parameters.shell, str(file)), file, parameters)
+    return Program(_command_of(parameters.shell, str(file)), file, parameters)
 
 
 def _program_of_kind(request: JobExecutionRequest, file: Path, kinds: Mapping[str, str]) -> Program:
     if request.kind not in kinds:
-        raise ScriptError(f"expected a job of a kind that this Worker runs: {', '.join([SCRIPT, *kinds])}")
+        raise NotRunnableError(f"expected a job of a kind that this Worker runs: {', '.join([SCRIPT, *kinds])}")
     if request.docker_image is not None:
-        raise ScriptError(f"expected no image: jobs of the kind {request.kind} run on the Worker's machine")
-    file.write_bytes(converter.dumps(request))
+        raise NotRunnableError(f"expected no image: jobs of the kind {request.kind} run on the Worker's machine")
+    file.write_bytes(dumps(request))
     return Program(["/bin/sh", "-c", f'exec {kinds[request.kind]} <"$1"', "sh", str(file)], file)
 
 
-def command_of(shell: str, script: str) -> Sequence[str]:
-    """The program with its arguments that runs a script. Errors of the shell do not contain the path of the script.
+def script_of(commands: Iterable[str]) -> str:
+    """A script that prints and runs commands one after the other in one shell, up to the first failure."""
+    return _HEAD + "".join(_COMMAND.format(shown=quote(f"$ {command}"), command=quote(command)) for command in commands)
 
-    Args:
-        shell: The name of the shell.
-        script: The path of the script.
-    """
+
+def _command_of(shell: str, script: str) -> Sequence[str]:
     return [f"/bin/{shell}", "-c", _LAUNCH, shell, script]
 
 
-def script_of(commands: Iterable[str]) -> str:
-    """A script that prints and runs commands one after the other in one shell, up to the first failure.
+def find_docker() -> str | None:
+    """The path of docker; None if it is not installed or its engine does not answer."""
+    # A path, because the variable `PATH` of a job is for its container.
+    docker = shutil.which("docker")
+    if docker is None:
+        return None
+    try:
+        done = subprocess.run([docker, "version"], capture_output=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return docker if done.returncode == 0 else None
+
+
+def docker_command(
+    docker: str, image: str, program: Program, *, name: str, copy: Path, directory: Path, variables: Iterable[str]
+) -> Sequence[str]:
+    """The command line that runs a script in a container, with the working copy as ``/workspace``.
 
     Args:
-        commands: The commands, each of any number of lines.
+        docker: The path of docker.
+        image: The image.
+        program: The script.
+        name: The name of the container.
+        copy: The working copy.
+        directory: The directory in the working copy where the script runs.
+        variables: The names of the variables to pass. Their values are not in the command line.
     """
-    return _HEAD + "".join(_COMMAND.format(shown=quote(f"$ {command}"), command=quote(command)) for command in commands)
+    user = f"{os.getuid()}:{os.getgid()}"  # Its files then belong to the Worker's user.
+    workdir = f"/workspace/{directory.relative_to(copy).as_posix()}"
+    options = ["--rm", "--init", "--name", name, "--user", user, "--workdir", workdir]
+    mounts = ["--volume", f"{copy}:/workspace", "--volume", f"{program.file}:/cicd-script:ro"]
+    environment = [option for variable in variables for option in ("--env", variable)]
+    entry, *arguments = _command_of(program.parameters.shell, "/cicd-script")
+    return [docker, "run", *options, *mounts, *environment, "--entrypoint", entry, "--", image, *arguments]

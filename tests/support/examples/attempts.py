@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,10 +12,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 import uvicorn
-from cicd_system.worker.attempt import run_job
+from cicd_system.worker import reporting
+from cicd_system.worker.attempt import Settings, run_job
 from cicd_system.worker.backend_client import BackendClient
-from cicd_system.worker.settings import Settings
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobExecutionRequest, PipelineExecutionRequest
@@ -50,7 +50,6 @@ class Bench:
         store: That of the Backend.
         ending: Tells the Worker to end at once.
         side: A directory for what jobs and tests tell each other.
-        environment: That of the jobs.
     """
 
     def __init__(self, directory: Path, store: ExecutionStore, proxy: HttpProxy) -> None:
@@ -62,7 +61,6 @@ class Bench:
         for made in (self.side, self.repository, self.work):
             made.mkdir()
         self.ending = threading.Event()
-        self.environment = {"PATH": os.environ["PATH"]}
         self.runs: dict[UUID, UUID] = {}
         self._attempts = ThreadPoolExecutor()
 
@@ -81,10 +79,9 @@ class Bench:
 
     def attempt(self, request: JobExecutionRequest, **settings: Any) -> None:
         """Make an attempt at a job, to its end."""
-        given = {"name": "w1", "directory": self.work, "poll_interval": 0.05, "environment": self.environment}
         url = f"http://127.0.0.1:{self.proxy.port}"
         with contextlib.closing(BackendClient(url, None, ending=self.ending, longest_pause=0.05)) as client:
-            run_job(request, client, Settings(**given | settings), ending=self.ending)
+            run_job(request, client, Settings(**{"name": "w1", "directory": self.work} | settings), ending=self.ending)
 
     def begin(self, request: JobExecutionRequest, **arguments: Any) -> Future[None]:
         """Make an attempt at a job meanwhile."""
@@ -134,9 +131,11 @@ class Bench:
 def bench_in(directory: Path) -> Iterator[Bench]:
     """All that attempts need."""
     with (
+        pytest.MonkeyPatch.context() as patch,
         ExecutionStore(f"sqlite:///{directory}/cicd.db") as store,
         backend_on(store) as address,
         HttpProxy(address) as proxy,
         contextlib.closing(Bench(directory, store, proxy)) as bench,
     ):
+        patch.setattr(reporting, "POLL_INTERVAL", 0.05)
         yield bench
