@@ -12,10 +12,9 @@ import json
 import os
 import sys
 
-__all__ = ["OURS", "conceal"]
+__all__ = ["conceal"]
 
-OURS = "CICD_"
-"""The prefix of the variables of this system's programs."""
+_PREFIX = "CICD_"  # Of the variables of this system's programs.
 _FILE = "CICD_ENVIRONMENT_FILE"
 _PR_SET_DUMPABLE = 4
 
@@ -30,7 +29,7 @@ def conceal() -> dict[str, str]:
         The variables.
     """
     handed = os.environ.pop(_FILE, None)
-    own = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(OURS)}
+    own = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIX)}
     if sys.platform != "linux":
         return own
     if handed is not None:

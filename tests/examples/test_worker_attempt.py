@@ -595,7 +595,7 @@ class TestRequest:
 
         settings = Settings(name="w", directory=bench.work)
         with pytest.raises(DeniedError):
-            run_job(job, Closed(), settings, ending=bench.ending)
+            run_job(job, Closed(), settings, ending=bench.ending, claimed=lambda: None)
         assert not (bench.side / "ran").exists()
 
 

@@ -13,9 +13,9 @@ from secrets import token_hex
 import pytest
 from cicd_system.worker.script import find_docker
 
-from cicd_common import ExecutionStatus
+from cicd_common import ExecutionStatus, dumps
 from cicd_common.logging.masking import process_masker
-from tests.support.examples.attempts import bench_in
+from tests.support.examples.attempts import bench_in, request_of
 from tests.support.examples.waiting import until
 
 SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
@@ -24,13 +24,13 @@ SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, Exe
 WORKER = """
 import os, sys
 from pathlib import Path
+from cicd_common import loads
+from cicd_common.api.request import JobExecutionRequest
 from cicd_system.worker.process import JobProcess
-from cicd_system.worker.script import Program, docker_command, find_docker
-name, image, copy, script = sys.argv[1:]
-paths = {"copy": Path(copy), "directory": Path(copy)}
-command = docker_command(find_docker(), image, Program((), Path(script)), name=name, **paths, variables=())
-removal = [find_docker(), "rm", "--force", "--volumes", "--", name]
-with JobProcess(command, directory=Path(copy), environment=os.environ, grace=1, removal=removal) as process:
+from cicd_system.worker.script import container_commands, find_docker, program_of
+request, copy = loads(sys.argv[1], JobExecutionRequest), Path(sys.argv[2])
+command, removal = container_commands(find_docker(), request, program_of(request, copy, {}), copy, copy, ())
+with JobProcess(command, directory=copy, environment=os.environ, grace=1, removal=removal) as process:
     while text := os.read(process.output, 1000):
         os.write(1, text)
 """
@@ -133,13 +133,12 @@ class TestStop:
         assert bench.log(job).endswith("longer than 2 seconds\n")
         assert containers_of(job) == ""
 
-    def test_worker_killed(self, bench, tmp_path):
+    def test_worker_killed(self, tmp_path):
         """Its container ends with a Worker that is killed."""
-        job = bench.job("true", docker_image=IMAGE)
-        script = tmp_path / "script.sh"
-        script.write_text("echo there; while :; do sleep 0.1; done")
-        arguments = [f"cicd-{job.job_execution_id}", IMAGE, str(tmp_path), str(script)]
+        job = request_of("echo there; while :; do sleep 0.1; done", docker_image=IMAGE)
+        arguments = [dumps(job).decode(), str(tmp_path)]
         with subprocess.Popen([sys.executable, "-c", WORKER, *arguments], stdout=subprocess.PIPE) as worker:
+            assert worker.stdout.readline().startswith(b"$ echo")
             assert worker.stdout.readline() == b"there\n"
             assert containers_of(job) != ""
             worker.kill()

@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cicd_system.worker.script import Program, _command_of, docker_command, find_docker, script_of
+from cicd_system.worker.script import _command_of, container_commands, find_docker, program_of, script_of
 
-from cicd_common.kinds import ScriptParameters, Shell
+from cicd_common.values import JsonObject
+from tests.support.examples.attempts import request_of
 
 
 def run(tmp_path, *commands, shell="sh"):
@@ -89,27 +90,24 @@ class TestScript:
 
 
 class TestContainer:
-    def test_command_line(self):
+    def test_command_line(self, tmp_path):
         """The image is no option, whatever it is; values of variables are not in the command line."""
-        command = docker_command(
-            "/bin/docker",
-            "--privileged",
-            Program((), Path("/w/script.sh"), ScriptParameters(shell=Shell.BASH)),
-            name="cicd-1",
-            copy=Path("/w/copy"),
-            directory=Path("/w/copy/sub"),
-            variables=["CI", "DEPLOY_KEY"],
-        )
+        job = request_of("true", docker_image="--privileged", parameters=JsonObject({"shell": "bash"}), attempt=2)
+        program = program_of(job, tmp_path, {})
+        copy, variables = Path("/w/copy"), ["CI", "DEPLOY_KEY"]
+        command, removal = container_commands("/bin/docker", job, program, copy, copy / "sub", variables)
+        name = f"cicd-{job.job_execution_id}-2"
+        assert removal == ["/bin/docker", "rm", "--force", "--volumes", "--", name]
         end = command.index("--")
         assert command[:4] == ["/bin/docker", "run", "--rm", "--init"]
         assert command[end : end + 3] == ["--", "--privileged", "-c"]
         assert command[-1] == "/cicd-script"
         options = dict(zip(command[4:end:2], command[5:end:2], strict=True))
         assert options == {
-            "--name": "cicd-1",
+            "--name": name,
             "--user": f"{os.getuid()}:{os.getgid()}",
             "--workdir": "/workspace/sub",
-            "--volume": "/w/script.sh:/cicd-script:ro",  # The second; the first is below.
+            "--volume": f"{tmp_path}/script.sh:/cicd-script:ro",  # The second; the first is below.
             "--env": "DEPLOY_KEY",
             "--entrypoint": "/bin/bash",
         }

@@ -8,14 +8,13 @@ import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from cicd_system.worker.directory import clear
 from cicd_system.worker.reporting import NotRunnableError
 from cicd_system.worker.workspace import inside, make_working_copy
 
-from cicd_common.api.request import JobExecutionRequest
+from tests.support.examples.attempts import request_of
 from tests.support.examples.waiting import until
 
 
@@ -39,19 +38,8 @@ def working_copy(
     repo, commit, directory, *, branch="HEAD", as_it_is=False, is_alone=False, submodules=False, clones=None, go_on=None
 ):
     """Make a working copy, and remove it afterwards."""
-    ids = dict.fromkeys(("job_execution_id", "stage_execution_id", "pipeline_execution_id", "job_id"), uuid4())
-    names = dict.fromkeys(("job_name", "stage_name", "pipeline_name"), "name")
-    request = JobExecutionRequest(
-        **ids,
-        **names,
-        run_number=1,
-        commands=("true",),
-        repo=repo,
-        commit_hash=commit,
-        branch=branch,
-        is_local=as_it_is,
-        docker_image="image" if is_alone else None,
-    )
+    image = "image" if is_alone else None
+    request = request_of(repo=repo, commit_hash=commit, branch=branch, is_local=as_it_is, docker_image=image)
     clones = clones or directory.parent / "clones"
     make_working_copy(request, directory, clones, submodules=submodules, go_on=go_on or (lambda: None))
     yield directory

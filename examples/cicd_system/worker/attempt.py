@@ -7,7 +7,7 @@ answer that it is superseded. See ``docs/explanation/leases.md``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
@@ -15,7 +15,7 @@ from secrets import token_hex
 from threading import Event
 from time import monotonic
 
-from attrs import Factory, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobExecutionRequest
@@ -28,7 +28,7 @@ from .directory import job_directory
 from .output import Output
 from .process import JobProcess
 from .reporting import End, NotRunnableError, Reporter
-from .script import Program, docker_command, find_docker, program_of
+from .script import Program, container_commands, find_docker, program_of, variables_of
 from .workspace import inside, make_working_copy
 
 __all__ = ["Settings", "run_job"]
@@ -70,7 +70,7 @@ def run_job(
     settings: Settings,
     *,
     ending: Event,
-    claimed: Callable[[], None] = lambda: None,
+    claimed: Callable[[], None],
 ) -> None:
     """Make an attempt at a job.
 
@@ -101,7 +101,12 @@ def run_job(
     elif not end.status.is_terminal:
         log.info("the job was given back")
     else:
-        log.info("the job has ended", status=end.status.value, reason=end.reason, exit_code=end.exit_code)
+        log.info(
+            "the job has ended",
+            status=end.status.value,
+            reason=end.reason and end.reason.value,
+            exit_code=end.exit_code,
+        )
 
 
 class _HaltedError(Exception):
@@ -137,21 +142,14 @@ class _TimeLimit:
             self._end = monotonic() + left
 
 
+@define
 class _Attempt:
-    def __init__(
-        self,
-        request: JobExecutionRequest,
-        client: BackendClient,
-        reporter: Reporter,
-        settings: Settings,
-        ending: Event,
-    ) -> None:
-        self._request = request
-        self._client = client
-        self._reporter = reporter
-        self._settings = settings
-        self._ending = ending
-        self._limit = _TimeLimit(inf)
+    _request: JobExecutionRequest
+    _client: BackendClient
+    _reporter: Reporter
+    _settings: Settings
+    _ending: Event
+    _limit: _TimeLimit = field(init=False)
 
     def run(self) -> End:
         """Run the job, and repeat it after a failure as often as its `retries` allow."""
@@ -187,24 +185,21 @@ class _Attempt:
     def _run_in(self, root: Path) -> End:
         request = self._request
         program = program_of(request, root, self._settings.kinds)
-        environment = self._environment()
+        variables = variables_of(request, self._settings.secrets)
         copy, clones = root / "copy", self._settings.directory / "clones"
         make_working_copy(request, copy, clones, submodules=program.parameters.submodules, go_on=self._go_on)
         directory = inside(copy, request.working_dir)
         with self._limit.paused():
             download_inputs(self._client, request.inputs, copy, self._go_on)
-        end = self._run_program(program, copy, directory, environment)
+        end = self._run_program(program, copy, directory, variables)
         return self._keep_artifacts(end, copy) if request.artifacts else end
 
-    def _run_program(self, program: Program, copy: Path, directory: Path, environment: Mapping[str, str]) -> End:
-        command, removal = self._in_container(program, copy, directory, environment) or (program.command, ())
-        with JobProcess(
-            command,
-            directory=directory,
-            environment={**os.environ, **environment},
-            grace=self._settings.grace,
-            removal=removal,
-        ) as process:
+    def _run_program(self, program: Program, copy: Path, directory: Path, variables: Mapping[str, str]) -> End:
+        command, removal = program.command, None
+        if docker := self._find_docker():
+            command, removal = container_commands(docker, self._request, program, copy, directory, variables)
+        environment, grace = {**os.environ, **variables}, self._settings.grace
+        with JobProcess(command, directory=directory, environment=environment, grace=grace, removal=removal) as process:
             output = Output(process.output, process.has_ended)
             stopped, text = None, ""
             while not output.is_over:
@@ -220,21 +215,14 @@ class _Attempt:
             return evolve(stopped, exit_code=code, output=text)
         return End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, EndReason.EXITED, code, text)
 
-    def _in_container(
-        self, program: Program, copy: Path, directory: Path, variables: Iterable[str]
-    ) -> tuple[Sequence[str], Sequence[str]] | None:
-        """The commands that run the script in a container and remove it; None to run the script on this machine."""
-        image = self._request.docker_image
-        if image is None:
+    def _find_docker(self) -> str | None:
+        """The path of docker if the job runs in a container."""
+        if self._request.docker_image is None:
             return None
         docker = find_docker()
-        if docker is None and self._settings.allow_host:
-            return None
-        if docker is None:
+        if docker is None and not self._settings.allow_host:
             raise NotRunnableError("the job asks for an image, and there is no docker on this machine")
-        name = f"cicd-{self._request.job_execution_id}-{self._request.attempt}"
-        command = docker_command(docker, image, program, name=name, copy=copy, directory=directory, variables=variables)
-        return command, [docker, "rm", "--force", "--volumes", "--", name]
+        return docker
 
     def _keep_artifacts(self, end: End, copy: Path) -> End:
         """Find and upload the artifacts. The job can be stopped meanwhile."""
@@ -246,24 +234,6 @@ class _Attempt:
         except _HaltedError as halted:
             return evolve(halted.end, exit_code=end.exit_code, output=end.output)
         return evolve(end, notes=(*end.notes, *notes))
-
-    def _environment(self) -> dict[str, str]:
-        """The variables of the job: its own, its secrets, and those that describe its run."""
-        request, secrets = self._request, self._settings.secrets
-        if missing := [name for name in request.secrets if name not in secrets]:
-            raise NotRunnableError(f"this Worker does not hold the secrets {', '.join(missing)}")
-        return {
-            **request.environment,
-            **{name: secrets[name] for name in request.secrets},
-            "CI": "true",
-            "CICD_PIPELINE": request.pipeline_name,
-            "CICD_STAGE": request.stage_name,
-            "CICD_JOB": request.job_name,
-            "CICD_RUN_NUMBER": str(request.run_number),
-            "CICD_BRANCH": request.branch,
-            "CICD_COMMIT": request.commit_hash or "",
-            "CICD_JOB_EXECUTION_ID": str(request.job_execution_id),
-        }
 
     def _go_on(self) -> None:
         if (end := self._reason_to_stop()) is not None:

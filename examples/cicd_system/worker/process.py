@@ -90,7 +90,7 @@ class JobProcess:
         directory: Path,
         environment: Mapping[str, str],
         grace: float,
-        removal: Sequence[str] = (),
+        removal: Sequence[str] | None = None,
     ) -> None:
         self._grace = grace
         self._removal = removal

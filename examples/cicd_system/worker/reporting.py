@@ -16,7 +16,8 @@ from cicd_common.api.response import JobExecutionResponse
 from cicd_common.enums import EndReason
 from cicd_common.logging import MaskingStream, get_logger, propagate_context
 
-from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
+from ..connection import BackendError
+from .backend_client import BackendClient
 
 __all__ = ["POLL_INTERVAL", "End", "NotRunnableError", "Reporter", "masked"]
 
@@ -52,7 +53,7 @@ class End:
 class Reporter:
     """Reports an attempt with numbered updates. After another attempt has got the job, nothing more is reported.
 
-    The methods raise the errors of `BackendClient.report`.
+    The methods raise a `BackendError` if the Backend does not accept the report.
 
     Args:
         request: The job.
@@ -110,8 +111,8 @@ class Reporter:
                     self._heed(self._client.report(evolve(self._last, logs=""), patient=False))
                 else:
                     self._heed(self._client.status(self._request.job_execution_id))
-            except (GivenUpError, RefusedError, DeniedError):
-                log.warning("the Backend does not say whether the job has to stop")
+            except BackendError as error:
+                log.warning("the Backend does not say whether the job has to stop", reason=str(error))
 
     def _send(self, end: End, *, is_released: bool = False) -> None:
         if self.is_superseded:

@@ -17,7 +17,7 @@ from cicd_common.kinds import Kinds, ScriptParameters
 
 from .reporting import NotRunnableError
 
-__all__ = ["SCRIPT", "Program", "docker_command", "find_docker", "program_of", "script_of"]
+__all__ = ["SCRIPT", "Program", "container_commands", "find_docker", "program_of", "script_of", "variables_of"]
 
 SCRIPT = "script"
 """The kind of jobs that run shell commands."""
@@ -91,6 +91,32 @@ def _command_of(shell: str, script: str) -> Sequence[str]:
     return [f"/bin/{shell}", "-c", _LAUNCH, shell, script]
 
 
+def variables_of(request: JobExecutionRequest, secrets: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a job: its own, its secrets, and those that describe its run.
+
+    Args:
+        request: The job.
+        secrets: The secrets of the Worker.
+
+    Raises:
+        NotRunnableError: The Worker does not have a secret of the job.
+    """
+    if missing := [name for name in request.secrets if name not in secrets]:
+        raise NotRunnableError(f"this Worker does not hold the secrets {', '.join(missing)}")
+    return {
+        **request.environment,
+        **{name: secrets[name] for name in request.secrets},
+        "CI": "true",
+        "CICD_PIPELINE": request.pipeline_name,
+        "CICD_STAGE": request.stage_name,
+        "CICD_JOB": request.job_name,
+        "CICD_RUN_NUMBER": str(request.run_number),
+        "CICD_BRANCH": request.branch,
+        "CICD_COMMIT": request.commit_hash or "",
+        "CICD_JOB_EXECUTION_ID": str(request.job_execution_id),
+    }
+
+
 def find_docker() -> str | None:
     """The path of docker; None if it is not installed or its engine does not answer."""
     # A path, because the variable `PATH` of a job is for its container.
@@ -104,24 +130,31 @@ def find_docker() -> str | None:
     return docker if done.returncode == 0 else None
 
 
-def docker_command(
-    docker: str, image: str, program: Program, *, name: str, copy: Path, directory: Path, variables: Iterable[str]
-) -> Sequence[str]:
-    """The command line that runs a script in a container, with the working copy as ``/workspace``.
+def container_commands(
+    docker: str,
+    request: JobExecutionRequest,
+    program: Program,
+    copy: Path,
+    directory: Path,
+    variables: Iterable[str],
+) -> tuple[Sequence[str], Sequence[str]]:
+    """The command lines that run a script in a container and that remove the container.
 
     Args:
         docker: The path of docker.
-        image: The image.
+        request: The job.
         program: The script.
-        name: The name of the container.
-        copy: The working copy.
+        copy: The working copy, which is ``/workspace`` in the container.
         directory: The directory in the working copy where the script runs.
         variables: The names of the variables to pass. Their values are not in the command line.
     """
+    name = f"cicd-{request.job_execution_id}-{request.attempt}"
     user = f"{os.getuid()}:{os.getgid()}"  # Its files then belong to the Worker's user.
     workdir = f"/workspace/{directory.relative_to(copy).as_posix()}"
     options = ["--rm", "--init", "--name", name, "--user", user, "--workdir", workdir]
     mounts = ["--volume", f"{copy}:/workspace", "--volume", f"{program.file}:/cicd-script:ro"]
     environment = [option for variable in variables for option in ("--env", variable)]
     entry, *arguments = _command_of(program.parameters.shell, "/cicd-script")
-    return [docker, "run", *options, *mounts, *environment, "--entrypoint", entry, "--", image, *arguments]
+    image = ["--entrypoint", entry, "--", str(request.docker_image)]
+    run = [docker, "run", *options, *mounts, *environment, *image, *arguments]
+    return run, [docker, "rm", "--force", "--volumes", "--", name]

@@ -27,6 +27,14 @@ from tests.support.examples.proxy import HttpProxy
 from tests.support.examples.waiting import until
 
 
+def request_of(*commands: str, **fields: Any) -> JobExecutionRequest:
+    """The request of a job that no store knows."""
+    ids = {name: uuid4() for name in ("job_execution_id", "stage_execution_id", "pipeline_execution_id", "job_id")}
+    names = dict.fromkeys(("job_name", "stage_name", "pipeline_name"), "name")
+    given = {"run_number": 1, "repo": "/", "branch": "main", "commands": commands or ("true",)}
+    return JobExecutionRequest(**ids, **names, **given | fields)
+
+
 @contextlib.contextmanager
 def backend_on(store: ExecutionStore) -> Iterator[tuple[str, int]]:
     """Run a Backend in a thread; its address."""
@@ -81,7 +89,8 @@ class Bench:
         """Make an attempt at a job, to its end."""
         url = f"http://127.0.0.1:{self.proxy.port}"
         with contextlib.closing(BackendClient(url, None, ending=self.ending, longest_pause=0.05)) as client:
-            run_job(request, client, Settings(**{"name": "w1", "directory": self.work} | settings), ending=self.ending)
+            given = Settings(**{"name": "w1", "directory": self.work} | settings)
+            run_job(request, client, given, ending=self.ending, claimed=lambda: None)
 
     def begin(self, request: JobExecutionRequest, **arguments: Any) -> Future[None]:
         """Make an attempt at a job meanwhile."""
