@@ -36,15 +36,17 @@ class Job:
 
     def next_piece(self):
         while not (piece := self.output.take()):
-            pass
+            self.output.read()
         return piece
 
     def pieces(self):
         """All pieces to the end."""
         pieces = []
         while not self.output.is_over:
+            if not self.output.is_full:
+                self.output.read()
             pieces.append(self.output.take())
-        return list(filter(None, pieces))
+        return list(filter(None, [*pieces, *self.output.rest()]))
 
     def printed(self, chunks):
         """The pieces of output that is written in chunks."""
@@ -98,10 +100,10 @@ class TestWhole:
 
     def test_soon(self, job):
         """Output is given while the job goes on."""
-        job.pipe.write(b"first\n")
-        assert job.next_piece() == "first\n"
-        job.pipe.write(b"second\n")
-        assert job.next_piece() == "second\n"
+        job.pipe.write(b"first.\n")
+        assert job.next_piece() == "first.\n"
+        job.pipe.write(b"second.\n")
+        assert job.next_piece() == "second.\n"
         job.end()
         assert job.pieces() == []
 
@@ -158,7 +160,18 @@ class TestEnd:
     def test_pipe_is_closed_early(self, job):
         """A job that has closed its output goes on."""
         job.pipe.close()
-        assert [job.output.take() for _ in range(3)] == ["", "", ""]
-        assert not job.output.is_over
+        for _ in range(3):
+            job.output.read()
+            assert not job.output.is_over
         job.has_ended = True
+        job.output.read()
         assert job.output.is_over
+
+    def test_full(self, job):
+        """It is full before it takes much memory."""
+        writer = subprocess.Popen(["yes"], stdout=job.pipe)
+        while not job.output.is_full:
+            job.output.read()
+        writer.kill()
+        writer.wait()
+        assert 2 * PIECE <= len("".join(job.output.rest())) < 3 * PIECE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
@@ -20,7 +21,7 @@ from attrs import Factory, define, evolve, field, frozen
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.enums import EndReason
-from cicd_common.logging import get_logger
+from cicd_common.logging import get_logger, propagate_context
 
 from .artifacts import download_inputs, find_artifacts, upload_artifacts
 from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
@@ -199,21 +200,33 @@ class _Attempt:
         if docker := self._find_docker():
             command, removal = container_commands(docker, self._request, program, copy, directory, variables)
         environment, grace = {**os.environ, **variables}, self._settings.grace
-        with JobProcess(command, directory=directory, environment=environment, grace=grace, removal=removal) as process:
+        with (
+            # The job goes on while its output is reported.
+            ThreadPoolExecutor(1) as executor,
+            JobProcess(command, directory=directory, environment=environment, grace=grace, removal=removal) as process,
+        ):
             output = Output(process.output, process.has_ended)
-            stopped, text = None, ""
+            report = executor.submit(lambda: None)
+            stopped = None
             while not output.is_over:
-                if text:
+                output.read()
+                if output.is_full:
                     with self._limit.paused():
-                        self._reporter.running(text)
-                text = output.take()
+                        report.result()
+                if report.done() and (text := output.take()):
+                    report.result()
+                    report = executor.submit(propagate_context(self._reporter.running), text)
                 if stopped := stopped or self._reason_to_stop():
                     process.stop()
             code = process.wait()
-        # The last piece of the output is reported with the end.
+            *pieces, last = output.rest()
+            with self._limit.paused():
+                report.result()
+                for piece in pieces:
+                    self._reporter.running(piece)
         if stopped is not None:
-            return evolve(stopped, exit_code=code, output=text)
-        return End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, EndReason.EXITED, code, text)
+            return evolve(stopped, exit_code=code, output=last)
+        return End(ExecutionStatus.FAILED if code else ExecutionStatus.SUCCESS, EndReason.EXITED, code, last)
 
     def _find_docker(self) -> str | None:
         """The path of docker if the job runs in a container."""
