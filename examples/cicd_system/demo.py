@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -33,6 +32,7 @@ __all__ = ["main"]
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 60  # Seconds in which a program has to start.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 5  # Seconds in which a program has to end after each signal.
 
 
@@ -48,7 +48,7 @@ def main(file: Path | None, postgres: str | None, broker: str | None, stay: bool
         signal.signal(number, lambda number, _: sys.exit(128 + number))  # The context managers end the programs.
     try:
         pipeline = read_definition(file)
-        click.echo(
+        introduction = (
             f"This starts a CI/CD system: a Backend and 2 Workers, on {'PostgreSQL' if postgres else 'SQLite'} and "
             f"{'the given broker' if broker else 'a file as the broker'}.\n"
             + visible(f"They run the pipeline {pipeline.name} from\n{file}.\n")
@@ -56,6 +56,7 @@ def main(file: Path | None, postgres: str | None, broker: str | None, stay: bool
             "In the end all is stopped, and nothing is left behind."
         )
         with TemporaryDirectory(prefix="cicd-demo-") as directory:
+            click.echo(introduction)
             environment = _environment(directory, postgres, broker)
             with _system(Path(directory), environment) as url:
                 code = _show_run(file, pipeline, url, environment, stay=stay)
@@ -94,9 +95,10 @@ def _show_run(file: Path, pipeline: Pipeline, url: str, environment: dict[str, s
     _cicd(environment, "report", pipeline.name)
     for stage in pipeline.stages:
         _cicd(environment, "report", pipeline.name, "--stage", stage.name)
-    with closing(Client(url, token, patience=10)) as client:
-        (last,) = client.report(ReportRequest(pipeline_name=pipeline.name, limit=1)).executions
-    _cicd(environment, "artifacts", str(last.execution_id))
+    if any(job.artifacts for stage in pipeline.stages for job in stage.jobs):
+        with closing(Client(url, token, patience=10)) as client:
+            (last,) = client.report(ReportRequest(pipeline_name=pipeline.name, limit=1)).executions
+        _cicd(environment, "artifacts", str(last.execution_id))
     if stay:
         click.echo(f"\nThe pages are at {url}\nThe token to sign in: {token}\nCtrl-C ends all.")
         with suppress(KeyboardInterrupt):
@@ -135,29 +137,42 @@ def _system(directory: Path, environment: dict[str, str]) -> Iterator[str]:
 def _program(directory: Path, environment: dict[str, str], module: str, ready: str, *flags: str) -> Iterator[None]:
     """Start a program and wait until its log contains the text `ready`. After the block, end it."""
     path = directory / f"{uuid4().hex}.log"
-    with path.open("wb") as log:
-        # In a thread, because a signal there does not interrupt it after the program has started.
-        starting = ThreadPoolExecutor(1).submit(
-            subprocess.Popen,
-            [sys.executable, "-m", f"cicd_system.{module}", *flags],
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # Only the CLI gets a Ctrl-C of the terminal.
-        )
-        try:
-            process = starting.result()
-            deadline = time.monotonic() + _PATIENCE
-            while ready not in (text := path.read_text(errors="replace")):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    last = text.splitlines()[-10:]
-                    raise click.ClickException("\n".join([f"the {module} did not start; its log ends:", *last]))
-                time.sleep(0.05)
-            yield
-        finally:
-            _end(starting.result())
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with path.open("wb") as log, _delaying_signals():
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"cicd_system.{module}", *flags],
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Only the CLI gets a Ctrl-C of the terminal.
+            )
+        deadline = time.monotonic() + _PATIENCE
+        while ready not in (text := path.read_text(errors="replace")):
+            if process.poll() is not None or time.monotonic() > deadline:
+                last = text.splitlines()[-10:]
+                raise click.ClickException("\n".join([f"the {module} did not start; its log ends:", *last]))
+            time.sleep(0.05)
+        yield
+    finally:
+        if process is not None:
+            _end(process)
+
+
+@contextmanager
+def _delaying_signals() -> Iterator[None]:
+    """Delay signals to the end of the block, so that they do not interrupt the start of a program."""
+    delayed: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: delayed.append(number)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for late in delayed:
+            signal.raise_signal(late)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
