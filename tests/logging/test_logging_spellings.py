@@ -174,6 +174,7 @@ class TestOtherTools:
         masked = masker.mask(text) if size is None else through(masker, text, size)
         assert masked == "x ***y"
 
+    @pytest.mark.no_cover
     @pytest.mark.parametrize("columns", [64, 76])
     @pytest.mark.parametrize("offset", range(3))
     @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\n    "])

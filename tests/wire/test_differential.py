@@ -136,6 +136,7 @@ class TestDocuments:
 class TestTokens:
     """Each token in each place of a document in which nothing else is wrong."""
 
+    @pytest.mark.no_cover
     @pytest.mark.parametrize("cls", [JobStatusUpdate, JobDTO], ids=name_of)
     @pytest.mark.parametrize("place", ["known", "unknown", "key"])
     def test_all_ways_of_reading_end_alike(self, cls: type, place: str) -> None:
