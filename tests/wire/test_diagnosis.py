@@ -149,6 +149,14 @@ CASES = {
     # A value that is refused.
     "an unknown status": (*update(status="DONE"), ("/status", "value", STATUS)),
     "a status in lower case": (*update(status="running"), ("/status", "value", STATUS)),
+    "a reason before the end": (
+        *update(status="RUNNING"),
+        ("/reason", "value", "expected a reason only with a terminal status"),
+    ),
+    "a release after the end": (
+        *update(is_released=True),
+        ("/is_released", "value", "expected a release only with the status RUNNING"),
+    ),
     "sequence 0": (*update(sequence=0), ("/sequence", "value", "expected an integer of 1 or more, of at most 64 bits")),
     "an integer of 65 bits": (*update(exit_code=2**63), ("/exit_code", "value", BITS)),
     "an integer of 5,000 digits": (
