@@ -14,9 +14,10 @@ from secrets import token_hex
 
 import pytest
 from attrs import evolve
+from cicd_system.connection import DeniedError, NoAnswerError
 from cicd_system.worker import reporting
 from cicd_system.worker.attempt import Settings, _TimeLimit, run_job
-from cicd_system.worker.backend_client import BackendClient, DeniedError, GivenUpError
+from cicd_system.worker.backend_client import BackendClient
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import JobExecutionRequest, JobStatusUpdate
@@ -597,7 +598,7 @@ class TestRequest:
         pid = bench.pid("pid")
         bench.proxy.cut()
         bench.ending.set()
-        with pytest.raises(GivenUpError):
+        with pytest.raises(NoAnswerError):
             attempt.result()
         assert not is_alive(pid)
         assert bench.end(job) == (RUNNING, None)

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import pytest
 from attrs import evolve
-from cicd_system.worker.backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
+from cicd_system.connection import DeniedError, NoAnswerError, RefusedError
+from cicd_system.worker.backend_client import BackendClient
 
 from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload, JobStatusUpdate
@@ -131,7 +132,7 @@ class TestAnswers:
         client, server = client_of(answer(status=204), answer(b"{}", status=503))
         upload = ExecutionLogUpload(logs=(log,))
         client.add_logs(upload)
-        with pytest.raises(GivenUpError):
+        with pytest.raises(NoAnswerError):
             client.add_logs(upload)
         asked = [(request.start, request.body) for request in server.requests]
         assert asked == [("POST /api/execution/logs HTTP/1.1", converter.dumps(upload))] * 2
@@ -176,7 +177,7 @@ class TestTriesAgain:
         client, server = client_of()
         server.close()
         threading.Timer(0.3, ending.set).start()
-        with pytest.raises(GivenUpError):
+        with pytest.raises(NoAnswerError):
             client.report(UPDATE)
         assert ending.is_set()
 
@@ -218,7 +219,7 @@ class TestEnds:
         """Who does not wait asks once."""
         client, server = client_of(answer(b"{}", 503), answer(b"{}", 503), job())
         for ask in (lambda: client.status(JOB), lambda: client.report(UPDATE, patient=False)):
-            with pytest.raises(GivenUpError):
+            with pytest.raises(NoAnswerError):
                 ask()
         assert len(server.requests) == 2
 
@@ -226,6 +227,6 @@ class TestEnds:
         """Nothing is tried again when the Worker is to end."""
         client, server = client_of(*[answer(b"{}", 503)] * 3)
         server.asked = ending.set
-        with pytest.raises(GivenUpError):
+        with pytest.raises(NoAnswerError):
             client.report(UPDATE)
         assert len(server.requests) == 1

@@ -13,7 +13,8 @@ from cicd_common import ContractError
 from cicd_common.api.request import Artifact, ArtifactUploadRequest
 from cicd_common.logging import get_logger
 
-from .backend_client import BackendClient, RefusedError
+from ..connection import RefusedError
+from .backend_client import BackendClient
 from .process import run
 from .reporting import NotRunnableError, masked
 

@@ -23,8 +23,9 @@ from cicd_common.api.request import JobExecutionRequest
 from cicd_common.enums import EndReason
 from cicd_common.logging import get_logger, propagate_context
 
+from ..connection import DeniedError, NoAnswerError, RefusedError
 from .artifacts import download_inputs, find_artifacts, upload_artifacts
-from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
+from .backend_client import BackendClient
 from .directory import job_directory
 from .output import Output
 from .process import JobProcess
@@ -83,7 +84,7 @@ def run_job(
         claimed: Called when the Backend has answered the claim.
 
     Raises:
-        GivenUpError: The Worker ends and the Backend does not answer. The job is taken over when its lease ends.
+        NoAnswerError: The Worker ends and the Backend does not answer. The job is taken over when its lease ends.
         DeniedError: The Backend refuses this Worker.
     """
     reporter = Reporter(request, client, settings.worker)
@@ -173,7 +174,7 @@ class _Attempt:
             self._go_on()
             with job_directory(self._settings.directory, str(self._request.job_execution_id)) as root:
                 return self._run_in(root)
-        except (GivenUpError, DeniedError):
+        except (NoAnswerError, DeniedError):
             raise
         except _HaltedError as halted:
             return halted.end

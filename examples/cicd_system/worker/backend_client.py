@@ -18,13 +18,12 @@ from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLo
 from cicd_common.api.response import JobExecutionResponse
 from cicd_common.logging import get_logger
 
-from ..connection import BackendError, Connection, DeniedError, NoAnswerError, RefusedError, watched
+from ..connection import BackendError, Connection, NoAnswerError, RefusedError, watched
 
-__all__ = ["BackendClient", "DeniedError", "GivenUpError", "RefusedError"]
+__all__ = ["BackendClient"]
 
 log = get_logger(__name__)
 
-GivenUpError = NoAnswerError
 _CHUNK = 1024 * 1024
 
 

@@ -19,11 +19,12 @@ from cicd_common import ContractError, converter
 from cicd_common.fields.types import Kind, Name
 from cicd_common.logging import configure, execution_context, get_logger
 
+from ..connection import DeniedError, NoAnswerError, RefusedError
 from ..job_queue import Delivery, JobQueue
 from ..log_shipping import shipping_logs
 from ..options import SECONDS, maskable, passwords_in, queue_options, run_with, setting, with_log_level
 from .attempt import Settings, run_job
-from .backend_client import BackendClient, DeniedError, GivenUpError, RefusedError
+from .backend_client import BackendClient
 from .directory import UnfitError, check_room, worker_directory
 from .script import SCRIPT
 
@@ -184,7 +185,7 @@ def run_delivery(delivery: Delivery, client: BackendClient, settings: Settings, 
             check_room(settings.directory)
             client.set_clock()
             run_job(request, client, settings, ending=ending, claimed=delivery.acknowledge)
-        except GivenUpError:
+        except NoAnswerError:
             log.warning("the Worker ends before the job does; another one takes it over")
             return
         except (DeniedError, UnfitError):
