@@ -157,7 +157,10 @@ class JobQueue:
         connection, received = self._consuming, []
         self._connect(connection)
         if self._is_file and self._taken % _FORGET == 0:
-            _forget_delivered(connection.default_channel)
+            # kombu keeps delivered messages in the file.
+            channel: Any = connection.default_channel
+            channel.session.execute(delete(channel.message_cls).where(channel.message_cls.visible.is_(False)))
+            channel.session.commit()
 
         def receive(request: object, message: Any) -> None:
             # kombu always accepts some content types, and passes empty bodies on.
@@ -222,12 +225,6 @@ def _drop(message: Any, error: Exception | None = None) -> None:
     """Remove a message that is not a job from the queue. If it was a damaged job, the Backend sends the job again."""
     log.error("dropped a message that is no job", reason="its content" if error is None else type(error).__name__)
     message.reject()
-
-
-def _forget_delivered(channel: Any) -> None:
-    """Delete delivered messages, which kombu keeps in the file."""
-    channel.session.execute(delete(channel.message_cls).where(channel.message_cls.visible.is_(False)))
-    channel.session.commit()
 
 
 class _SQLite(sqlite3.Connection):
