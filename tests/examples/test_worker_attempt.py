@@ -120,17 +120,6 @@ class TestCourse:
         starts = [exchange.request.start for exchange in bench.proxy.exchanges]
         assert [start.split()[0] for start in starts] == ["POST", "POST"]
 
-    def test_much_output(self, bench):
-        """Lines are neither lost nor doubled, however many there are."""
-        job = bench.job("seq -f 'line %.0f' 200000")
-        bench.attempt(job)
-        chunks, after = [], 0
-        while page := bench.store.logs(job.job_execution_id, after=after).chunks:
-            chunks += [text for _, text in page]
-            after = page[-1][0]
-        _, _, *lines = "".join(chunks).splitlines()
-        assert lines == [f"line {number}" for number in range(1, 200_001)]
-
     def test_any_bytes(self, bench):
         job = bench.job(r"printf '\377\000\355\240\200\342\202|'; head -c 100000 /dev/urandom")
         bench.attempt(job)
@@ -298,12 +287,6 @@ class TestStop:
         assert bench.log(job).endswith("\n[cicd] canceled\n")
         until(lambda: not is_alive(pid) and not is_alive(child), "the end of its processes")
 
-    def test_time_is_up(self, bench):
-        job = bench.job("printf 'no end of line'; sleep 1000")
-        bench.attempt(job, job_timeout=0.3)
-        assert bench.end(job) == (FAILED, 143)
-        assert bench.log(job).endswith("no end of line\n[cicd] stopped: it ran for longer than 0.3 seconds\n")
-
     def test_time_in_which_the_backend_is_waited_for(self, bench, clock, monkeypatch):
         """The time until the Backend has answered a request about artifacts does not count."""
 
@@ -421,15 +404,6 @@ class TestDelivered:
         assert (bench.side / "count").read_text() == "ran\n"
         assert bench.log(job).count("attempt") == 1
 
-    def test_twice_at_once(self, bench):
-        """However many look at once, one runs it."""
-        job = bench.job(f"echo ran >> {bench.side}/count")
-        for attempt in [bench.begin(job) for _ in range(6)]:
-            attempt.result()
-        assert bench.end(job) == (SUCCESS, 0)
-        assert (bench.side / "count").read_text() == "ran\n"
-        assert bench.log(job).count("attempt") == 1
-
     def test_when_it_has_ended(self, bench):
         """A message that comes once more changes nothing."""
         job = bench.job("echo once")
@@ -463,19 +437,6 @@ class TestDelivered:
         assert not is_alive(pid)
         assert bench.end(job)[0] is SUCCESS
         assert "canceled" not in bench.log(job)
-
-    def test_a_silent_job_keeps_its_lease(self, bench):
-        """Heartbeats let the Backend hear of the Worker, and store nothing."""
-        job = evolve(bench.job("sleep 1000"), lease_seconds=1)
-        attempt = bench.begin(job)
-        until(lambda: bench.end(job)[0] is RUNNING, "the claim")
-        heard_at = bench.store.job_execution(job.job_execution_id).heard_at
-        until(lambda: bench.store.job_execution(job.job_execution_id).heard_at > heard_at, "a heartbeat")
-        chunks = bench.store.logs(job.job_execution_id).chunks
-        assert [sequence for sequence, _ in chunks] == list(range(1, len(chunks) + 1))
-        bench.cancel(job)
-        attempt.result()
-        assert bench.store.job_execution(job.job_execution_id).reason is EndReason.STOPPED
 
     def test_a_job_that_takes_long_to_stop_keeps_its_lease(self, bench):
         """A grace that is longer than the lease does not make another Worker run the job again."""
@@ -517,13 +478,6 @@ class TestRequest:
         record = bench.store.job_execution(job.job_execution_id)
         assert (record.status, record.reason) == (FAILED, EndReason.NOT_RUNNABLE)
         assert "does not hold the secrets KEY" in bench.log(job)
-
-    def test_a_kind_that_the_worker_does_not_know_is_not_runnable(self, bench):
-        """It comes to its end all the same."""
-        job = bench.job(kind="acme.http-check", parameters=JsonObject({"url": "https://example.org"}))
-        bench.attempt(job)
-        assert bench.store.job_execution(job.job_execution_id).reason is EndReason.NOT_RUNNABLE
-        assert "expected a job of a kind that this Worker runs: script\n" in bench.log(job)
 
     def test_a_kind_is_run_by_its_command(self, bench):
         """It finds the request on its standard input, and the job's variables; its exit code is the job's."""

@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from cicd_common import ContractError, converter
-from cicd_common.fields.types import Kind, Name
+from cicd_common import ContractError, structure
+from cicd_common.fields import Kind, Name
 from cicd_common.logging import configure, execution_context, get_logger
 
 from ..connection import DeniedError, NoAnswerError, RefusedError
@@ -37,10 +37,9 @@ _SECRET = "CICD_SECRET_"
 def _checked(value: str, type: Any) -> str:
     """A value of a type of the contract."""
     try:
-        checked: str = converter.structure(value, type)
+        return str(structure(value, type))
     except ContractError as error:
         raise click.BadParameter(error.problems[0].message) from None
-    return checked
 
 
 def _name(_: click.Context, __: click.Parameter, given: str) -> str:
@@ -48,7 +47,7 @@ def _name(_: click.Context, __: click.Parameter, given: str) -> str:
 
 
 def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """From the kind to its command."""
+    """The command for each kind."""
     kinds = {_checked(kind, Kind): command for kind, sign, command in (each.partition("=") for each in given) if sign}
     if len(kinds) < len(given) or SCRIPT in kinds:
         raise click.BadParameter(f"expected KIND=COMMAND, once for each kind but {SCRIPT}")
@@ -81,16 +80,12 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
 @queue_options
 def _main(
     own: Mapping[str, str],
-    name: str,
     workdir: Path | None,
-    allow_host: bool,
-    grace: float,
-    kinds: Mapping[str, str],
     log_level: str,
     backend: str,
-    job_timeout: float,
     broker: str,
     queue: str,
+    **options: Any,
 ) -> None:
     """Run a Worker, which runs one job at a time.
 
@@ -102,28 +97,17 @@ def _main(
     secrets = {name.removeprefix(_SECRET): value for name, value in own.items() if name.startswith(_SECRET)}
     if short := [f"{_SECRET}{name}" for name, value in secrets.items() if not maskable(value.strip())]:
         raise click.UsageError(f"too short to be masked, expected 8 characters or more: {', '.join(short)}")
-    masked = [*secrets.values(), *passwords_in(broker), *([token] if token else [])]
-    configure(service="worker", level=log_level, secrets=masked)
+    hidden = [*secrets.values(), *passwords_in(broker), *([token] if token else [])]
+    configure(service="worker", level=log_level, secrets=hidden)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # It logs each request.
     leaving, at_once = Event(), Event()
     try:
-        jobs = JobQueue(broker, queue=queue, kinds=[SCRIPT, *kinds])
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--broker") from None
-    try:
+        jobs = JobQueue(broker, queue=queue, kinds=[SCRIPT, *options["kinds"]])
         client = BackendClient(backend, token, ending=at_once)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     with worker_directory(workdir) as directory, shipping_logs(client.add_logs, RefusedError):
-        settings = Settings(
-            name=name,
-            directory=directory,
-            job_timeout=job_timeout,
-            grace=grace,
-            allow_host=allow_host,
-            kinds=kinds,
-            secrets=secrets,
-        )
+        settings = Settings(directory=directory, secrets=secrets, **options)
         _handle_signals(lambda *_: (at_once if leaving.is_set() else leaving).set())
         # In a thread: the main thread handles signals, and must not hold a lock that the handler needs.
         with ThreadPoolExecutor(1) as executor:

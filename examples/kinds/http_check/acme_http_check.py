@@ -1,4 +1,4 @@
-"""The kind ``acme.http-check``: a job that sends one HTTP request and looks at the status of the answer."""
+"""The kind ``acme.http-check``: a job that sends one HTTP request and checks the status of the answer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import attrs
 
 from cicd_common import ContractError, loads
 from cicd_common.api.request import JobExecutionRequest
-from cicd_common.fields import Rule, checked
-from cicd_common.fields.types import Between
+from cicd_common.fields import Between, Rule, checked
 from cicd_common.kinds import Kinds
 
 __all__ = ["KIND", "HttpCheck", "Url", "check", "main"]
@@ -21,7 +20,7 @@ KIND = "acme.http-check"
 
 
 def is_url(text: str) -> bool:
-    """Tell whether a text is a URL of HTTP with a host and no blanks."""
+    """Whether a text is an HTTP URL with a host and without blanks."""
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -37,21 +36,21 @@ def is_url(text: str) -> bool:
 
 
 Url = Annotated[
-    str, Rule("a URL of HTTP: https://example.org/health", is_url, {"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"})
+    str, Rule("an HTTP URL such as https://example.org/health", is_url, {"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"})
 ]
-"""The address of something that answers by HTTP."""
-Status = Annotated[int, Rule("a status of HTTP, from 100 to 599", Between(100, 599), {"minimum": 100, "maximum": 599})]
+"""The URL of an HTTP server."""
+Status = Annotated[int, Rule("an HTTP status, from 100 to 599", Between(100, 599), {"minimum": 100, "maximum": 599})]
 Seconds = Annotated[int, Rule("seconds, from 1 to 300", Between(1, 300), {"minimum": 1, "maximum": 300})]
 
 
 @attrs.frozen(kw_only=True)
 @checked
 class HttpCheck:
-    """The parameters of a job that checks an answer.
+    """The parameters of a job.
 
     Attributes:
-        url: What is asked, with the method ``GET``.
-        expected_status: The status of the answer that makes the job succeed, 100 to 599; 200 by default.
+        url: The URL for the request ``GET``.
+        expected_status: The status with which the job succeeds, 100 to 599; 200 by default.
         timeout_seconds: How many seconds the answer may take, 1 to 300; 10 by default.
 
     Raises:
@@ -64,14 +63,7 @@ class HttpCheck:
 
 
 def check(parameters: HttpCheck) -> str | None:
-    """Send the request.
-
-    Args:
-        parameters: What is asked, and what is expected.
-
-    Returns:
-        What is wrong with the answer, or None if it is the expected one.
-    """
+    """Send the request. Returns what is wrong with the answer, or None if it is the expected one."""
     parts = urlsplit(parameters.url)
     connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = connect(parts.hostname or "", parts.port, timeout=parameters.timeout_seconds)
@@ -91,7 +83,7 @@ def main() -> int:
     """Run the job of the `JobExecutionRequest` on the standard input.
 
     Returns:
-        The exit code: 0 if the answer is the expected one, 1 if it is not, 2 if the job cannot run.
+        The exit code: 0 if the answer is the expected one, 1 if it is not, 2 if the job cannot be run.
     """
     try:
         parameters = Kinds.installed().parameters_of(loads(sys.stdin.buffer.read(), JobExecutionRequest))
