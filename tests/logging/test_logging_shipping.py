@@ -24,11 +24,10 @@ DEATHS, LINES = 2, 400
 
 
 class Backend:
-    """A Backend in its own process, which is restarted after each kill."""
+    """A Backend in its own process, which is restarted after each kill, at another port: its old one may be taken."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.port = 0
         self.deaths = DEATHS
         self._start()
         self._closing = False
@@ -36,7 +35,7 @@ class Backend:
         self._thread.start()
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "tests.support.log_backend", self._url, str(self.port), str(self.deaths)]
+        command = [sys.executable, "-m", "tests.support.log_backend", self._url, str(self.deaths)]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())

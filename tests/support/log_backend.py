@@ -1,4 +1,4 @@
-"""A Backend that stores what is logged, and kills itself: ``python -m tests.support.log_backend URL PORT DEATHS``.
+"""A Backend that stores what is logged, and kills itself: ``python -m tests.support.log_backend URL DEATHS``.
 
 It is killed at each third request, before it stores the logs or after it, but before it answers, for as long as it has
 deaths left. It prints its port once it listens.
@@ -16,7 +16,7 @@ from cicd_common.api.request import ExecutionLogUpload
 from cicd_common.store import ExecutionStore
 
 
-def main(url: str, port: int, deaths: int) -> None:
+def main(url: str, deaths: int) -> None:
     store = ExecutionStore(url)
     requests = 0
 
@@ -36,11 +36,11 @@ def main(url: str, port: int, deaths: int) -> None:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = HTTPServer(("127.0.0.1", port), Handler)
+    server = HTTPServer(("127.0.0.1", 0), Handler)
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
     server.serve_forever()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]))
