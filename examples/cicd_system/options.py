@@ -15,7 +15,11 @@ __all__ = ["SECONDS", "maskable", "passwords_in", "queue_options", "run_with", "
 _MASKABLE = 8  # Characters; shorter secrets cannot be masked.
 
 
-SECONDS = click.FloatRange(min=0)
+class _Seconds(click.FloatRange):
+    name = "seconds"
+
+
+SECONDS = _Seconds(min=0)
 """The type of an option: a number of seconds, 0 or more."""
 
 with_log_level = click.option(

@@ -1,4 +1,4 @@
-"""The CLI and Backends that do not answer as they should: what it sends again, and when it gives up."""
+"""The CLI and Backends that do not answer as they should: which requests it repeats, and for how long."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def test_sent_again(serve, file):
 
 
 def test_short_token(serve):
-    """One that is too short to be masked is no reason for a line of the log."""
+    """A token that is too short to be masked causes no log line."""
     done = cli(serve(answer(b'{"detail": "no"}', 422)), "report", "x", CICD_TOKEN="short")
     assert done.stderr == "the Backend answers 422: no\n"
 
 
 def test_new_id(serve, file):
-    """Two runs are two requests."""
+    """Each run has a request with a new id."""
     server = serve(*[answer(b"{}", 422)] * 2)
     for _ in range(2):
         cli(server, "run", str(file))
@@ -92,14 +92,14 @@ def test_no_backend(serve, status, body):
 
 
 def test_problems(serve):
-    """All problems are shown, and nothing in them is obeyed."""
+    """All problems are shown, with control characters escaped and without markup."""
     detail = r'"ReportRequest: 2 problems\n  /a: expected \u001b[2J\n  /b: expected [red]"'
     done = cli(serve(answer(f'{{"detail": {detail}}}'.encode(), 422)), "report", "x")
     assert done.stderr.splitlines()[1:] == ["  /a: expected \\x1b[2J", "  /b: expected [red]"]
 
 
 def test_interrupted(file):
-    """Before there is an answer, it is not known what became of the request."""
+    """If it is interrupted before the answer, it says that the run may have started, and how to ask again."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         process = subprocess.Popen(
             program(f"http://127.0.0.1:{listener.getsockname()[1]}", "run", str(file)).command,
@@ -146,7 +146,7 @@ def test_log_of_any_size(serve, monkeypatch):
 
 
 def test_starts_fast():
-    """The command line does not load what the Backend and the Worker stand on."""
+    """The command line does not import the libraries of the Backend and the Worker."""
     code = (
         "import cicd_system.cli.__main__, sys; print({'celery', 'kombu', 'sqlalchemy', 'starlette'} & {*sys.modules})"
     )

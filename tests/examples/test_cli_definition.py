@@ -1,4 +1,4 @@
-"""Definitions in files: what is read, what is refused, and where it says so. Nothing else is ever raised."""
+"""Definitions in files: how they are read, and the places of problems. No file raises another exception."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def without_ids(pipeline: Pipeline) -> str:
 
 class TestReading:
     def test_whole(self, path):
-        """A file says all that a definition has but its ids."""
+        """A file has all fields of a definition except ids."""
         path.write_text(WHOLE)
         assert without_ids(read_definition(path)) == without_ids(EXPECTED)
 
@@ -113,11 +113,11 @@ class TestReading:
 
     @pytest.mark.parametrize("word", ["yes", "off", "2026-11-24", "1:30", "12:30:45", "1_000", "0b1", "<<", "="])
     def test_strings_of_yaml_1_2(self, path, word):
-        """What was more than a string in YAML 1.1 alone is a string."""
+        """Words that only YAML 1.1 reads as other types are strings."""
         assert read(path, SMALL.replace("[x]", f"[{word}]")).stages[0].jobs[0].script == (word,)
 
     def test_byte_order_mark(self, path):
-        """Some editors write one."""
+        """A byte order mark, as some editors write it, is ignored."""
         assert read(path, b"\xef\xbb\xbf" + SMALL.encode()) == read(path, SMALL)
 
 
@@ -144,11 +144,11 @@ class TestIds:
         ],
     )
     def test_changed(self, path, old, new):
-        """A change of anything makes all ids new: a store takes no two things under one id."""
+        """Any change makes all ids new, because a store never changes the definition of an id."""
         assert not ids(read(path, WHOLE)) & ids(read(path, WHOLE.replace(old, new)))
 
     def test_own(self, path):
-        """A stage and a job of the same name have ids of their own."""
+        """A stage and a job of the same name have different ids."""
         assert len(ids(read(path, SMALL.replace("name: j", "name: s")))) == 3
 
 
@@ -281,7 +281,7 @@ CASES = {
 class TestRefused:
     @pytest.mark.parametrize("case", CASES)
     def test_case(self, path, case):
-        """What is wrong is told, with its place; where the parsers have words of their own, that it is told."""
+        """Each problem has its place. The messages of the parsers differ, so for them there only has to be one."""
         content, expected = CASES[case]
         found = problems(path, content)
         assert found
@@ -290,12 +290,12 @@ class TestRefused:
 
     @pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? ", "{? "])
     def test_deep(self, path, opening):
-        """It is not followed down, however deep it goes, and whatever bound the parser has of its own."""
+        """Deep nesting is refused, by this limit or by that of the parser."""
         last = problems(path, opening * 100_000)[-1]
         assert "nesting" in last or opening.endswith("? ")
 
     def test_large(self, path):
-        """A file is read up to a bound."""
+        """A large file is refused."""
         assert problems(path, b"a" * (MAX_SIZE + 1)) == ["1:1: expected at most 1048576 bytes"]
 
     def test_endless(self):
@@ -305,25 +305,25 @@ class TestRefused:
 
     @pytest.mark.parametrize("value", ["*.whl", "&& true", "%d", "@here", "`date`"])
     def test_quotes(self, path, value):
-        """A character that YAML takes for its own needs quotes, which the problem says."""
+        """If a value begins with a character that has a meaning in YAML, the problem says that it needs quotes."""
         (line,) = problems(path, SMALL.replace("[x]", f"[x, {value}]"))
         assert line.partition(": ")[0] in {"2:49", "2:50"}
         assert line.endswith("; what begins with this character needs quotes")
 
     def test_many(self, path):
-        """Of very many problems the first hundred are shown, and that there may be more."""
+        """At most a hundred problems are shown, and a line that there may be more."""
         lines = problems(path, SMALL + "".join(f"k{number}: 1\n" for number in range(150)))
         assert len(lines) == 101
         assert lines[-1] == " there may be more problems"
 
     def test_long_keys(self, path):
-        """Long keys around many elements do not multiply."""
+        """Long keys around many elements take no memory for each element."""
         keys = "".join(f'{{"{chr(97 + at) * 1000}": ' for at in range(20))
         content = f"{SMALL}x: {keys}[{'0,' * 20_000}]{'}' * 20}"
         assert [line.partition(" ")[0] for line in problems(path, content)] == ["3:1:"]
 
 
-# Pieces from which something like a definition may come about.
+# Pieces of definitions.
 PIECES = [
     *"[]{},:-?&*!|>'\"%@`#~ \n\t\0\x1b\x85\u2028\ufeffé",
     "\n  ",
@@ -366,7 +366,7 @@ def attempt(path: Path, content: bytes) -> Pipeline | FileError:
 
 
 def check_places(error: FileError, content: bytes) -> None:
-    """All that is wrong is somewhere in the file."""
+    """Check that all problems have a place in the file."""
     lines = len(content.decode(errors="replace").splitlines()) + 1
     assert error.problems
     assert all(1 <= problem.line <= lines and problem.column >= 1 for problem in error.problems)

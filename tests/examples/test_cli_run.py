@@ -1,4 +1,4 @@
-"""The CLI as a process, on a system of its own: what it runs, what it shows, and how it ends."""
+"""The CLI as a process with its own system: what it runs, what it shows, and its exit codes."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class TestWhatIsRun:
         assert "the word is other\n" in log_of(own_system, "in-the-file")
 
     def test_url(self, own_system, repository):
-        """A URL is one of a repository as well."""
+        """A repository can be a URL."""
         file = write(repository, "url")
         done = own_system.cli("run", str(file), "--repo", repository.as_uri(), "--branch", "other")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -147,7 +147,7 @@ class TestWhatIsRun:
         ],
     )
     def test_none(self, own_system, repository, flags, said):
-        """What is not there is bad use; a password is not shown, and no program is run."""
+        """A missing branch, commit or repository is bad use; no password is shown, and no program is run."""
         done = own_system.cli("run", str(write(repository, "none")), *flags)
         assert done.returncode == 2
         assert said in done.stderr
@@ -263,7 +263,7 @@ class TestWhatIsShown:
         assert not CONTROL.search(done.stdout + own_system.cli("report", "plain", **forced).stdout)
 
     def test_encoding(self, own_system, repository):
-        """What the output has no characters for is escaped."""
+        """Characters that the output cannot show are escaped."""
         file = write(repository, "a日", script="exit 1")
         program = own_system.cli_program("run", str(file), PYTHONIOENCODING="latin-1")
         program.is_forked = False
@@ -280,7 +280,7 @@ class TestWhatIsShown:
             assert told.stdout.encode() == answer.content
 
     def test_pages(self, own_system, repository):
-        """A report says how to go on, and goes on there."""
+        """A report prints the cursor of the next page, and accepts it."""
         file = write(repository, "pages", script="true")
         for _ in range(2):
             own_system.cli("run", str(file))
@@ -353,14 +353,14 @@ class TestWhatIsShown:
 class TestRefused:
     @pytest.mark.parametrize("token", ["not-the-right-token", ""])
     def test_token(self, own_system, token):
-        """It is said what is wrong; the token is not shown."""
+        """The message says what is wrong, and does not contain the token."""
         done = own_system.cli("report", "x", CICD_TOKEN=token)
         assert done.returncode == 3
         assert done.stderr == "the Backend answers 401: Expected the Backend's bearer token.\n"
 
     @pytest.mark.parametrize("token", ["two words", "new\nline", "schlüssel"])
     def test_no_token(self, own_system, token):
-        """What can be no token is bad use, and is not shown."""
+        """A token that no header can contain is bad use, and is not shown."""
         done = own_system.cli("report", "x", CICD_TOKEN=token)
         assert done.returncode == 2
         assert token not in done.stderr
@@ -368,7 +368,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://x", "http://", "http://a:b"])
     def test_no_url(self, own_system, url):
-        """What is no URL is bad use."""
+        """A wrong URL of the Backend is bad use."""
         done = own_system.cli("--backend", url, "report", "x")
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
@@ -379,7 +379,7 @@ class TestRefused:
         assert (done.returncode, done.stderr) == (3, "no Backend answers at http://127.0.0.1:9: ConnectError\n")
 
     def test_unknown(self, own_system):
-        """What there is not."""
+        """An unknown id or name is an error of the Backend."""
         nothing = "00000000-0000-0000-0000-000000000000"
         for command in (
             ["report", "nothing"],
@@ -410,7 +410,7 @@ class TestRefused:
         ],
     )
     def test_bad_use(self, own_system, arguments):
-        """Is told from what the Backend refuses."""
+        """Bad use has another exit code than a refusal of the Backend."""
         done = own_system.cli(*arguments)
         assert done.returncode == 2
         assert done.stderr
@@ -537,7 +537,7 @@ class TestTerminal:
         assert waiting.status() is ExecutionStatus.CANCELED
 
     def test_leave(self, own_system, repository):
-        """Who does not want to cancel leaves the run running."""
+        """If the answer is no, the run continues."""
         waiting = Waiting(own_system, repository, "leave")
         waiting.terminal.press("\x03")
         waiting.terminal.until("Cancel the run?")

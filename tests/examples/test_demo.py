@@ -55,7 +55,7 @@ class Demo:
         )
 
     def end(self) -> tuple[int, str]:
-        """Its exit code and all that it said, once nothing is left of it."""
+        """Its exit code and its output, once all its processes and files are gone."""
         said, _ = self.process.communicate(timeout=2 * DEADLINE)
         assert list((self.directory / "temporary").iterdir()) == []
         until(lambda: not list(marked_processes(self._mark)), "the end of all processes", deadline=5)
@@ -63,7 +63,7 @@ class Demo:
 
 
 def test_success(tmp_path):
-    """What it starts, the run, its reports, what it has left; then its pages, until it is interrupted."""
+    """It shows the run, its reports and its artifacts, and serves its pages until it is interrupted."""
     demo = Demo(tmp_path, "true", "--stay")
     told = ""
     while "Ctrl-C ends all." not in told:
@@ -91,7 +91,7 @@ def test_success(tmp_path):
     ids=["rabbitmq", "redis, where a job fails"],
 )
 def test_servers(tmp_path, kind, command, code, shown):
-    """On servers it takes the queue away again, and the runs stay. Its exit code is that of the run."""
+    """On servers it deletes its queue and leaves the runs. Its exit code is that of the run."""
     with SETTINGS[kind](tmp_path) as setting:
         before = names_on(kind)
         found, said = Demo(tmp_path, command, "--postgres", setting.store, "--broker", setting.broker).end()
@@ -119,7 +119,7 @@ def names_on(kind: str) -> set[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal(tmp_path, number):
-    """Whatever ends it ends all that it started, the job too."""
+    """A signal ends all programs and the job."""
     demo = Demo(tmp_path, f"touch {tmp_path}/began; sleep 1000")
     until((tmp_path / "began").exists, "the job to begin")
     if number is signal.SIGINT:
@@ -141,7 +141,7 @@ def test_signal_at_the_start(tmp_path):
 
 
 def test_no_start(tmp_path):
-    """What does not start is named, with the end of its log."""
+    """If a program does not start, it is named, with the end of its log."""
     code, said = Demo(tmp_path, "true", "--postgres", "postgresql://nobody@127.0.0.1:9/x").end()
     assert code == 1
     assert "the backend did not start; its log ends:\n" in said

@@ -1,4 +1,4 @@
-"""The pipelines of the examples are sound, and are what they say."""
+"""The pipelines of the examples are valid definitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking a Backend that answers late, wrongly or not at all."""
+"""The requests of a Worker to a Backend that answers late, wrongly or not at all."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class TestClock:
         assert timedelta(hours=23) < UPDATE.occurred_at - told.occurred_at < timedelta(hours=25)
 
     def test_skewed_logs(self, client_of):
-        """So have logs."""
+        """Logs have times of the Backend's clock."""
         client, server = client_of(answer(b"{}", date=http_date(DAY)), answer(status=204))
         client.set_clock()
         log = ExecutionLog(job_execution_id=JOB, sequence=0, timestamp=datetime.now(UTC), log_text="claimed")
@@ -99,7 +99,7 @@ class TestClock:
         assert told == evolve(log, timestamp=told.timestamp)
 
     def test_no_answer(self, client_of):
-        """Then the time of this machine counts."""
+        """Without an answer, the time of this machine is used."""
         client, server = client_of(b"", job())
         client.set_clock()
         client.report(UPDATE)
@@ -108,7 +108,7 @@ class TestClock:
 
 class TestAnswers:
     def test_report(self, client_of):
-        """The Backend answers how the job is doing, and what its Worker is to do."""
+        """An answer has the status of the job, and says whether another attempt has it."""
         client, server = client_of(job(CANCELED, is_superseded=True), token="t0ken")
         answered = client.report(UPDATE)
         assert (answered.status, answered.is_superseded, answered.is_cancel_requested) == (CANCELED, True, False)
@@ -127,7 +127,7 @@ class TestAnswers:
         assert converter.loads(server.requests[0].body, ArtifactUploadRequest) == files
 
     def test_logs(self, client_of):
-        """They are asked to be taken once: who ships them tries again."""
+        """The request is sent once, because the handler that ships logs repeats it."""
         log = ExecutionLog(job_execution_id=JOB, sequence=0, timestamp=datetime.now(UTC), log_text="claimed")
         client, server = client_of(answer(status=204), answer(b"{}", status=503))
         upload = ExecutionLogUpload(logs=(log,))
@@ -138,7 +138,7 @@ class TestAnswers:
         assert asked == [("POST /api/execution/logs HTTP/1.1", converter.dumps(upload))] * 2
 
     def test_one_connection(self, client_of):
-        """Requests one after the other need one connection."""
+        """Sequential requests use one connection."""
         client, server = client_of(*[job()] * 5)
         assert [client.status(JOB).status for _ in range(5)] == [RUNNING] * 5
         assert server.connections == 1
@@ -166,14 +166,14 @@ class TestTriesAgain:
         ],
     )
     def test_until_it_is_answered(self, client_of, bad):
-        """The same request again, to the byte, after all that may pass."""
+        """After every failure that may pass, the same bytes are sent again."""
         client, server = client_of(bad, bad, job())
         assert client.report(UPDATE).status is RUNNING
         first, *others = [(request.start, request.body) for request in server.requests]
         assert others == [first, first]
 
     def test_where_nobody_listens(self, client_of, ending):
-        """What refuses connections may accept them later."""
+        """Refused connections are tried again until the Worker ends."""
         client, server = client_of()
         server.close()
         threading.Timer(0.3, ending.set).start()
@@ -185,7 +185,7 @@ class TestTriesAgain:
 class TestEnds:
     @pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
     def test_refused(self, client_of, status):
-        """What will not be answered otherwise is not asked again."""
+        """A refused request is not sent again."""
         problem = b'{"type": "urn:cicd-common:problem:contract"}'
         client, server = client_of(answer(problem, status), job())
         with pytest.raises(RefusedError, match=str(status)):
@@ -194,7 +194,7 @@ class TestEnds:
 
     @pytest.mark.parametrize("status", [401, 403])
     def test_denied(self, client_of, status):
-        """A wrong token is wrong for every job."""
+        """A wrong token has an error of its own, because it is wrong for every job."""
         client, server = client_of(answer(b"{}", status), job())
         with pytest.raises(DeniedError, match=str(status)):
             client.report(UPDATE)
@@ -209,14 +209,14 @@ class TestEnds:
             BackendClient(url, token, ending=ending)
 
     def test_pipe_in_place_of_an_artifact(self, client_of, tmp_path):
-        """It is not waited for."""
+        """A pipe is read without waiting for a writer."""
         client, server = client_of(answer(status=204))
         os.mkfifo(tmp_path / "pipe")
         client.put(Artifact(path="a", size=0, sha256=sha256(b"").hexdigest()), tmp_path / "pipe", lambda: None)
         assert [request.body for request in server.requests] == [b""]
 
     def test_impatient(self, client_of):
-        """Who does not wait asks once."""
+        """An impatient request is sent once."""
         client, server = client_of(answer(b"{}", 503), answer(b"{}", 503), job())
         for ask in (lambda: client.status(JOB), lambda: client.report(UPDATE, patient=False)):
             with pytest.raises(NoAnswerError):
@@ -224,7 +224,7 @@ class TestEnds:
         assert len(server.requests) == 2
 
     def test_worker_ends(self, client_of, ending):
-        """Nothing is tried again when the Worker is to end."""
+        """No request is repeated when the Worker ends."""
         client, server = client_of(*[answer(b"{}", 503)] * 3)
         server.asked = ending.set
         with pytest.raises(NoAnswerError):
