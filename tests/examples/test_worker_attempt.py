@@ -1,4 +1,4 @@
-"""Attempts at jobs, against a real Backend, by networks that fail: each job has one end, and one course to it."""
+"""Attempts at jobs with a real Backend, also over networks that fail: each job has one end and one log."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def matches(pattern, text):
 
 
 def ended(job, sequence, status):
-    """The end of a job, told by somebody else."""
+    """An update by another Worker: the job has ended."""
     return JobStatusUpdate(
         job_execution_id=job.job_execution_id,
         sequence=sequence,
@@ -157,7 +157,7 @@ class TestCourse:
         )
 
     def test_secret_in_the_name_of_the_worker(self, bench):
-        """Whatever the Worker says of a job is masked at one place."""
+        """All lines of the Worker in the log are masked."""
         secret = token_hex(12)
         process_masker.add(secret)
         job = bench.job("true", retries=1)
@@ -190,7 +190,7 @@ class TestCannotRun:
         assert "never" not in bench.log(job)
 
     def test_masks_why(self, bench):
-        """What git says may repeat a secret of the address."""
+        """An error of git may contain a secret from the URL."""
         secret = token_hex(12)
         process_masker.add(secret)
         job = evolve(bench.job("true"), repo=f"http://127.0.0.1:1/{secret}.git")
@@ -201,13 +201,13 @@ class TestCannotRun:
 
     @pytest.mark.usefixtures("no_docker")
     def test_host_is_allowed(self, bench):
-        """Where it was asked for, a job with an image runs without docker."""
+        """With `allow_host`, a job with an image runs without docker."""
         job = bench.job("echo here", docker_image="python:3.13")
         bench.attempt(job, allow_host=True)
         assert bench.end(job) == (SUCCESS, 0)
 
     def test_path_of_a_container(self, bench, monkeypatch, tmp_path):
-        """The programs of the job's variable PATH are those in its container; docker is that of the Worker."""
+        """The variable PATH of a job is for its container; docker is found by the PATH of the Worker."""
         docker = tmp_path / "bin" / "docker"
         docker.parent.mkdir()
         docker.write_text("#!/bin/sh\necho docker $1\n")
@@ -219,7 +219,7 @@ class TestCannotRun:
         assert bench.log(job).endswith("\ndocker run\n")
 
     def test_worker_is_broken(self, bench, monkeypatch):
-        """Whatever goes wrong in the Worker, a job that it has claimed has an end."""
+        """A job that was claimed has an end, whatever fails in the Worker."""
         monkeypatch.setattr("cicd_system.worker.script.script_of", lambda _: 1 / 0)
         job = bench.job("true")
         bench.attempt(job)
@@ -227,7 +227,7 @@ class TestCannotRun:
         assert bench.log(job).endswith("[cicd] the Worker cannot run it: ZeroDivisionError\n")
 
     def test_what_cannot_be_removed(self, bench, immutable, caplog):
-        """It stays, and changes nothing of how the job ended; all else is removed."""
+        """Files that cannot be removed stay, and do not change how the job ends; all others are removed."""
         job = bench.job("mkdir -p a/b c; : > a/b/f; : > c/f; chattr +i a/b/f", "printf last", artifacts=("a/b/f",))
         bench.attempt(job)
         assert bench.end(job) == (SUCCESS, 0)
@@ -247,7 +247,7 @@ class TestCannotRun:
         assert (bench.side / "private").exists()
 
     def test_artifacts_are_strange(self, bench):
-        """Files and patterns that cannot be told of do not change how a job ends; thousands of files are no trouble."""
+        """Files and patterns that are not allowed do not change how a job ends. There may be thousands of files."""
         job = bench.job("for i in $(seq 2001); do : > f$i; done; printf x > 'a\\b'", artifacts=("*", "**x", "../*"))
         bench.attempt(job)
         assert bench.end(job) == (SUCCESS, 0)
@@ -265,7 +265,7 @@ class TestCannotRun:
 
 class TestStop:
     def test_canceled_before(self, bench):
-        """It never runs."""
+        """A job that was canceled before its claim does not run."""
         job = bench.job(bench.note("ran"))
         bench.cancel(job)
         bench.attempt(job)
@@ -273,7 +273,7 @@ class TestStop:
         assert not (bench.side / "ran").exists()
 
     def test_canceled_while_it_runs(self, bench):
-        """It is stopped with all that it started, and its output is told to the end."""
+        """A job is stopped with all that it started, and its output is reported to the end."""
         job = bench.job(
             "trap 'echo bye; exit 5' TERM", f"sleep 1000 & echo $! > {bench.side}/child", bench.note("pid"), "wait"
         )
@@ -370,7 +370,7 @@ class TestStop:
 
     @pytest.mark.parametrize("reason", ["canceled", "time is up", "Worker ends"])
     def test_while_git_waits(self, bench, reason):
-        """A repository that does not answer keeps no job from its end, and git does not stay."""
+        """A job whose repository does not answer can be stopped, and its git ends, too."""
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"git://127.0.0.1:{silent.getsockname()[1]}/repository.git"
             job = evolve(bench.job(bench.note("ran")), repo=url)
@@ -393,7 +393,7 @@ class TestStop:
 
 class TestDelivered:
     def test_twice_while_it_runs(self, bench):
-        """The copy of a message ends without a trace."""
+        """A second delivery of a job changes nothing."""
         job = bench.job(f"echo ran >> {bench.side}/count", bench.gate("go"))
         attempt = bench.begin(job)
         until((bench.side / "count").exists, "the job to run")
@@ -405,7 +405,7 @@ class TestDelivered:
         assert bench.log(job).count("attempt") == 1
 
     def test_when_it_has_ended(self, bench):
-        """A message that comes once more changes nothing."""
+        """A delivery of a job that has ended changes nothing."""
         job = bench.job("echo once")
         bench.attempt(job)
         before = bench.log(job)
@@ -427,7 +427,7 @@ class TestDelivered:
         assert bench.end(job)[0] is CANCELED
 
     def test_ended_by_another_while_it_runs(self, bench):
-        """An attempt that learns that the job has ended stops it, and says nothing of it."""
+        """An attempt that learns that the job has ended stops it, and reports nothing more."""
         job = bench.job(bench.note("pid"), "sleep 1000")
         attempt = bench.begin(job)
         pid = bench.pid("pid")
@@ -455,7 +455,7 @@ class TestDelivered:
 
 class TestRequest:
     def test_what_the_job_runs_for_is_in_its_environment(self, bench):
-        """Its own variables, and the names and numbers of what it is part of."""
+        """A job has its own variables, and those that describe its run."""
         job = bench.job(
             'echo "$CI/$CICD_PIPELINE/$CICD_STAGE/$CICD_JOB/$CICD_RUN_NUMBER/$CICD_BRANCH/$MINE"',
             "echo $CICD_JOB_EXECUTION_ID",
@@ -466,13 +466,13 @@ class TestRequest:
         assert f"\n{job.job_execution_id}\n" in bench.log(job)
 
     def test_only_secrets_that_a_job_names_are_in_its_environment(self, bench):
-        """Others stay with the Worker."""
+        """A job gets no other secrets."""
         job = bench.job('echo "[$KEY][$OTHER]"', secrets=("KEY",))
         bench.attempt(job, secrets={"KEY": "k", "OTHER": "o"})
         assert "\n[k][]\n" in bench.log(job)
 
     def test_a_secret_that_the_worker_does_not_hold_is_told(self, bench):
-        """The job cannot run."""
+        """The job is not runnable, and its log names the secret."""
         job = bench.job("true", secrets=("KEY",))
         bench.attempt(job)
         record = bench.store.job_execution(job.job_execution_id)
@@ -480,7 +480,7 @@ class TestRequest:
         assert "does not hold the secrets KEY" in bench.log(job)
 
     def test_a_kind_is_run_by_its_command(self, bench):
-        """It finds the request on its standard input, and the job's variables; its exit code is the job's."""
+        """The command gets the request on its standard input, and the variables; its exit code is that of the job."""
         parameters = JsonObject({"url": "https://example.org"})
         job = bench.job(kind="acme.show", parameters=parameters, environment=Environment({"WORD": "hello"}))
         bench.attempt(job, kinds={"acme.show": "sh -c 'cat; echo; echo $WORD; exit 3'"})
@@ -496,20 +496,20 @@ class TestRequest:
 
     @pytest.mark.parametrize("parameters", [{"shell": "fish"}, {"other": 1}, {"submodules": 1}])
     def test_parameters_that_the_kind_does_not_have_are_not_runnable(self, bench, parameters):
-        """The log says which there are."""
+        """The log names the parameter and what was expected."""
         job = bench.job("true", parameters=JsonObject(parameters))
         bench.attempt(job)
         assert bench.store.job_execution(job.job_execution_id).reason is EndReason.NOT_RUNNABLE
         assert f"/parameters/{next(iter(parameters))}: expected " in bench.log(job)
 
     def test_bash_by_the_parameter_shell(self, bench):
-        """Arrays are none of sh."""
+        """The shell bash has arrays, which sh does not have."""
         job = bench.job('words=(a b); echo "${words[1]}${BASH_VERSION:+!}"', parameters=JsonObject({"shell": "bash"}))
         bench.attempt(job)
         assert "\nb!\n" in bench.log(job)
 
     def test_a_job_that_fails_is_run_again_as_often_as_it_may(self, bench):
-        """In a fresh working copy, within the same attempt, with one end."""
+        """Each try has a fresh working copy, and the attempt has one end."""
         count = f"{bench.side}/count"
         job = bench.job(f"[ ! -e made ]; touch made; echo x >> {count}", f"[ $(wc -l < {count}) -ge 3 ]", retries=5)
         bench.attempt(job)
@@ -558,7 +558,7 @@ class TestRequest:
         assert bench.end(job) == (RUNNING, None)
 
     def test_a_worker_that_is_not_let_in_runs_nothing(self, bench):
-        """Its token is wrong for every job."""
+        """A Worker with a wrong token does not run the job."""
         job = bench.job(bench.note("ran"))
 
         class Closed:
@@ -576,7 +576,7 @@ class TestNetwork:
         "fault", [Fault.CUT, Fault.TRUNCATED, Fault.LOST, Fault.REPEATED, Fault.REPLAYED, Fault.DELAYED]
     )
     def test_fails_at_each_request(self, bench, fault):
-        """The job runs once, and its log is whole, whatever happens to each request the first time."""
+        """The job runs once, and its log is whole, if each request fails the first time."""
         bench.proxy.plan = once(fault)
         bench.proxy.delay = 0.05
         lines = "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo line $i; sleep 0.01; done"
@@ -591,7 +591,7 @@ class TestNetwork:
         assert len(bench.store.artifacts(job.job_execution_id)) == 1
 
     def test_is_gone_for_a_while(self, bench):
-        """What a job prints meanwhile is told afterwards, and that it has ended."""
+        """The output and the end of a job are reported when the Backend is back."""
         job = bench.job(bench.gate("go"), "seq 20000", bench.note("over"))
         attempt = bench.begin(job)
         until(lambda: bench.end(job)[0] is RUNNING, "the claim")
@@ -606,7 +606,7 @@ class TestNetwork:
         assert numbers == [str(number) for number in range(1, 20_001)]
 
     def test_backend_refuses(self, bench, caplog):
-        """A job that the Backend does not know is not run; that is an error in the Worker's own log."""
+        """A job that the Backend does not know is not run, and the Worker logs an error."""
         job = evolve(bench.job(bench.note("ran")), job_execution_id=bench.job("true").job_id)
         bench.attempt(job)
         assert not (bench.side / "ran").exists()

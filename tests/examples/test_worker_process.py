@@ -31,7 +31,7 @@ def start(script, directory=Path(), grace=5.0):
 
 
 def everything(descriptor):
-    """What a pipe brings up to its end."""
+    """All that can be read from a pipe."""
     pieces = []
     while data := os.read(descriptor, 65536):
         pieces.append(data)
@@ -108,14 +108,14 @@ class TestStop:
             assert everything(process.output).endswith("bye\n")  # The shell may tell how its child ended.
 
     def test_must_end(self):
-        """One that does not heed it is killed when the grace is over."""
+        """A job that ignores SIGTERM is killed after the grace."""
         with start("trap '' TERM; echo up; while :; do sleep 0.02; done", grace=0.2) as process:
             line_of(process.output)
             until(lambda: process.stop() or process.has_ended(), "its end")
             assert process.wait() == 137
 
     def test_takes_all(self):
-        """What it has started ends with it, even what does not heed signals."""
+        """All processes that it has started end with it, also those that ignore signals."""
         with start("(trap '' TERM HUP; sleep 1000) & echo $!; sh -c 'echo $$; sleep 1000'", grace=0.2) as process:
             children = [int(line_of(process.output)) for _ in range(2)]
             assert all(map(is_alive, children))
@@ -132,7 +132,7 @@ class TestStop:
 
 class TestLeftovers:
     def test_are_cleared(self):
-        """What runs on when the command has ended is ended, and holds no output back."""
+        """Processes that are left when the command has ended are killed, so that the output ends."""
         with start("sleep 1000 & echo $!") as process:
             child = int(line_of(process.output))
             until(process.has_ended, "the end of the command")
