@@ -1,6 +1,6 @@
 """Definitions of pipelines, executions of them and their rules, and logs of executions."""
 
-from .definition import Job, Pipeline, Stage, job_environment
+from .definition import SCRIPT, Job, Pipeline, Stage, job_environment
 from .execution import PipelineExecution, StageExecution
 from .explanation import Explanation, Reason
 from .job_execution import JobExecution
@@ -11,6 +11,7 @@ from .status import StatusCounts
 from .update import UpdateOutcome
 
 __all__ = [
+    "SCRIPT",
     "ExecutionLog",
     "Explanation",
     "Job",

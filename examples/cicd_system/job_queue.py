@@ -24,7 +24,7 @@ from sqlalchemy import delete
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.integrations.kombu import register
 from cicd_common.logging import get_logger
-from cicd_common.model.definition import SCRIPT
+from cicd_common.model import SCRIPT
 
 __all__ = ["SERIALIZER", "Delivery", "JobQueue", "QueueError"]
 

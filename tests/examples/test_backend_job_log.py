@@ -73,6 +73,12 @@ def test_what_is_added_goes_on_in_the_last_line(store, job):
     assert list(logs.more(job, piece.end).lines) == ["o"]
 
 
+def test_one_long_chunk_is_shown(store, job):
+    """A chunk that alone is longer than what is shown at first keeps its lines."""
+    say(store, job, 1, LINE * 25_000)
+    assert JobLogs(store).end(job).end.line == 25_001
+
+
 def test_an_unknown_job_is_told(store):
     with pytest.raises(UnknownJobExecutionError):
         JobLogs(store).end(UUID(int=1))

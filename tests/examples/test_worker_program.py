@@ -217,6 +217,7 @@ class TestSettings:
                 "Error: expected the Backend's URL to begin with http:// or https:// and a host\n",
             ),
             (["--name", "two\nlines"], "no blank at either end\n"),
+            (["--grace", "nan"], "'--grace': expected a number of seconds\n"),
             (["--kind", "acme.show"], "'--kind': expected KIND=COMMAND, once for each kind but script\n"),
         ],
     )

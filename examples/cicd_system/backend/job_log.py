@@ -46,8 +46,9 @@ class JobLogs:
                 while size - len(chunks[count][1]) > _SHOWN:
                     size -= len(chunks[count][1])
                     count += 1
-                begin = skip(chunks[:count], begin)
-                del chunks[:count]
+                if count:  # The first chunk may be longer than what is shown.
+                    begin = skip(chunks[:count], begin)
+                    del chunks[:count]
         if len(self._begins) >= _REMEMBERED:
             self._begins.clear()
         self._begins[job_execution_id] = begin

@@ -18,6 +18,7 @@ import click
 from cicd_common import ContractError, structure
 from cicd_common.fields import Kind, Name
 from cicd_common.logging import configure, execution_context, get_logger
+from cicd_common.model import SCRIPT
 
 from ..connection import DeniedError, NoAnswerError, RefusedError
 from ..job_queue import Delivery, JobQueue
@@ -26,7 +27,6 @@ from ..options import SECONDS, maskable, passwords_in, queue_options, run_with, 
 from .attempt import Settings, run_job
 from .backend_client import BackendClient
 from .directory import UnfitError, check_room, worker_directory
-from .script import SCRIPT
 
 log = get_logger("cicd_system.worker")
 

@@ -14,13 +14,11 @@ from attrs import field, frozen
 from cicd_common import ContractError, dumps
 from cicd_common.api.request import JobExecutionRequest
 from cicd_common.kinds import Kinds, ScriptParameters
+from cicd_common.model import SCRIPT
 
 from .reporting import NotRunnableError
 
-__all__ = ["SCRIPT", "Program", "container_commands", "find_docker", "program_of", "script_of", "variables_of"]
-
-SCRIPT = "script"
-"""The kind of jobs that run shell commands."""
+__all__ = ["Program", "container_commands", "find_docker", "program_of", "script_of", "variables_of"]
 
 # The exit code of each command is checked: `set -e` alone ignores failures such as `false && true`.
 _HEAD = """set -e
