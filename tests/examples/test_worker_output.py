@@ -14,7 +14,7 @@ from cicd_system.worker.output import PIECE, Output
 
 from cicd_common.logging.masking import process_masker
 
-SECRET = token_hex(12)
+SECRET = f"{token_hex(12)}!"  # The last character is unlike all others, so that repeated beginnings never hold it.
 
 
 @pytest.fixture(autouse=True)
