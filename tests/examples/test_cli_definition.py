@@ -126,6 +126,7 @@ class TestIds:
         """The same definition has the same ids, however it is written."""
         written = yaml.safe_dump(yaml.safe_load(WHOLE), default_flow_style=True, sort_keys=True)
         assert read(path, "# A comment\n" + written) == read(path, WHOLE)
+        assert read(path, WHOLE.replace("name: unit", "name: unit\n        allow_failure: false")) == read(path, WHOLE)
 
     @pytest.mark.parametrize(
         ("old", "new"),
@@ -141,11 +142,18 @@ class TestIds:
             ("allow_failure: true", "allow_failure: false"),
             ("unit", "units"),
             ("name: compile", "name: compiled"),
+            ("name: unit", "name: unit\n        environment: {LEVEL: debug}"),
         ],
     )
     def test_changed(self, path, old, new):
         """Any change makes all ids new, because a store never changes the definition of an id."""
         assert not ids(read(path, WHOLE)) & ids(read(path, WHOLE.replace(old, new)))
+
+    def test_parameter_of_that_name(self, path):
+        """A parameter that is named id is content like any other."""
+        changed = "script: [x], kind: acme.show, parameters: {id: %s}"
+        found = [read(path, SMALL.replace("script: [x]", changed % number)) for number in (1, 2)]
+        assert not ids(found[0]) & ids(found[1])
 
     def test_own(self, path):
         """A stage and a job of the same name have different ids."""

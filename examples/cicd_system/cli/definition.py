@@ -62,7 +62,8 @@ def read_definition(path: Path, repo: str | None = None, branch: str | None = No
         Kinds.installed().check(pipeline, strict=True)
     except ContractError as error:
         raise FileError(path, [_in_file(root, problem) for problem in error.problems]) from None
-    return _with_ids(pipeline, uuid5(_DEFINITIONS, json.dumps(data, sort_keys=True)))
+    content = converter.unstructure(_with_ids(pipeline, _DEFINITIONS))
+    return _with_ids(pipeline, uuid5(_DEFINITIONS, json.dumps(content, sort_keys=True)))
 
 
 def _ids(node: Node, below: tuple[str, ...] = ("stages", "jobs")) -> Iterator[FileProblem]:
