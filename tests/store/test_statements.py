@@ -248,8 +248,10 @@ def plans(engine, statements):
     prefix = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            # A table of few rows is scanned though it has an index: this way, only one that has none is.
-            connection.exec_driver_sql("SET enable_seqscan = off")
+            # A table of few rows is scanned, or read whole for a join, though it has an index. This way, only a table
+            # without a fitting index is, whatever the server knows about the sizes of tables at that time.
+            for choice in ("seqscan", "hashjoin", "mergejoin"):
+                connection.exec_driver_sql(f"SET enable_{choice} = off")
         for statement, parameters in distinct.items():
             some = parameters[0] if isinstance(parameters, list) else parameters
             rows = connection.exec_driver_sql(f"{prefix} {statement}", some)
