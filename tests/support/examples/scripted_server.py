@@ -9,16 +9,20 @@ from collections.abc import Callable
 
 from tests.support.examples.http_messages import Message, read_message
 
+_LAST_OF_JSON = b"}"
+
 
 def answer(body: bytes = b"", status: int = 200, **headers: str) -> bytes:
     """The bytes of an answer; an underscore in the name of a header stands for a hyphen."""
     lines = [f"HTTP/1.1 {status} x", f"content-length: {len(body)}"]
+    if not body.endswith(_LAST_OF_JSON):
+        lines.append("connection: close")  # Or the client may send its next request on a connection that is closing.
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 class Server:
-    """Answers requests in turn; it closes the connection after an answer that is cut short, or has no JSON."""
+    """Answers requests in turn; it closes the connection after an answer that is cut short or has no JSON object."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)
@@ -47,7 +51,7 @@ class Server:
                 return
             data = self.answers.pop(0)
             connection.sendall(data)
-            if not data.endswith(b"}"):
+            if not data.endswith(_LAST_OF_JSON):
                 return
 
     def close(self) -> None:
