@@ -2,83 +2,116 @@
 
 import contextlib
 import socket
-import threading
+from hashlib import sha256
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from cicd_system.backend import reading
 from cicd_system.backend import server as server_module
-from cicd_system.backend.server import listening, make_server
 
 from cicd_common.store import ExecutionStore
-from tests.support.examples.backend_in_process import app_on
-from tests.support.examples.waiting import until
+from tests.support.examples.backend_in_process import TOKEN, app_on, served
+from tests.support.examples.waiting import DEADLINE, until
 
-DEADLINE = 30
-
-
-@pytest.fixture
-def address(monkeypatch):
-    """The address of a Backend that waits a tenth of a second for its clients."""
-    monkeypatch.setattr(reading, "PATIENCE", 0.1)
-    monkeypatch.setattr(server_module, "ARRIVAL", 0.1)
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # Handlers belong to the main thread.
-    with ExecutionStore("sqlite://") as store, listening("127.0.0.1", 0) as listener:
-        server = make_server(app_on(store))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        until(lambda: server.started, "the Backend to start", pause=0.01)
-        yield listener.getsockname()
-        server.should_exit = True
-        thread.join()
+HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
+HEALTH = b"GET /health HTTP/1.1\r\n" + HEAD
+REFUSED = b"POST /api/job/status HTTP/1.1\r\n" + HEAD
+SIGNED_IN = HEAD + f"Authorization: Bearer {TOKEN}\r\n".encode()
 
 
-def answer_to(address, sent):
+@pytest.fixture(scope="module", autouse=True)
+def _impatient():
+    """The Backend waits for a moment for its clients."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "PATIENCE", 0.1)
+        patch.setattr(server_module, "ARRIVAL", 0.1)
+        patch.setattr(server_module, "UNREAD", 0.5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def url():
+    with ExecutionStore("sqlite://") as store, served(app_on(store, token=TOKEN)) as url:
+        yield url
+
+
+def connect(url):
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname, parts.port), timeout=DEADLINE)
+
+
+def answer_to(url, sent):
     """All bytes that a connection receives until the Backend closes it."""
-    with socket.create_connection(address, timeout=DEADLINE) as connection:
+    answer = b""
+    with connect(url) as connection, contextlib.suppress(ConnectionResetError):
         connection.sendall(sent)
-        answer = b""
-        with contextlib.suppress(ConnectionResetError):
-            while chunk := connection.recv(65_536):
-                answer += chunk
+        while chunk := connection.recv(65_536):
+            answer += chunk
     return answer
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [b"", b"G", b"GET /health HTTP/1.1\r\nHost: localhost\r\n", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: "],
-)
-def test_half_a_request_is_not_waited_for(address, sent):
+@pytest.mark.parametrize("sent", [b"", b"G", HEALTH, HEALTH + b"X: "])
+def test_half_a_request_is_not_waited_for(url, sent):
     """The connection is closed."""
-    assert answer_to(address, sent) == b""
+    assert answer_to(url, sent) == b""
 
 
-def test_a_head_without_an_end_is_refused(address):
+def test_a_head_without_an_end_is_refused(url):
     """A head that is too large is refused and not collected in memory."""
-    answer = answer_to(address, b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1_000_000)
+    answer = answer_to(url, HEALTH + b"X: " + b"x" * 1_000_000)
     assert answer.startswith(b"HTTP/1.1 4") or answer == b""
 
 
 @pytest.mark.parametrize("what", ["POST /api/job/status", f"PUT /api/artifact/{'0' * 64}", "POST /sign-in"])
-def test_half_a_body_is_not_waited_for(address, what):
+def test_half_a_body_is_not_waited_for(url, what):
     """The client gets 408."""
-    head = f"{what} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
-    assert answer_to(address, head + b"Content-Length: 100\r\n\r\n{").startswith(b"HTTP/1.1 408 ")
+    head = f"{what} HTTP/1.1\r\n".encode() + SIGNED_IN
+    assert answer_to(url, head + b"Content-Length: 100\r\n\r\n{").startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_client_that_is_slow_between_requests_is_served(address):
+def test_half_a_body_that_nobody_reads_is_not_waited_for(url):
+    """A client that is refused before it has sent its body cannot keep the connection by sending it slowly."""
+    with connect(url) as connection:
+        connection.sendall(REFUSED + b"Content-Length: 100\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 401 ")
+        connection.sendall(b"{")
+        assert connection.recv(65_536) == b""
+
+
+def test_requests_that_do_not_wait_for_answers_do_not_pile_up(url):
+    """The connection is closed while the client sends without an end."""
+    request = b"GET /style.css HTTP/1.1\r\n" + HEAD + b"\r\n"
+    with connect(url) as connection, pytest.raises(ConnectionError):
+        connection.sendall(request * 2_000_000)
+
+
+def test_an_answer_that_is_not_read_is_not_waited_for(monkeypatch):
+    """The connection of a client that no longer reads is closed, so that there is room for others."""
+    content = b"x" * 30_000_000
+    path = f"/api/artifact/{sha256(content).hexdigest()}"
+    monkeypatch.setattr(server_module, "most_connections", lambda: 2)
+    with ExecutionStore("sqlite://") as store, served(app_on(store)) as url:
+        assert httpx.put(url + path, content=content, timeout=DEADLINE).status_code == 204
+        with connect(url) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+            assert connection.recv(9) == b"HTTP/1.1 "
+            assert httpx.get(f"{url}/health").status_code == 503
+            until(lambda: httpx.get(f"{url}/health").status_code == 200, "room for another client")
+
+
+def test_a_client_that_is_slow_between_requests_is_served(url):
     """A client may keep its connection between requests."""
-    with httpx.Client(base_url=f"http://{address[0]}:{address[1]}") as client:
-        assert client.get("/health", headers={"Host": "localhost"}).status_code == 200
+    with httpx.Client(base_url=url) as client:
+        assert client.get("/health").status_code == 200
         for _ in range(3):
-            answer_to(address, b"")  # Longer than a request may take to arrive.
-        assert client.get("/health", headers={"Host": "localhost"}).status_code == 200
+            answer_to(url, b"")  # Longer than a request may take to arrive.
+        assert client.get("/health").status_code == 200
 
 
-def test_many_that_say_nothing_keep_nobody_out(address):
+def test_many_that_say_nothing_keep_nobody_out(url):
     """Silent connections are closed after a moment."""
     with contextlib.ExitStack() as stack:
         for _ in range(200):
-            stack.enter_context(socket.create_connection(address, timeout=DEADLINE))
-        answer = httpx.get(f"http://{address[0]}:{address[1]}/health", headers={"Host": "localhost"}, timeout=DEADLINE)
-        assert answer.status_code == 200
+            stack.enter_context(connect(url))
+        assert httpx.get(f"{url}/health", timeout=DEADLINE).status_code == 200

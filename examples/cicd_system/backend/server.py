@@ -15,40 +15,42 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 __all__ = ["listening", "make_server", "most_connections"]
 
 ARRIVAL = 10.0
-"""The most seconds that the head of a request may take to arrive."""
+"""The most seconds that the head of a request may take to arrive, and the rest of a body that nobody reads."""
+UNREAD = 30.0
+"""The most seconds in which a client reads nothing of an answer."""
 
 _MAX_HEAD = 64 * 1024
 _OWN_FILES = 64  # File descriptors for databases, brokers and artifacts.
 
 
 class _PunctualProtocol(H11Protocol):
-    """HTTP/1.1 on one connection, which is closed if the head of a request does not arrive in time."""
+    """HTTP/1.1 on one connection, which is closed if its client is late or sends requests ahead of answers."""
 
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer for the first request."""
         super().connection_made(transport)
-        self._await_request()
+        self._set_timer(is_due=True)
 
     def data_received(self, data: bytes) -> None:
-        """Receive data. A part of a head does not restart the timer."""
+        """Receive data. A part of what is due does not restart the timer."""
+        if self.conn.their_state is h11.DONE:
+            self.transport.abort()  # Requests that are sent before the last answer would pile up in memory.
+            return
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_waiting()
-        elif self._late is None:
-            self._await_request()
+        self._set_timer(is_due=self.conn.their_state is h11.IDLE or self.conn.our_state is h11.DONE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
-        self._stop_waiting()
+        self._set_timer(is_due=False)
         super().connection_lost(exc)
 
-    def _await_request(self) -> None:
-        self._late = self.loop.call_later(ARRIVAL, self.transport.close)
-
-    def _stop_waiting(self) -> None:
-        if self._late is not None:
+    def _set_timer(self, *, is_due: bool) -> None:
+        """Let the timer run if a head or the rest of an unread body is due from the client."""
+        if is_due and self._late is None:
+            self._late = self.loop.call_later(ARRIVAL, self.transport.abort)
+        elif not is_due and self._late is not None:
             self._late.cancel()
             self._late = None
 
@@ -93,7 +95,9 @@ def listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
     listener.set_inheritable(False)
-    # Connections inherit it. asyncio sets it only for sockets that it creates; without it the second half of an answer
-    # waits 40 ms for the client's delayed acknowledgement of the first half.
+    # Connections inherit these. asyncio sets the first only for sockets that it creates; without it the second half of
+    # an answer waits 40 ms for the client's delayed acknowledgement of the first half.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD * 1000))
     return listener

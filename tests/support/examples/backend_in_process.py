@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 from cicd_system.backend import Dispatcher, create_app
 from cicd_system.backend.dispatch import SendJobs
+from cicd_system.backend.server import listening, make_server
 from starlette.applications import Starlette
 
 from cicd_common import ExecutionStatus, converter
@@ -16,6 +21,7 @@ from cicd_common.api.request import JobExecutionRequest, JobStatusUpdate, Pipeli
 from cicd_common.artifacts import ArtifactStore
 from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.store import ExecutionStore
+from tests.support.examples.waiting import until
 
 TOKEN = "correct-horse-battery"
 JSON = {"Content-Type": "application/json"}
@@ -31,6 +37,23 @@ def app_on(store: ExecutionStore, send: SendJobs = lambda _: None, **settings: A
         settings: Others of `create_app`.
     """
     return create_app(store, ArtifactStore(f"memory://{uuid4()}"), send, **settings)
+
+
+@contextmanager
+def served(app: Starlette) -> Iterator[str]:
+    """Serve an application in a thread by the server of the Backend; yields its address."""
+    with listening("127.0.0.1", 0) as listener:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("signal.signal", lambda *_: None)  # The handlers of the test stay.
+            server = make_server(app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        until(lambda: server.started, "the server to start", pause=0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 class Kept:
