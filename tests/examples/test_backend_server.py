@@ -1,6 +1,7 @@
 """Limits for slow and silent clients."""
 
 import contextlib
+import select
 import socket
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -68,6 +69,17 @@ def test_half_a_body_is_not_waited_for(url, what):
     """The client gets 408."""
     head = f"{what} HTTP/1.1\r\n".encode() + SIGNED_IN
     assert answer_to(url, head + b"Content-Length: 100\r\n\r\n{").startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_comes_by_bytes_is_not_waited_for(url, monkeypatch):
+    """The client gets 408 when the whole body is late, although it was never silent for long."""
+    monkeypatch.setattr(reading, "WHOLE", 0.5)
+    monkeypatch.setattr(reading, "PATIENCE", DEADLINE)
+    with connect(url) as connection:
+        connection.sendall(b"POST /sign-in HTTP/1.1\r\n" + HEAD + b"Content-Length: 9999\r\n\r\n")
+        while not select.select([connection], [], [], 0.05)[0]:
+            connection.sendall(b"x")
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_half_a_body_that_nobody_reads_is_not_waited_for(url):

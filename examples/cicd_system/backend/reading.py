@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -25,6 +25,8 @@ MAX_BODY = 8 * 1024**2
 """The largest body with JSON, in bytes."""
 PATIENCE = 10.0
 """The most seconds between two chunks of a body. After that the client is disconnected."""
+WHOLE = 60.0
+"""The most seconds that a whole body with JSON or a form may take to arrive."""
 
 # Bytes. Reading a smaller body takes less than a millisecond, so it needs no thread.
 _SMALL_BODY = 64 * 1024
@@ -57,13 +59,17 @@ def announced_size(request: Request, limit: int) -> int | None:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read a body of at most `limit` bytes, whatever size the client announces; 413 if it is over the limit."""
+    """Read a body of at most `limit` bytes, whatever size the client announces; 413 if it is over the limit.
+
+    The answer is 408 if the body does not arrive in time, however small its chunks are.
+    """
     announced_size(request, limit)
     body = bytearray()
-    async for chunk in chunks_of(request):
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
+    async with _in_time(WHOLE):
+        async for chunk in chunks_of(request):
+            body += chunk
+            if len(body) > limit:
+                raise _too_large(limit)
     return bytes(body)
 
 
@@ -71,15 +77,21 @@ async def chunks_of(request: Request) -> AsyncIterator[bytes]:
     """The body of a request in chunks; 408 if the next chunk does not arrive in time."""
     more = True
     while more:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                message = await request.receive()
-        except TimeoutError:
-            raise HTTPException(408, "Expected the body sooner.", {"Connection": "close"}) from None
+        async with _in_time(PATIENCE):
+            message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         more = message.get("more_body", False)
         yield message.get("body", b"")
+
+
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise HTTPException(408, "Expected the body sooner.", {"Connection": "close"}) from None
 
 
 def _too_large(limit: int) -> HTTPException:
