@@ -94,6 +94,7 @@ def _main(
             _announce(listener, url_file)
             with (
                 shipping_logs(opened.add_logs, ContractError),
+                closing(publisher),
                 repeating(dispatcher.look, min(1.0, lease / 10)),
                 repeating(publisher.look, 1.0),
             ):

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from cicd_common.api.request import ArtifactUploadRequest
 from cicd_common.logging import execution_context, get_logger
-from cicd_common.model import JobExecution, PipelineExecution
-from cicd_common.store import ExecutionStore, RunChange
+from cicd_common.store import ExecutionStore, RunChange, StoreError
 
 from .repeating import Outage
 from .traces import Traces
@@ -82,9 +81,16 @@ class Publisher:
         self._traces = traces
         self._recorded: deque[UUID] = deque(maxlen=_REMEMBERED)
         self._receiver = Outage("the receiver of events")
+        self._claimed: RunChange | None = None
         self._is_needed = send is not None or traces is not None
         if self._is_needed and (runs := store.outbox.retry()):
             log.info("events that were given up are sent once more", runs=runs)
+
+    def close(self) -> None:
+        """Give back a change that is still being sent, so that other Backends need not wait until its claim ends."""
+        if self._claimed is not None:
+            with suppress(StoreError):
+                self._store.outbox.fail(self._claimed)
 
     def state(self) -> Mapping[str, Any]:
         """The number of runs whose events wait or were given up, and of spans that were given up."""
@@ -100,13 +106,18 @@ class Publisher:
         """Send the change that has waited for the longest time; return whether there was one."""
         changes = self._store.outbox.claim(limit=1, seconds=_CLAIM_SECONDS) if self._is_needed else ()
         for change in changes:
-            with execution_context(pipeline_execution_id=change.after.id):
-                self._record_trace(change)
-                if self._is_sent(change):
-                    self._store.outbox.confirm(change)
-                elif not self._store.outbox.fail(change, max_attempts=MAX_ATTEMPTS):
-                    log.error("the events of a run were given up", attempts=change.attempt)
+            self._claimed = change
+            self._publish(change)
+            self._claimed = None
         return bool(changes)
+
+    def _publish(self, change: RunChange) -> None:
+        with execution_context(pipeline_execution_id=change.after.id):
+            self._record_trace(change)
+            if self._is_sent(change):
+                self._store.outbox.confirm(change)
+            elif not self._store.outbox.fail(change, max_attempts=MAX_ATTEMPTS):
+                log.error("the events of a run were given up", attempts=change.attempt)
 
     def _record_trace(self, change: RunChange) -> None:
         """Record the trace of a run that ended, once even if its events are sent several times."""
@@ -135,15 +146,9 @@ class Publisher:
 
     def _uploads(self, change: RunChange) -> Iterator[ArtifactUploadRequest]:
         """Yield the artifacts of the jobs that ended with a change. A Worker uploads them before it reports the end."""
-        before = {job.id for job in _jobs(change.before) if job.status.is_terminal}
-        for job in _jobs(change.after):
-            if job.status.is_terminal and job.id not in before:
+        for job in (job for stage in change.after.stages for job in stage.jobs if job.status.is_terminal):
+            if change.before is None or not change.before.job(job.id).status.is_terminal:
                 path = None
                 while files := self._store.artifacts(job.id, after=path):
                     path = files[-1].path
                     yield ArtifactUploadRequest(job_execution_id=job.id, artifacts=files)
-
-
-def _jobs(run: PipelineExecution | None) -> Iterator[JobExecution]:
-    for stage in run.stages if run is not None else ():
-        yield from stage.jobs
