@@ -1,4 +1,4 @@
-"""What the tests of the examples stand on: ``examples`` on the path, here and in the processes that they start."""
+"""Put ``examples`` on the path of the tests and of the processes that they start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(EXAMPLES), os.environ.get("PYTHONPATH")]))
 
-# A shell has its background jobs ignore Ctrl-C, and so would all that is started here.
+# Background jobs of a shell ignore Ctrl-C, and the processes that they start do so, too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

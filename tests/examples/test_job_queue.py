@@ -155,7 +155,7 @@ def logged():
 
 @contextmanager
 def raw(broker):
-    """A function that publishes any message."""
+    """A function that publishes a message of any content."""
     url, queue = broker
     options = {"global_keyprefix": f"{queue}:"} if url.startswith("redis") else {}
     with kombu.Connection(url, transport_options=options) as connection:

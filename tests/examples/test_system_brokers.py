@@ -1,4 +1,4 @@
-"""Brokers that are killed or lose what they hold in the middle of a run."""
+"""Brokers are killed or lose their messages during a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRIVATE = {"rabbitmq": PrivateRabbitMQ, "redis": PrivateRedis}
 
 @pytest.fixture(params=list(PRIVATE))
 def private(request, tmp_path):
-    """A broker that may be killed, and what a system on it runs on."""
+    """A broker that can be killed, and a setting with it."""
     with (
         PRIVATE[request.param](tmp_path / "server") as server,
         SETTINGS[request.param](tmp_path, server.url) as setting,
@@ -27,20 +27,20 @@ def private(request, tmp_path):
 
 
 def put(server, message):
-    """Have a broker keep a message of the test."""
+    """Give a message of the test to a broker."""
     with Connection(server.url, transport_options={"confirm_publish": True}) as connection:
         connection.SimpleQueue("kept").put(message)
 
 
 def taken(server):
-    """The message that a broker has kept."""
+    """Take the message of the test from a broker."""
     with Connection(server.url) as connection:
         return connection.SimpleQueue("kept").get(timeout=30).payload
 
 
 class TestBrokerRestarted:
     def test_in_the_middle_of_a_run(self, private, new_system, side):
-        """Jobs that run and jobs that wait at the broker all come to their end."""
+        """Running jobs, and jobs that wait at the broker, complete."""
         server, setting = private
         system = new_system(setting, workers=2)
         api = system.api
@@ -59,7 +59,7 @@ class TestBrokerRestarted:
         until(lambda: side.count("go0") > before + 30, "output while there is no broker")
         side.let_go("go1")
         server.start()
-        assert taken(server) == {"n": 1}, "the server of the test does not keep what it has acknowledged"
+        assert taken(server) == {"n": 1}, "the server of the test has lost an acknowledged message"
         side.let_go("go0")
         assert api.end_of(run) == SUCCESS
         for job in (*running, *waiting):
@@ -69,7 +69,7 @@ class TestBrokerRestarted:
 
 class TestMessagesLost:
     def test_jobs_that_wait_are_sent_again(self, setting, new_system, side):
-        """A queue that is deleted, before there is a Worker and while one is busy, loses no run."""
+        """A run completes although its queue is deleted, before there is a Worker and while one is busy."""
         system = new_system(setting, backends=1, workers=0, resend=2)
         api = system.api
         jobs = [side.job("runs", side.gate("go")), *(side.job(f"waits{number}") for number in range(2))]
@@ -84,7 +84,7 @@ class TestMessagesLost:
         assert {name: side.done(name) for name in api.jobs(definition)} == dict.fromkeys(api.jobs(definition), 1)
 
     def test_canceled_after_its_worker(self, setting, new_system, side):
-        """A run whose broker forgot it and whose Worker is gone is ended by canceling it."""
+        """Canceling ends a run whose messages and whose Worker are lost."""
         system = new_system(setting, backends=1, workers=1, lease=2)
         definition = pipeline(system.repository, {"one": [side.job("runs", side.gate("never"))]})
         run = system.api.execute(definition)

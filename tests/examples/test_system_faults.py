@@ -1,4 +1,4 @@
-"""Workers and Backends that are killed, and networks between them that fail: each time the run ends as it should."""
+"""Runs end correctly although Workers and Backends are killed and the network between them fails."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ LEASE = 2  # Seconds.
 
 
 def output_of(api, definition, name):
-    """The lines that a job printed, without those of the Worker and those that show its commands."""
+    """The lines that a job printed, without lines of the Worker and without its commands."""
     text = "".join(attempt.text for attempt in attempts(api.job(definition, name).logs))
     return [line for line in text.splitlines() if not line.startswith("$ ")]
 
 
 class TestWorkerKilled:
     def test_in_the_middle_of_a_job(self, setting, new_system, side):
-        """After a lease the job runs once more; that is visible, and nothing is left of the first attempt."""
+        """After the lease the job runs again. The log shows both attempts, and no process of the first one is left."""
         system = new_system(setting, lease=LEASE)
         api = system.api
         child = f"sleep 1000 & echo $! >> {side.directory}/children"
@@ -61,7 +61,7 @@ class TestWorkerKilled:
         assert {name: side.done(name) for name in jobs} == dict.fromkeys(jobs, 1)
 
     def test_by_its_job(self, setting, new_system, side):
-        """A job that kills each Worker that runs it, as for its memory, takes three of them and ends."""
+        """A job that kills its Worker fails after three attempts."""
         system = new_system(setting, backends=1, workers=3, lease=LEASE)
         definition = pipeline(system.repository, {"one": [side.job("poison", "kill -KILL $PPID", side.gate("never"))]})
         assert system.api.end_of(system.api.execute(definition)) == ExecutionStatus.FAILED
@@ -98,7 +98,7 @@ class TestBackendKilled:
 
 
 def in_turn():
-    """A plan in which requests meet the faults in turn the first time that they come, and are passed on after that."""
+    """A plan that gives requests the faults in turn, and passes a request on when it is repeated."""
     plans = itertools.cycle([once(fault) for fault in Fault if fault is not Fault.NONE])
     met = {}
 
@@ -112,13 +112,13 @@ def in_turn():
 
 
 def counts(system):
-    """How often the requests of a system met each fault."""
+    """The number of requests of a system with each fault."""
     return {fault: sum(proxy.faults[fault] for proxy in system.proxies) for fault in Fault}
 
 
 class TestNetworkBetweenWorkerAndBackend:
     def test_requests_meet(self, system, side):
-        """Whatever happens to each request the first time, each job runs once, and its log is whole."""
+        """Although each request meets a fault, each job runs once and its log is complete."""
         api = system.api
         for proxy in system.proxies:
             proxy.plan = in_turn()
@@ -145,7 +145,7 @@ class TestNetworkBetweenWorkerAndBackend:
 
     @pytest.mark.parametrize("break_it", ["cut", "stall"])
     def test_is_gone_for_a_while(self, system, side, break_it):
-        """What was printed meanwhile comes afterwards."""
+        """Output that a job prints during an outage is reported afterwards."""
         api = system.api
         definition = pipeline(system.repository, {"one": [side.job("talks", side.lines_until("go"))]})
         run = api.execute(definition)
@@ -165,7 +165,7 @@ class TestNetworkBetweenWorkerAndBackend:
         assert side.done("talks") == 1
 
     def test_is_gone_when_time_is_up(self, tmp_path, new_system, side):
-        """A job is stopped when its time is up, whether or not a Backend can be told."""
+        """A job is stopped at its time limit even if no Backend answers."""
         with SETTINGS["embedded"](tmp_path) as setting:
             system = new_system(setting, via_proxy=True, job_timeout=3)
         api = system.api
@@ -186,7 +186,7 @@ class TestNetworkBetweenWorkerAndBackend:
         assert side.done("sleeps") == 0
 
     def test_is_gone_at_the_end(self, system, side):
-        """A job that ends while no Backend can be told counts as it ended."""
+        """The end of a job during an outage is reported afterwards."""
         api = system.api
         definition = pipeline(
             system.repository, {"one": [side.job("ends", side.gate("go"))], "two": [side.job("next", "true")]}

@@ -1,4 +1,4 @@
-"""A long run in which programs are killed and the broker loses what it holds: it ends, and its logs are whole."""
+"""A long run ends with complete logs although programs are killed and the broker loses its messages."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.examples.waiting import until
 
 JOBS = 200
 KILLS = 20
-LOSSES = (4, 13)  # The kills with which the broker loses all its messages, in the middle of either stage.
-LAST_ATTEMPT = 3  # A job that is lost in it has ended.
-LEASE, RESEND = 3, 5  # Seconds. What waits is sent again each time, so a short time floods a slow machine.
+LOSSES = (4, 13)  # At these kills the broker loses all messages, too. They are in different stages.
+LAST_ATTEMPT = 3  # If a Worker is lost in this attempt, the job fails.
+LEASE, RESEND = 3, 5  # Seconds. All waiting jobs are sent again each time, which a slow machine must keep up with.
 
 
 def jobs_of(side: Side, stage: int) -> list:
-    """Half of all jobs, in chains of five, so that there is always something to do and something that waits."""
+    """Half of all jobs, in chains of five, so that some jobs run and others wait at each moment."""
     numbers = range(JOBS // 2)
     return [
         side.job(
@@ -38,16 +38,16 @@ def job_executions(run: PipelineExecution) -> dict:
 
 
 def is_in_danger(run: PipelineExecution) -> bool:
-    """Whether a job ends if its Worker is killed."""
+    """Whether a job would fail if its Worker were killed."""
     return any(job.attempt >= LAST_ATTEMPT and not job.status.is_terminal for job in job_executions(run).values())
 
 
-@pytest.mark.timeout(900)  # It takes half a minute, and ten times that where others keep the machine busy.
+@pytest.mark.timeout(900)  # It takes half a minute, and ten times as long on a busy machine.
 def test_twenty_kills_in_two_hundred_jobs(setting, new_system, side):
-    """Workers and Backends are killed at twenty moments, and with two of the kills all messages are lost.
+    """Workers and Backends are killed at twenty moments, and at two of them all messages are lost.
 
-    The moments are points of the run's progress, chosen once for each set-up: a number of jobs that have begun or
-    have come to the end of their commands.
+    A moment is a number of jobs that have begun plus jobs that have completed. The moments are the same in each run of
+    the test, and differ between the settings.
     """
     system = new_system(setting, workers=4, lease=LEASE, resend=RESEND)
     api, random = system.api, Random(setting.name)
@@ -74,7 +74,7 @@ def test_twenty_kills_in_two_hundred_jobs(setting, new_system, side):
 
 
 def kill_one(system, random: Random) -> None:
-    """Kill a program of the system, and start it again."""
+    """Kill a program of the system and restart it."""
     programs = [*system.backends, *system.workers]
     chosen = random.choice(programs)
     chosen.kill()

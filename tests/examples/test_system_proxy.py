@@ -1,4 +1,4 @@
-"""The proxies of the tests do to requests what they say."""
+"""The proxies of the tests cause the faults that they are named for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.examples.proxy import Fault, HttpProxy, TcpProxy, once
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with how many requests there were, this one included."""
+    """Answers with the number of requests so far, including this one."""
 
     protocol_version = "HTTP/1.1"
 
@@ -36,10 +36,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    daemon_threads = False  # All of them are joined at its end.
+    daemon_threads = False  # The server joins its threads at its end.
 
     def handle_error(self, *_):
-        """Connections are reset here all the time."""
+        """Print nothing: the tests reset connections."""
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def ask_again(connection):
 
 class TestHttpProxy:
     def test_passes_on(self, server, proxy):
-        """One connection of the client may hold many requests, with answers of either form."""
+        """A connection can carry several requests, with answers of both forms."""
         assert post(proxy, b"a", b"in chunks", b"c") == [b"1", b"2", b"3"]
         assert server.bodies == [b"a", b"in chunks", b"c"]
         seen = [
@@ -106,7 +106,7 @@ class TestHttpProxy:
         ids=lambda value: value.name if isinstance(value, Fault) else "",
     )
     def test_faults(self, server, proxy, fault, answers, bodies):
-        """Each fault is met by a request the first time, and not the second."""
+        """A request has its fault the first time, and not when it is repeated."""
         proxy.plan = once(fault)
         assert post(proxy, b"four") == answers
         assert server.bodies == bodies
@@ -114,13 +114,13 @@ class TestHttpProxy:
         assert proxy.faults[fault] == 1
 
     def test_replays_late(self, server, proxy):
-        """What is replayed comes after two others."""
+        """A replayed request arrives again after two others."""
         proxy.plan = once(Fault.REPLAYED)
         post(proxy, b"a", b"b", b"c")
         assert server.bodies == [b"a", b"b", b"c", b"a"]
 
     def test_one_plan_for_all_connections(self, proxy):
-        """Another request meets the fault of its own."""
+        """Different requests have their faults independently, on any connection."""
         proxy.plan = once(Fault.CUT)
         assert [post(proxy, b"a"), post(proxy, b"b"), post(proxy, b"a"), post(proxy, b"b")] == [
             [None],
@@ -130,7 +130,7 @@ class TestHttpProxy:
         ]
 
     def test_no_server(self, server):
-        """Where nobody listens the client's connection is reset."""
+        """Without a server the connection of the client is reset."""
         with HttpProxy() as proxy:
             assert post(proxy, b"a") == [None]
             proxy.target = server.server_address
@@ -140,7 +140,7 @@ class TestHttpProxy:
 @pytest.mark.parametrize("kind", [TcpProxy, HttpProxy])
 class TestCutting:
     def test_cut_and_mended(self, server, kind):
-        """A cut ends open connections and refuses new ones; after it all is well."""
+        """A cut resets open and new connections until it is mended."""
         with kind(server.server_address) as proxy:
             connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
             connection.request("POST", "/", b"a")
@@ -155,7 +155,7 @@ class TestCutting:
         assert server.bodies == [b"a", b"d"]
 
     def test_stalled_and_mended(self, server, kind):
-        """What was sent while nothing flowed arrives later."""
+        """Data that was sent during a stall arrives after it."""
         with kind(server.server_address) as proxy:
             proxy.stall()
             answers = []
@@ -169,7 +169,7 @@ class TestCutting:
             assert answers == [b"1"]
 
     def test_closed(self, server, kind):
-        """Nobody listens any more."""
+        """A closed proxy does not listen."""
         proxy = kind(server.server_address)
         proxy.close()
         with pytest.raises(OSError, match="refused"):

@@ -1,4 +1,4 @@
-"""Runs of whole systems in which nothing breaks but what their jobs break."""
+"""Runs of whole systems without faults."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_git_repository(directory):
 
 class TestWholeRun:
     def test_run(self, system, side, tmp_path):
-        """Every status, exit code, order, log, report and artifact is what the definition says."""
+        """Statuses, exit codes, order, logs, reports and artifacts are those of the definition."""
         api = system.api
         commit = make_git_repository(tmp_path / "project")
         definition = pipeline(
@@ -76,11 +76,11 @@ class TestWholeRun:
         assert (artifact.path, artifact.size, artifact.sha256) == ("out/app.txt", len(data), sha256(data).hexdigest())
 
         exchanges = [exchange for proxy in system.proxies for exchange in proxy.exchanges]
-        assert len(exchanges) >= 3 * len(jobs)  # That all are of the contract, the fixture sees to.
+        assert len(exchanges) >= 3 * len(jobs)  # The fixture checks their contents.
         assert system.logs.check()
 
     def check_order(self, side, jobs):
-        """No job before what it needs, by its own word and by the record."""
+        """No job runs before its dependencies, by the notes of the jobs and by the records."""
         assert sorted(side.order()) == sorted(["compile", "report", "unit", "speed", "publish"])
         needs = [("compile", "unit"), ("lint", "unit"), ("unit", "report"), ("speed", "report"), ("report", "publish")]
         for before, after in needs:
@@ -89,7 +89,7 @@ class TestWholeRun:
         assert side.order()[-2:] == ["report", "publish"]
 
     def check_logs(self, api, jobs):
-        """Each job has one attempt, and its output comes whole, in pages of any size."""
+        """Each job has one attempt, and its output is complete, in pages of any size."""
         logs = {name: api.log(job.execution_id) for name, job in jobs.items()}
         for name, job in jobs.items():
             assert job.logs == logs[name] == api.log(job.execution_id, limit=1)
@@ -105,7 +105,7 @@ class TestWholeRun:
         assert page.last_sequence >= 4
 
     def check_events(self, api, run, jobs):
-        """What the Backend and the Workers log about the run comes to be with it, once each."""
+        """Log lines of the Backend and the Workers about the run are stored once each."""
         path = f"/api/execution/logs/{run.execution_id}"
         ended = "the job has ended"
 
@@ -121,7 +121,7 @@ class TestWholeRun:
         assert len({(log.job_execution_id, log.log_text) for log in logs}) == len(logs)
 
     def check_reports(self, api, definition, run, jobs, commit):
-        """The three levels agree with the run and with each other."""
+        """The reports of the three levels agree with the run."""
         (record,) = api.report(definition).executions
         assert (record.execution_id, record.run_number, record.commit_hash) == (run.execution_id, 1, commit)
         assert record.status == SUCCESS
@@ -149,7 +149,7 @@ class TestWholeRun:
 
 class TestCanceledRun:
     def test_all_is_stopped(self, system, side):
-        """Running jobs are killed with all that they started; queued and waiting ones never run."""
+        """Running jobs are killed with all processes that they started; queued and waiting jobs never run."""
         api = system.api
         busy = [f"busy{number}" for number in range(len(system.workers))]
         sleep = f"sleep 1000 & echo $! >> {side.directory}/children; wait"
@@ -177,7 +177,7 @@ class TestCanceledRun:
         assert api.cancel(run).status == CANCELED
 
     def running(self, side, definition, count):
-        """The shells of the jobs of the first stage that have children, once there are enough."""
+        """The process ids of the shells of the jobs, when there are enough and all have child processes."""
         names = [job.name for job in definition.stages[0].jobs]
         pids = [pid for name in names for pid in side.began(name)]
         return pids if len(pids) == len(side.lines("children")) == count else []
@@ -185,7 +185,7 @@ class TestCanceledRun:
 
 class TestSecrets:
     def test_never_told(self, system, side):
-        """A secret that a job prints is masked in all forms, cut in two as well, and is nowhere in what is stored."""
+        """A secret that a job prints is masked in all forms, also if it is printed in two parts, and is not stored."""
         api = system.api
         secret = system.secrets["DEPLOY_KEY"]
         head, tail = secret[:9], secret[9:]

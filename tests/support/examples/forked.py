@@ -1,8 +1,8 @@
-"""Programs of the example that are forked from a process which has imported them: their imports cost a second each.
+"""Fork programs of the example from a process that has imported them, because the imports take a second.
 
-A forked program has the arguments, the directory, the environment, the output files and the exit code of one that is
-started by ``python -m``, and no file descriptor and no thread that such a one would not have. What ``/proc`` tells of
-its command and of its environment is told of the process that it was forked from.
+A forked program has the same arguments, directory, environment, output files, file descriptors, threads and exit code
+as one that is started by ``python -m``. But ``/proc`` shows the command and the environment of the process from which
+it was forked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOADED = (
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
 )
-"""What is imported before programs are forked. None of these modules starts a thread."""
+"""The modules that are imported before programs are forked. None of them starts a thread."""
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_OTHER = 3  # The file descriptors before are standard input, output and errors.
@@ -38,9 +38,9 @@ _server.set_forkserver_preload(list(LOADED))
 
 
 class Forked:
-    """``python -m MODULE``, without input, and with output and errors appended to files; to be used as a `Popen`.
+    """``python -m MODULE`` without input, with the interface of `subprocess.Popen`.
 
-    The program is killed when this process ends, in whatever way.
+    Output and errors are appended to files. The program is killed when this process ends.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Forked:
         errors: Path,
     ) -> None:
         for path in (output, errors):
-            path.touch()  # It is there as soon as the program is.
+            path.touch()  # It exists when the program starts.
         given = (module, list(arguments), dict(environment), directory, output, errors)
         self._process = _server.Process(target=_run, args=given, daemon=True)
         self._process.start()
@@ -62,11 +62,11 @@ class Forked:
         self._exit_code: int | None = None
 
     def poll(self) -> int | None:
-        """Its exit code, or None while it runs."""
+        """The exit code; None while it runs."""
         return self.wait(0)
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Wait for its end for some seconds at most; as `poll`."""
+        """Wait for the end for at most some seconds, and return the exit code, as `poll`."""
         if self._exit_code is None:
             self._process.join(timeout)
             self._exit_code = self._process.exitcode
@@ -75,7 +75,7 @@ class Forked:
         return self._exit_code
 
     def kill(self) -> None:
-        """``kill -9`` it."""
+        """Send SIGKILL."""
         if self.poll() is None:
             self._process.kill()
 
@@ -83,8 +83,8 @@ class Forked:
 def _run(
     module: str, arguments: list[str], environment: dict[str, str], directory: Path, output: Path, errors: Path
 ) -> None:
-    """Be the program; called in the new process."""
-    # The server ends when its last client does, and it is no client of itself without these.
+    """Run the program in the new process."""
+    # The server ends after its last client. With these open, this process would be a client, too.
     os.closerange(_FIRST_OTHER, os.sysconf("SC_OPEN_MAX"))
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.chdir(directory)
@@ -95,7 +95,7 @@ def _run(
     _open_standard_files(output, errors)
     sys.argv = [module, *arguments]
     sys.orig_argv = [sys.executable, "-m", module, *arguments]
-    sys.modules.pop(f"{module}.__main__", None)  # To be run, and not only imported.
+    sys.modules.pop(f"{module}.__main__", None)  # Then it is run again, although it was imported.
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
@@ -112,7 +112,7 @@ def _open_standard_files(output: Path, errors: Path) -> None:
 
 
 def _hand_over_variables() -> None:
-    """Be a program that has executed itself again with a clean environment; see `cicd_system.environment`."""
+    """Do as a program that has executed itself again with a clean environment; see `cicd_system.environment`."""
     own = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CICD_")}
     file = os.memfd_create("environment")
     os.write(file, json.dumps(own).encode("ascii"))

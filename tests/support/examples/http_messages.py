@@ -1,4 +1,4 @@
-"""Requests and answers of HTTP/1.1 as they come from a socket."""
+"""Read requests and answers of HTTP/1.1 from a socket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import IO
 
 @dataclass(frozen=True)
 class Message:
-    """A request or an answer as it came."""
+    """A request or an answer, with its bytes in `raw`."""
 
     start: str
     headers: dict[str, str]

@@ -1,4 +1,4 @@
-"""Brokers of a test's own, that may be killed and started again."""
+"""Private brokers that tests can kill and restart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.servers import missing
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, from below those that the system gives away by itself."""
+    """Unused ports below the range from which the system assigns ports."""
     ports: list[int] = []
     candidate = 10_000 + os.getpid() % 10_000
     while len(ports) < count:
@@ -29,17 +29,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def accepts(port: int) -> bool:
-    """Whether somebody listens on a port of the loopback."""
+    """Whether a program listens on a port of the loopback."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
         return True
     return False
 
 
 class Server:
-    """A server of the test's own, that may be killed and started again, with its data in a directory.
-
-    As a context manager it runs, and is killed in the end.
-    """
+    """A private server with its data in a directory. As a context manager it runs until the end of the block."""
 
     url: str
 
@@ -65,7 +62,7 @@ class Server:
         return accepts(self.port)
 
     def spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
-        """Start a process that writes to the log of the server."""
+        """Start a process whose output goes to the log of the server."""
         with open(self.directory / "log.txt", "ab") as log:
             return subprocess.Popen(
                 bound(command),
@@ -78,7 +75,7 @@ class Server:
             )
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server and wait until it answers."""
         self._process = self.spawn(self.command())
         until(self._has_started, f"{type(self).__name__} to answer; its log is in {self.directory}")
 
@@ -89,7 +86,7 @@ class Server:
         return self.answers()
 
     def kill(self) -> None:
-        """``kill -9`` it."""
+        """Send SIGKILL and wait for the end."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -97,7 +94,7 @@ class Server:
 
 
 class PrivateRedis(Server):
-    """A Redis that keeps all that it has acknowledged."""
+    """A Redis that writes each command to the disk before it answers."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
@@ -113,12 +110,12 @@ class PrivateRedis(Server):
         from redis import Redis, RedisError
 
         with Redis(port=self.port) as client, contextlib.suppress(RedisError):
-            return bool(client.ping())  # Not while it loads.
+            return bool(client.ping())  # False while it loads its data.
         return False
 
 
 class PrivateRabbitMQ(Server):
-    """A node of RabbitMQ beside any other on the machine: with names, ports and an epmd of its own."""
+    """A node of RabbitMQ with its own names, ports and epmd, so that other nodes on the machine do not matter."""
 
     PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # The one on the path of Debian changes to another user.
 
@@ -135,7 +132,7 @@ class PrivateRabbitMQ(Server):
     def __enter__(self):
         (self.directory / "rabbitmq.conf").write_text(f"listeners.tcp.local = 127.0.0.1:{self.port}\n")
         (self.directory / "enabled_plugins").write_text("[].\n")
-        # In the foreground: a node that finds none would start one that stays.
+        # A node that finds no epmd would start one that continues after its end.
         self._epmd = self.spawn([self._epmd_program, "-address", "127.0.0.1", "-port", str(self._epmd_port)])
         until(lambda: accepts(self._epmd_port), "epmd to answer")
         return super().__enter__()
@@ -152,12 +149,12 @@ class PrivateRabbitMQ(Server):
     def environment(self) -> dict[str, str]:
         here = self.directory
         return {
-            "HOME": str(here),  # For the cookie.
+            "HOME": str(here),  # It contains the cookie.
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "none"),
-            "RABBITMQ_ALLOW_INPUT": "1",  # So that the process that is started is the node, not a shell around it.
+            "RABBITMQ_ALLOW_INPUT": "1",  # Then the process is the node, and not a shell that starts the node.
             "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
             "RABBITMQ_CONF_ENV_FILE": str(here / "none"),
             "RABBITMQ_DIST_PORT": str(self._distribution),

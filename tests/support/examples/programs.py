@@ -1,4 +1,4 @@
-"""Processes that tests start, kill and look at; for Linux."""
+"""Start, kill and inspect processes on Linux."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.support.examples.waiting import DEADLINE
 
 
 class Program:
-    """A program of the example that may be killed and started again, with a log file.
+    """A program of the example that tests can kill and restart, with a log file.
 
     Args:
-        name: What its log file is called.
-        module: What ``python -m`` runs.
-        arguments: The rest of its command line.
+        name: The name of its log file.
+        module: The module for ``python -m``.
+        arguments: Its arguments.
         environment: Its whole environment.
-        directory: Where it runs.
-        is_forked: Whether it is forked, which is faster, and not started by its command line; see `Forked`.
+        directory: Its working directory.
+        is_forked: Whether it is forked, which is faster, instead of started by its command line; see `Forked`.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Program:
         self._start(self.log, self.log)
 
     def run(self, deadline: float = DEADLINE) -> subprocess.CompletedProcess[str]:
-        """Run it to its end; what it said does not go to its log."""
+        """Run it and wait for its end. Its output does not go to its log."""
         with tempfile.TemporaryDirectory() as directory:
             output, errors = Path(directory) / "output", Path(directory) / "errors"
             self._start(output, errors)
@@ -99,20 +99,20 @@ class Program:
             )
 
     def kill(self) -> None:
-        """``kill -9`` it."""
+        """Send SIGKILL and wait for the end."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
 
 def bound(command: Sequence[str]) -> list[str]:
-    """A command whose process is killed when that of the tests ends, in whatever way."""
+    """A command whose process is killed when the process of the tests ends."""
     program = shutil.which("setpriv")
     return [program, "--pdeathsig", "KILL", *command] if program else list(command)
 
 
 def stop(programs: Sequence[Program], seconds: float = 20) -> list[str]:
-    """Ask programs to end, and wait for it. Returns the names of those that had to be killed."""
+    """Send SIGTERM to programs and wait for their ends. Return the names of those that had to be killed."""
     running = [program for program in programs if program.runs]
     for program in running:
         program.send(signal.SIGTERM)
@@ -134,19 +134,19 @@ def parent_of(pid: int) -> int:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is a process of this id that is more than an entry in a table."""
+    """Whether a process runs and is not a zombie."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return _stat(pid)[0] not in "ZX"
     return False
 
 
 def _stat(pid: int) -> list[str]:
-    """What comes after the name of a process: state, parent, group, ..."""
+    """The fields of a process behind its name: state, parent, group, ..."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
 
 
 def marked_processes(mark: str) -> Iterator[tuple[int, str]]:
-    """Processes with a mark in their environment, and their commands."""
+    """The ids and commands of processes with a mark in their environment."""
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes().split(b"\0"):

@@ -1,7 +1,7 @@
-"""Small TCP proxies that do what networks do: cut, stall, delay, lose, repeat.
+"""TCP and HTTP proxies with the faults of networks: they cut, stall, delay, lose and repeat.
 
-`TcpProxy` passes bytes and knows nothing of them. `HttpProxy` knows where a request of HTTP/1.1 ends, so it can do
-something to one request and not to the next, and keeps what passed.
+`TcpProxy` passes bytes. `HttpProxy` reads the requests of HTTP/1.1, so it can treat each request differently, and it
+records the requests and their answers.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ BEFORE_THE_REPEAT = 2
 
 
 class TcpProxy:
-    """Listens on a free port of the loopback and passes connections on.
+    """Listens on a free port of the loopback and forwards connections to `target`.
 
-    `target` may be set after it was started: until then connections are refused.
+    Until `target` is set, connections are refused.
     """
 
     def __init__(self, target: tuple[str, int] | None = None) -> None:
@@ -45,7 +45,7 @@ class TcpProxy:
         self.close()
 
     def close(self) -> None:
-        """Reset all connections and listen no more."""
+        """Reset all connections and stop listening."""
         self.cut()
         self._flowing.set()
         with contextlib.suppress(OSError):
@@ -53,22 +53,22 @@ class TcpProxy:
         self._listener.close()
 
     def cut(self) -> None:
-        """Reset all connections, and every new one, until `mend`."""
+        """Reset all connections, and all new ones until `mend` is called."""
         with self._lock:
             self._down = True
             connections = list(self._open)
         for connection in connections:
-            # Wakes who reads from it, for only then is it closed in fact.
+            # This wakes the thread that reads from it; until then the socket is not really closed.
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             self._reset(connection)
 
     def stall(self) -> None:
-        """Let nothing through, and tell nobody, until `mend`."""
+        """Hold all data back without an error until `mend` is called."""
         self._flowing.clear()
 
     def mend(self) -> None:
-        """Be a good network again."""
+        """End all faults."""
         with self._lock:
             self._down = False
         self._flowing.set()
@@ -129,20 +129,20 @@ class TcpProxy:
 
 
 class Fault(enum.Enum):
-    """What may happen to one request."""
+    """What can happen to a request."""
 
-    NONE = "passed on"
-    CUT = "connection reset before the Backend got it"
-    TRUNCATED = "connection reset in the middle of it"
-    LOST = "applied, and the answer lost"
-    REPEATED = "sent twice at once, the second answer handed on"
-    REPLAYED = "sent again later, when others had come after it"
-    DELAYED = "passed on a while later"
+    NONE = "it is passed on"
+    CUT = "the connection is reset before the Backend gets it"
+    TRUNCATED = "the connection is reset in the middle of it"
+    LOST = "it is applied, and the answer is lost"
+    REPEATED = "it is sent twice at once; the client gets the second answer"
+    REPLAYED = "it is sent again after later requests"
+    DELAYED = "it is passed on later"
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request that was passed on, its answer, what happened to it, and how many seconds the answer took."""
+    """A request that was passed on, its answer, its fault, and the seconds until the answer."""
 
     request: Message
     answer: Message
@@ -154,7 +154,7 @@ Plan = Callable[[Message], Fault]
 
 
 def once(fault: Fault) -> Plan:
-    """A plan in which every request meets the fault the first time that it comes, and is passed on after that."""
+    """A plan that gives each request the fault the first time, and passes it on when it is repeated."""
     seen: set[tuple[str, bytes]] = set()
 
     def plan(request: Message) -> Fault:
@@ -168,18 +168,18 @@ def once(fault: Fault) -> Plan:
 
 
 def passed(_request: Message) -> Fault:
-    """The plan of a good network."""
+    """A plan without faults."""
     return Fault.NONE
 
 
 class HttpProxy(TcpProxy):
-    """Passes requests on one by one, each as `plan` says.
+    """Passes requests on one by one, with the faults of a plan.
 
     Attributes:
-        plan: What is to happen to a request; may be changed at any time.
-        delay: For how many seconds a request is delayed.
-        exchanges: What was passed on, and its answers.
-        faults: How often each fault was met.
+        plan: Returns the fault of a request. It can be replaced at any time.
+        delay: The seconds by which requests are delayed.
+        exchanges: The requests that were passed on, with their answers.
+        faults: The number of requests with each fault.
     """
 
     def __init__(self, target: tuple[str, int] | None = None, *, plan: Plan = passed, delay: float = 0.3) -> None:
@@ -247,7 +247,7 @@ class HttpProxy(TcpProxy):
         return self.send(request, Fault.REPLAYED)
 
     def _send_stale(self) -> None:
-        """Send again what is due: requests that others have overtaken since."""
+        """Send requests again that were followed by enough other requests."""
         with self._lock:
             due = [request for left, request in self._stale if not left]
             self._stale = [(left - 1, request) for left, request in self._stale if left]

@@ -1,4 +1,4 @@
-"""A Worker of the tests of the queue: ``python FILE BROKER QUEUE LOG``. It writes each job that it takes to its log."""
+"""A Worker that writes each job to a log: ``python FILE BROKER QUEUE LOG``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What systems run on in tests: files, or PostgreSQL with RabbitMQ or Redis.
+"""The stores and brokers of systems in tests: SQLite files, or PostgreSQL with RabbitMQ or Redis.
 
-`tests.support.servers` says where those are. Each system has a schema and a queue of its own there.
+`tests.support.servers` has the addresses of the servers. Each system has its own schema and its own queue.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from tests.support.servers import POSTGRESQL, RABBITMQ, REDIS
 
 @dataclass(frozen=True)
 class Setting:
-    """What a system runs on, and how many processes it has.
+    """The store, the broker and the number of processes of a system.
 
     Attributes:
         name: ``embedded``, ``rabbitmq`` or ``redis``.
         store: The URL of its store.
         broker: The URL of its broker.
-        queue: The name of its queue, which nobody else uses.
+        queue: The name of its queue, which no other system uses.
+        backends: The number of Backends.
+        workers: The number of Workers.
     """
 
     name: str
@@ -40,7 +42,7 @@ class Setting:
 
 @contextlib.contextmanager
 def embedded(directory: Path) -> Iterator[Setting]:
-    """SQLite for the store and for the broker: nothing to install or start."""
+    """SQLite files for the store and for the broker."""
     broker = f"sqla+sqlite:///{directory}/broker.db"
     yield Setting("embedded", f"sqlite:///{directory}/cicd.db", broker, "cicd.jobs", 1, 2)
 
@@ -73,7 +75,7 @@ SETTINGS = {"embedded": embedded, "rabbitmq": rabbitmq, "redis": redis}
 
 @contextlib.contextmanager
 def postgres_schema() -> Iterator[str]:
-    """The URL of a schema of its own, which is dropped afterwards."""
+    """The URL of a new schema, which is dropped afterwards."""
     from sqlalchemy import create_engine, make_url, text
 
     name = f"cicd_system_test_{uuid4().hex}"
@@ -102,7 +104,7 @@ def _amqp(url: str) -> Iterator[object]:
 
 
 def delete_from_rabbitmq(url: str, queue: str) -> int:
-    """Delete the queue; how many messages it held."""
+    """Delete the queue, and return the number of its messages."""
     with _amqp(url) as connection:
         return int(connection.channel().queue_delete(queue))
 
@@ -111,7 +113,7 @@ def delete_from_rabbitmq(url: str, queue: str) -> int:
 
 
 def delete_from_redis(url: str, queue: str) -> int:
-    """Delete every key that names the queue; how many there were."""
+    """Delete the keys of the queue, and return their number."""
     from redis import Redis
 
     with Redis.from_url(url) as client:
@@ -122,7 +124,7 @@ def delete_from_redis(url: str, queue: str) -> int:
 
 
 def jobs_in(broker: str) -> list[JobExecutionRequest]:
-    """The jobs that wait in the file of an embedded broker."""
+    """The jobs in the file of an embedded broker that no Worker has taken."""
     path = broker.removeprefix("sqla+sqlite:///")
     if not Path(path).exists():
         return []
@@ -130,12 +132,12 @@ def jobs_in(broker: str) -> list[JobExecutionRequest]:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             rows = connection.execute("SELECT payload FROM kombu_message WHERE visible").fetchall()
     except sqlite3.OperationalError:
-        return []  # The tables are being made.
+        return []  # The tables are being created.
     return [converter.loads(b64decode(json.loads(payload)["body"]), JobExecutionRequest) for (payload,) in rows]
 
 
 def delete_file(broker: str) -> int:
-    """Delete the file of an embedded broker; how many jobs waited in it."""
+    """Delete the file of an embedded broker, and return the number of jobs that waited in it."""
     count = len(jobs_in(broker))
     if count:
         Path(broker.removeprefix("sqla+sqlite:///")).unlink()
@@ -143,7 +145,7 @@ def delete_file(broker: str) -> int:
 
 
 def forget(setting: Setting) -> int:
-    """Let a broker lose all that it holds; zero if that was nothing."""
+    """Delete all messages of a broker, and return their number."""
     if setting.name == "embedded":
         return delete_file(setting.broker)
     return {"rabbitmq": delete_from_rabbitmq, "redis": delete_from_redis}[setting.name](setting.broker, setting.queue)

@@ -1,4 +1,4 @@
-"""A program that prints what it finds itself in, as JSON: ``python -m tests.support.examples.surroundings``."""
+"""A program that prints its arguments, environment, files and signals as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole system for a test: Backends and Workers as processes, with what is needed to drive and to watch them."""
+"""A whole system for a test: Backends and Workers as processes, and functions to use and to inspect them."""
 
 from __future__ import annotations
 
@@ -23,30 +23,29 @@ from tests.support.examples.system_api import Api
 from tests.support.examples.system_checks import Logs, check_secrets
 from tests.support.examples.waiting import DEADLINE, until
 
-OURS = "side"  # A directory of what tests and jobs have written, not the system.
-MARK = "SYSTEM_UNDER_TEST"  # In the environment of all that a system starts, jobs included.
+OURS = "side"  # The directory for files that the tests and the jobs write, and not the system.
+MARK = "SYSTEM_UNDER_TEST"  # A variable in the environment of all processes of a system, including jobs.
 
 
 class System:
-    """Processes on a store and a broker, with a directory for all that they write.
+    """Backends and Workers on a store and a broker, with a directory for all their files.
 
-    As a context manager it runs; in the end it stops all that it started and checks that nothing is left of it, that
-    all its log lines are of CicdLogger, and that no secret was told.
+    As a context manager it runs until the end of the block. Then it stops all processes, and checks that none is left,
+    that `CicdLogger` wrote all lines of the logs, and that no file and no row of the store contains a secret.
 
     Args:
-        directory: Where everything goes.
+        directory: The directory for all files.
         store: The URL of the store.
         broker: The URL of the broker.
         queue: The name of the queue.
-        backends: How many Backends.
-        workers: How many Workers.
-        secrets: What jobs are given in their environment, by name.
-        via_proxy: Whether the Workers reach the Backends through an `HttpProxy` each.
-        job_timeout: For how many seconds a job may run.
-        lease: After how many silent seconds a Worker has lost its job. The default is longer than a Backend takes to
-            start on a machine that is busy with other things.
-        resend: After how many seconds a job that nobody claims is sent again.
-        are_forked: Whether its programs are forked, and not started by their command lines.
+        backends: The number of Backends.
+        workers: The number of Workers.
+        secrets: The secrets of the Workers for jobs, by name.
+        via_proxy: Whether there is an `HttpProxy` between the Workers and each Backend.
+        job_timeout: The time limit of jobs, in seconds.
+        lease: The seconds of a lease. The default is longer than the start of a Backend on a busy machine.
+        resend: The seconds after which an unclaimed job is sent again.
+        are_forked: Whether the programs are forked, which is faster, instead of started by their command lines.
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class System:
 
     @classmethod
     def on(cls, setting: Setting, directory: Path, **changes: Any) -> Self:
-        """A system on what a test was given."""
+        """A system on a setting, with changed arguments."""
         names = ("store", "broker", "queue", "backends", "workers")
         return cls(directory, **{name: getattr(setting, name) for name in names} | changes)
 
@@ -116,7 +115,7 @@ class System:
             self.check_secrets()
 
     def start(self) -> None:
-        """Start all, and wait until the Backends answer."""
+        """Start all programs and wait until the Backends answer."""
         for backend in self.backends:
             backend.start()
         if self.proxies:
@@ -127,10 +126,10 @@ class System:
             self.add_workers(self._new_workers)
 
     def stop(self) -> list[str]:
-        """Stop all. The names of the processes that had to be killed, and what else there still was."""
+        """Stop all programs. Return the names of those that had to be killed, and the commands of other processes."""
         for proxy in self.proxies:
             proxy.mend()
-        # The Workers first, so that they can still tell a Backend about what they end with.
+        # The Workers first, because they report their jobs to a Backend at their end.
         killed = stop(self.workers) + stop(self.backends)
         for proxy in self.proxies:
             proxy.close()
@@ -138,7 +137,7 @@ class System:
         return killed + self._end_strays()
 
     def _end_strays(self) -> list[str]:
-        """Give what Workers have killed the moment that it takes to be gone; end what is not."""
+        """Wait a moment for processes that Workers have killed. Kill the others and return their commands."""
         with contextlib.suppress(pytest.fail.Exception):
             until(lambda: not self.strays(), "the end of all processes", deadline=5)
         left = self.strays()
@@ -148,12 +147,12 @@ class System:
         return list(left.values())
 
     def strays(self) -> dict[int, str]:
-        """What runs of all that the system's processes have started, and the command of each."""
+        """The running processes that the programs have started, with their commands."""
         known = {program.pid for program in (*self.backends, *self.workers) if program.runs}
         return {pid: command for pid, command in marked_processes(f"{MARK}={self._mark}") if pid not in known}
 
     def check_secrets(self) -> None:
-        """No file that the system wrote holds a secret or the token, and no row of its store."""
+        """Check that no file of the system and no row of its store contains a secret or the token."""
         files = (file for file in self.directory.rglob("*") if file.is_file() and OURS not in file.parts)
         check_secrets([self.token, *self.secrets.values()], files, self.store)
 
@@ -193,7 +192,7 @@ class System:
             self.proxies[number].target = (str(parts.hostname), int(parts.port or 0))
 
     def restart_backend(self, number: int = 0) -> None:
-        """Start a Backend that was killed again, on its port."""
+        """Restart a killed Backend on the same port."""
         program = self.backends[number]
         program.arguments[program.arguments.index("--port") + 1] = str(urlsplit(self.urls[number]).port)
         self._url_file(number).unlink()
@@ -201,7 +200,7 @@ class System:
         self._wait_for_backend(number)
 
     def add_workers(self, count: int = 1, *flags: str) -> None:
-        """Start more Workers, with flags of their own."""
+        """Start more Workers, with additional flags."""
         added = [self._worker(len(self.workers) + number, *flags) for number in range(count)]
         for worker in added:
             worker.start()
@@ -217,7 +216,7 @@ class System:
         return self._program("worker", f"worker-{number}", flags, CICD_BACKEND=url, **secrets)
 
     def worker_of(self, process: int) -> Program:
-        """The Worker that a process of a job descends from."""
+        """The Worker that started a process of a job."""
         by_pid = {worker.pid: worker for worker in self.workers if worker.runs}
         while process not in by_pid:
             assert process > 1, "the job has no Worker"
@@ -225,11 +224,11 @@ class System:
         return by_pid[process]
 
     def cli(self, *arguments: str, deadline: float = DEADLINE, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the CLI to its end."""
+        """Run the CLI and wait for its end."""
         return self.cli_program(*arguments, **environment).run(deadline)
 
     def cli_program(self, *arguments: str, **environment: str) -> Program:
-        """The CLI as a process that is not started yet. What it says is not all log lines, so its file is no log."""
+        """The CLI as a program to start. Its output goes to a file that is not checked as a log."""
         program = self._program("cli", "cli", arguments, **{"CICD_BACKEND": self.urls[0]} | environment)
         program.log = self.directory / f"cli-{uuid4().hex}.txt"
         return program

@@ -1,4 +1,4 @@
-"""What a test asks the Backends of a system, in the words of the contract."""
+"""Requests of tests to the Backends of a system, with the types of the contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from cicd_common import ExecutionStatus, converter
 from cicd_common.api.request import PipelineExecutionRequest
 from cicd_common.api.response import (
     JobExecutionRecord,
-    JobExecutionResponse,
     JobReportResponse,
     PipelineExecutionResponse,
     PipelineReportResponse,
@@ -28,7 +27,7 @@ REPORTS = (PipelineReportResponse, StageReportResponse, JobReportResponse)
 
 
 class Api:
-    """The Backends of a system, asked in turn, so that each has its share and one that is down is no harm."""
+    """Sends each request to the next Backend of a system, and to another one if there is no answer."""
 
     def __init__(self, token: str) -> None:
         self._headers = {"Authorization": f"Bearer {token}"}
@@ -43,7 +42,7 @@ class Api:
             client.close()
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Ask the Backends in turn until one answers."""
+        """Send a request until a Backend answers."""
 
         def ask() -> httpx.Response | None:
             client = self._clients[next(self._turn) % len(self._clients)]
@@ -55,7 +54,7 @@ class Api:
         return answer[0]
 
     def ask(self, type_: type[Any], method: str, path: str, **arguments: Any) -> Any:
-        """Ask, and read the answer as what the contract says it is, to the letter."""
+        """Send a request, and read the answer. Its bytes must be those that the converter writes."""
         answer = self.request(method, path, **arguments)
         assert answer.status_code in {200, 201}, f"{answer.status_code} {answer.text}"
         found = converter.loads(answer.content, type_, strict=True)
@@ -72,7 +71,7 @@ class Api:
         return self.ask(PipelineExecutionResponse, "POST", "/api/pipeline/execute", content=body, headers=headers)
 
     def status(self, run: PipelineExecutionResponse) -> ExecutionStatus:
-        """How a run is doing."""
+        """The status of a run."""
         path = f"/api/pipeline/status/{run.execution_id}"
         return self.ask(PipelineExecutionResponse, "GET", path).status
 
@@ -80,12 +79,12 @@ class Api:
         return self.ask(PipelineExecutionResponse, "POST", f"/api/pipeline/cancel/{run.execution_id}")
 
     def end_of(self, run: PipelineExecutionResponse, *, deadline: float = DEADLINE) -> ExecutionStatus:
-        """Wait for the end of a run; how it ended."""
+        """Wait for the end of a run, and return its status."""
         until(lambda: self.status(run).is_terminal, "the end of the run", deadline=deadline)
         return self.status(run)
 
     def report(self, pipeline: Pipeline, stage: str | None = None, job: str | None = None, **query: Any) -> Any:
-        """A report at the level that the names say."""
+        """A report on a pipeline, a stage or a job."""
         names = [name for name in (pipeline.name, stage, job) if name is not None]
         words = ("pipeline", "stage", "job")
         path = "/".join(f"{word}/{quote(name, safe='')}" for word, name in zip(words, names, strict=False))
@@ -104,12 +103,8 @@ class Api:
         (stage,) = (stage.name for stage in pipeline.stages for job in stage.jobs if job.name == name)
         return self.report(pipeline, stage, name).executions[0]
 
-    def job_status(self, job_execution_id: UUID) -> ExecutionStatus:
-        path = f"/api/job/status/{job_execution_id}"
-        return self.ask(JobExecutionResponse, "GET", path).status
-
     def log(self, job_execution_id: UUID, *, limit: int = 1000) -> str:
-        """All that there is of a job's output, page by page."""
+        """The output of a job, read in pages."""
         text, after = "", 0
         while True:
             path = f"/api/job/logs/{job_execution_id}"

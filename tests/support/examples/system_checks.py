@@ -1,4 +1,4 @@
-"""What must hold of everything that a system has written."""
+"""Checks of the logs, the messages and the files of a system."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LOG_KEYS = {"timestamp", "level", "severity_number", "logger", "message", "servi
 
 
 class Logs:
-    """The log files of a directory, read on from where they were read to."""
+    """The log files of a directory. Each line is read once."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._read: dict[Path, int] = {}
 
     def check(self) -> list[dict[str, Any]]:
-        """Every new line is one of CicdLogger. Returns what was read."""
+        """Check that `CicdLogger` wrote all new lines, and return the lines."""
         return [
             checked_entry(line, file)
             for file in sorted(self._directory.glob("*.log"))
@@ -46,13 +46,13 @@ class Logs:
         return whole.decode().splitlines()
 
     def tails(self) -> str:
-        """The last lines of all, for a test that failed."""
+        """The last lines of all files, for a failed test."""
         files = sorted(self._directory.glob("*.log"))
         return "\n".join(f"--- {file.name}\n{file.read_text(errors='replace')[-4000:]}" for file in files)
 
 
 def checked_entry(line: str, file: Path) -> dict[str, Any]:
-    """A line of a log as CicdLogger writes it where there is no terminal."""
+    """The object in a line of a log; the test fails if `CicdLogger` has not written it."""
     entry = None
     with contextlib.suppress(ValueError):
         entry = json.loads(line)
@@ -64,7 +64,7 @@ def checked_entry(line: str, file: Path) -> dict[str, Any]:
     return entry
 
 
-# What goes between Worker and Backend: method, path, type of the body and of the answer.
+# The messages between Worker and Backend: method, path, type of the body and type of the answer.
 MESSAGES = [
     ("POST", r"/api/job/status", JobStatusUpdate, JobExecutionResponse),
     ("GET", r"/api/job/status/[0-9a-f-]{36}", None, JobExecutionResponse),
@@ -73,12 +73,12 @@ MESSAGES = [
     ("GET", r"/api/job/artifacts/[0-9a-f-]{36}", None, ArtifactsResponse),
     ("POST", r"/api/execution/logs", ExecutionLogUpload, None),
 ]
-# The content of an artifact, which is no message, by its SHA-256.
+# The content of an artifact, which is not a message.
 CONTENT = r"/api/artifact/([0-9a-f]{64})"
 
 
 def _check_message(type_: type[Any] | None, body: bytes) -> None:
-    """A body is one value of the contract, as the converter writes it."""
+    """Check that a body is a value of a type in the bytes that the converter writes."""
     if type_ is None:
         assert body == b""
     else:
@@ -86,12 +86,12 @@ def _check_message(type_: type[Any] | None, body: bytes) -> None:
 
 
 def check_exchange(exchange: Exchange) -> None:
-    """A request of a Worker and its answer are what the contract says, to the letter."""
+    """Check a request of a Worker and its answer against the contract."""
     request = exchange.request
     if content := re.fullmatch(CONTENT, request.path):
         _check_content(content[1], exchange)
         return
-    if (request.method, request.path) == ("GET", "/health"):  # By which a Worker learns the time; no message either.
+    if (request.method, request.path) == ("GET", "/health"):  # A Worker reads the time from its header.
         return
     ((asked, answered),) = [
         (asked, answered)
@@ -113,18 +113,18 @@ def _check_content(digest: str, exchange: Exchange) -> None:
 
 
 def check_secrets(secrets: Iterable[str], files: Iterable[Path], store: str) -> None:
-    """No file and no row of the store holds one of the secrets, as it is or in base64."""
+    """Check that no file and no row of the store contains a secret, as it is or in base64."""
     plain = [secret.encode() for secret in secrets]
     forms = plain + [base64.b64encode(secret) for secret in plain]
     for file in files:
         data = file.read_bytes()
-        assert not [form for form in forms if form in data], f"{file} holds a secret"
+        assert not [form for form in forms if form in data], f"{file} contains a secret"
     rows = "".join(rows_of(store)).encode()
-    assert not [form for form in forms if form in rows], "the store holds a secret"
+    assert not [form for form in forms if form in rows], "the store contains a secret"
 
 
 def rows_of(url: str) -> Iterator[str]:
-    """All rows of a store, as text, but for the one that says when lost jobs were last asked for."""
+    """All rows of a store as text, except the time of the last look for lost jobs, which always changes."""
     from sqlalchemy import create_engine, select
 
     from cicd_common.store.tables import metadata, watch

@@ -1,4 +1,4 @@
-"""Systems as fixtures: one that tests share, and new ones for those that leave nothing whole."""
+"""Fixtures for systems: one that tests share, and new ones for tests that kill or change programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAILED = pytest.StashKey[bool]()
 
 
 class Shared:
-    """A system that stays from test to test, until one fails."""
+    """A system that tests share. After a failed test there is a new one."""
 
     def __init__(self, kind: str, directories: pytest.TempPathFactory) -> None:
         self._kind = kind
@@ -40,7 +40,7 @@ class Shared:
         self._stack.close()
 
     def discard(self) -> None:
-        """End it without asking whether all is well with it."""
+        """End the system without its checks."""
         assert self._system is not None
         self._system.stop()
         with contextlib.suppress(Exception):
@@ -50,7 +50,7 @@ class Shared:
 
 @pytest.fixture(scope="session", params=list(SETTINGS))
 def kind(request: pytest.FixtureRequest) -> str:
-    """What systems run on: ``embedded``, ``rabbitmq`` or ``redis``."""
+    """The name of a setting: ``embedded``, ``rabbitmq`` or ``redis``."""
     return str(request.param)
 
 
@@ -63,7 +63,7 @@ def shared(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shar
 
 @pytest.fixture
 def system(request: pytest.FixtureRequest, shared: Shared) -> Iterator[System]:
-    """The shared system. After a test nothing runs in it, and all it said is of CicdLogger and the contract."""
+    """The shared system. After the test no job runs in it, and its logs and its messages are checked."""
     system = shared.system()
     request.node.stash.setdefault(SYSTEMS, []).append(system)
     yield system
@@ -82,20 +82,20 @@ def system(request: pytest.FixtureRequest, shared: Shared) -> Iterator[System]:
 
 @pytest.fixture
 def side(tmp_path: Path) -> Side:
-    """Where the jobs of a test tell it what becomes of them."""
+    """The directory for notes of jobs to the test."""
     return Side(tmp_path / OURS)
 
 
 @pytest.fixture
 def setting(kind: str, tmp_path: Path) -> Iterator[Setting]:
-    """What a new system can run on."""
+    """A setting for a new system."""
     with SETTINGS[kind](tmp_path) as setting:
         yield setting
 
 
 @pytest.fixture
 def new_system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., System]]:
-    """A function that starts a system which only this test uses."""
+    """A function that starts a system for this test alone."""
     systems = request.node.stash.setdefault(SYSTEMS, [])
 
     def start(setting: Setting, **changes: object) -> System:
@@ -110,7 +110,7 @@ def new_system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
 
 
 def remember_failure(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Let the fixtures of a test know that it failed, and show the logs of its systems."""
+    """Tell the fixtures of a test that it failed, and show the logs of its systems."""
     if report.failed:
         item.stash[FAILED] = True
         report.sections += [("logs of the system", system.logs.tails()) for system in item.stash.get(SYSTEMS, [])]

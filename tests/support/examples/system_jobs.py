@@ -1,4 +1,4 @@
-"""Jobs that tell the test, behind the system's back, what becomes of them; and what their logs tell."""
+"""Jobs that write notes for the test to a directory, and functions to check the logs of jobs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cicd_common.model import Job, Pipeline, Stage
 
 
 class Side:
-    """A directory in which jobs leave notes, and in which they find that they may go on."""
+    """A directory in which jobs write notes, and wait for files that the test creates."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir()
 
     def job(self, name: str, *commands: str, **fields: Any) -> Job:
-        """A job that tells when it begins and when it has come to its end."""
+        """A job that notes its begin and the end of its commands."""
         began = f"echo {name} $$ >> {self.directory}/began"
         return Job(name=name, script=(began, *commands, f"echo {name} >> {self.directory}/done"), **fields)
 
@@ -30,11 +30,11 @@ class Side:
         return [int(line.split()[1]) for line in self.lines("began") if line.split()[0] == name]
 
     def done(self, name: str) -> int:
-        """How often a job came to the end of its commands."""
+        """How many times a job has completed its commands."""
         return self.order().count(name)
 
     def order(self) -> list[str]:
-        """The names of jobs in the order in which they came to their ends."""
+        """The names of jobs in the order in which they completed their commands."""
         return self.lines("done")
 
     def lines(self, name: str) -> list[str]:
@@ -44,32 +44,32 @@ class Side:
         return []
 
     def let_go(self, gate: str) -> None:
-        """Let jobs pass that wait at a gate."""
+        """Let jobs continue that wait at a gate."""
         (self.directory / gate).touch()
 
     def gate(self, name: str) -> str:
-        """A command that waits until the test lets it go."""
+        """A command that waits until the test calls `let_go`."""
         return f"until [ -e {self.directory}/{name} ]; do sleep 0.02; done"
 
     def lines_until(self, name: str) -> str:
-        """A command that prints numbered lines until the test lets it go, and then how many there were."""
+        """A command that prints numbered lines until the test calls `let_go`, and then their number."""
         note = f"printf . >> {self.directory}/{name}.count"
         rest = f'i=$((i+1)); echo "line $i"; {note}; sleep 0.01; done; echo "of $i"'
         return f"i=0; until [ -e {self.directory}/{name} ]; do {rest}"
 
     def count(self, name: str) -> int:
-        """How many lines a job has printed that waits to be let go."""
+        """How many lines the command of `lines_until` has printed."""
         return len("".join(self.lines(f"{name}.count")))
 
 
 def lines_up_to(count: int, *, pause: float = 0) -> str:
-    """A command that prints numbered lines, and then how many there were."""
+    """A command that prints numbered lines, and then their number."""
     rest = f"sleep {pause}; " if pause else ""
     return f'i=0; while [ $i -lt {count} ]; do i=$((i+1)); echo "line $i"; {rest}done; echo "of $i"'
 
 
 def pipeline(repository: Path, stages: dict[str, Sequence[Job]], *, name: str = "run") -> Pipeline:
-    """A definition with a name of its own."""
+    """A definition with a unique name."""
     return Pipeline(
         name=f"{name} {uuid4().hex[:8]}",
         repo_url=str(repository),
@@ -82,11 +82,11 @@ def pipeline(repository: Path, stages: dict[str, Sequence[Job]], *, name: str = 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a log holds of one attempt at a job.
+    """The part of a log about one attempt at a job.
 
     Attributes:
-        claim: The line of the Worker that says whose attempt it is.
-        text: What came after it.
+        claim: The first line, by the Worker, with the number of the attempt.
+        text: The other lines.
     """
 
     claim: str
@@ -102,12 +102,12 @@ class Attempt:
         return [int(number) for number in re.findall(r"^line (\d+)$", self.text, re.MULTILINE)]
 
     def is_whole(self) -> bool:
-        """Whether it has each numbered line once and in order, up to the last."""
+        """Whether it contains all numbered lines once and in order."""
         last = re.findall(r"^of (\d+)$", self.text, re.MULTILINE)
         return len(last) == 1 and self.numbers() == list(range(1, int(last[0]) + 1))
 
     def is_beginning(self) -> bool:
-        """Whether it has each numbered line once and in order, up to any."""
+        """Whether it contains the first numbered lines once and in order."""
         return self.numbers() == list(range(1, len(self.numbers()) + 1))
 
 
@@ -115,7 +115,7 @@ CLAIM = re.compile(r"^.*\battempt\b.*$\n?", re.MULTILINE | re.IGNORECASE)
 
 
 def attempts(log: str) -> list[Attempt]:
-    """The attempts at a job, by the log of it."""
+    """The attempts in the log of a job."""
     claims = [match[0] for match in CLAIM.finditer(log)]
     before, *texts = CLAIM.split(log)
     assert not before
@@ -123,12 +123,12 @@ def attempts(log: str) -> list[Attempt]:
 
 
 def check_job(side: Side, name: str, log: str) -> None:
-    """A job came to its end, once for each attempt at most, and its log tells the last attempt whole."""
+    """Check that a job completed, at most once per attempt, and that its log has the whole output of the last one."""
     tries = attempts(log)
     numbers = [attempt.number for attempt in tries]
     assert numbers == sorted(set(numbers))
     while len(tries) > 1 and not tries[-1].text:
-        tries.pop()  # It was delivered again just when it ended.
+        tries.pop()  # The job was delivered again at the moment of its end.
     assert tries[-1].is_whole()
     assert all(attempt.is_beginning() for attempt in tries[:-1])
     assert 1 <= side.done(name) <= len(tries)
