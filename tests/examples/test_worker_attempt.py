@@ -26,7 +26,7 @@ from cicd_common.logging.masking import process_masker
 from cicd_common.values import Environment, JsonObject
 from tests.support.examples.attempts import bench_in
 from tests.support.examples.programs import is_alive
-from tests.support.examples.proxy import Fault, once
+from tests.support.examples.proxy import Fault, once, passed
 from tests.support.examples.waiting import DEADLINE, until
 
 SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED
@@ -119,6 +119,22 @@ class TestCourse:
         bench.attempt(bench.job("true"))
         starts = [exchange.request.start for exchange in bench.proxy.exchanges]
         assert [start.split()[0] for start in starts] == ["POST", "POST"]
+
+    def test_end_is_reported_before_the_working_copy_is_removed(self, bench):
+        """A large working copy takes long to remove. A next try begins when the copy of the last one is removed."""
+        copies = []
+
+        def look(request):
+            if request.method == "POST":
+                copies.append(len(list(bench.work.glob("*/copy"))))
+            return passed(request)
+
+        bench.proxy.plan = look
+        job = bench.job(f"echo copies: {bench.work}/*/copy", "false", retries=1)
+        bench.attempt(job)
+        claim, *_, end = copies
+        assert (claim, end) == (0, 1)
+        assert [len(line.split()) for line in re.findall("^copies: .*", bench.log(job), re.M)] == [2, 2]
 
     def test_any_bytes(self, bench):
         job = bench.job(r"printf '\377\000\355\240\200\342\202|'; head -c 100000 /dev/urandom")

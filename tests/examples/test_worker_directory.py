@@ -69,11 +69,15 @@ class TestClear:
         clear(directory)
         assert not directory.exists()
 
-    def test_folders_that_are_deep(self, tmp_path):
-        """Folders that are nested more deeply than Python's recursion goes are removed, too."""
+    def test_folders_that_are_deep(self, tmp_path, monkeypatch, caplog):
+        """Folders that are nested more deeply than Python's recursion goes are removed by programs, if they exist."""
         (tmp_path / "directory").mkdir()
         nest = "import os\nfor _ in range(1200): os.mkdir('d'); os.chdir('d')"
         subprocess.run([sys.executable, "-c", nest], cwd=tmp_path / "directory", check=True)
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", str(tmp_path))
+            clear(tmp_path / "directory")
+        assert "a directory cannot be removed wholly" in caplog.text
         clear(tmp_path / "directory")
         assert not (tmp_path / "directory").exists()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import inf
 from pathlib import Path
 from secrets import token_hex
@@ -88,27 +88,28 @@ def run_job(
         DeniedError: The Backend refuses this Worker.
     """
     reporter = Reporter(request, client, settings.worker)
-    try:
-        reporter.running("", f"running on {settings.name}, attempt {request.attempt}")
-        claimed()
-        log.info("the job was claimed", attempt=request.attempt)
-        with reporter.heartbeats():
-            end = _Attempt(request, client, reporter, settings, ending).run()
-        reporter.ended(end)
-    except RefusedError:
-        log.exception("the Backend refuses a report about the job")
-        return
-    if reporter.is_superseded:
-        log.warning("another attempt has the job, or the job has ended")
-    elif not end.status.is_terminal:
-        log.info("the job was given back")
-    else:
-        log.info(
-            "the job has ended",
-            status=end.status.value,
-            reason=end.reason and end.reason.value,
-            exit_code=end.exit_code,
-        )
+    with ExitStack() as directories:  # The end is reported first, because a large working copy takes long to remove.
+        try:
+            reporter.running("", f"running on {settings.name}, attempt {request.attempt}")
+            claimed()
+            log.info("the job was claimed", attempt=request.attempt)
+            with reporter.heartbeats():
+                end = _Attempt(request, client, reporter, settings, ending, directories).run()
+            reporter.ended(end)
+        except RefusedError:
+            log.exception("the Backend refuses a report about the job")
+            return
+        if reporter.is_superseded:
+            log.warning("another attempt has the job, or the job has ended")
+        elif not end.status.is_terminal:
+            log.info("the job was given back")
+        else:
+            log.info(
+                "the job has ended",
+                status=end.status.value,
+                reason=end.reason and end.reason.value,
+                exit_code=end.exit_code,
+            )
 
 
 class _HaltedError(Exception):
@@ -151,6 +152,7 @@ class _Attempt:
     _reporter: Reporter
     _settings: Settings
     _ending: Event
+    _directories: ExitStack
     _limit: _TimeLimit = field(init=False)
 
     def run(self) -> End:
@@ -168,12 +170,13 @@ class _Attempt:
 
     def _try(self) -> End:
         """Run the job once, in a fresh working copy."""
+        self._directories.close()  # Of the try before.
         seconds = self._settings.job_timeout
         self._limit = _TimeLimit(min(seconds, self._request.timeout_seconds or seconds))
         try:
             self._go_on()
-            with job_directory(self._settings.directory, str(self._request.job_execution_id)) as root:
-                return self._run_in(root)
+            directory = job_directory(self._settings.directory, str(self._request.job_execution_id))
+            return self._run_in(self._directories.enter_context(directory))
         except (NoAnswerError, DeniedError):
             raise
         except _HaltedError as halted:

@@ -94,10 +94,11 @@ def clear(directory: Path) -> None:
     if os.path.lexists(directory):
         # A job may have closed folders to their owner, or nested them too deeply for Python. Links are not followed:
         # a job may also have put one in the place of the directory.
-        quiet = subprocess.DEVNULL
-        closed = ["-type", "d", "!", "-perm", "-700"]
-        subprocess.run(["find", directory, *closed, "-exec", "chmod", "u+rwx", "{}", ";"], stderr=quiet, check=False)
-        subprocess.run(["rm", "-rf", "--", directory], stderr=quiet, check=False)
+        shut_folders = ["-type", "d", "!", "-perm", "-700"]
+        open_them = ["-exec", "chmod", "u+rwx", "{}", ";"]
+        with contextlib.suppress(OSError):  # A program cannot be started.
+            subprocess.run(["find", directory, *shut_folders, *open_them], stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(["rm", "-rf", "--", directory], stderr=subprocess.DEVNULL, check=False)
     if os.path.lexists(directory):
         log.warning("a directory cannot be removed wholly", directory=str(directory))
 
