@@ -408,8 +408,9 @@ class TestStop:
 
 
 class TestDelivered:
-    def test_twice_while_it_runs(self, bench):
-        """A second delivery of a job changes nothing."""
+    def test_twice_while_it_runs(self, bench, caplog):
+        """A second delivery of a job changes nothing, and is not logged as a claim."""
+        caplog.set_level("INFO")
         job = bench.job(f"echo ran >> {bench.side}/count", bench.gate("go"))
         attempt = bench.begin(job)
         until((bench.side / "count").exists, "the job to run")
@@ -419,6 +420,7 @@ class TestDelivered:
         assert bench.end(job) == (SUCCESS, 0)
         assert (bench.side / "count").read_text() == "ran\n"
         assert bench.log(job).count("attempt") == 1
+        assert caplog.text.count("the job was claimed") == 1
 
     def test_when_it_has_ended(self, bench):
         """A delivery of a job that has ended changes nothing."""

@@ -144,13 +144,13 @@ class TestDenied:
         assert api.end_of(run) is SUCCESS
         assert [attempt.number for attempt in attempts(api.job(definition, "runs").logs)] == [1]
 
-    def test_token_changed(self, tmp_path, side):
+    @pytest.mark.parametrize("is_silent", [False, True])
+    def test_token_changed(self, tmp_path, side, is_silent):
         """A Backend that comes back with another token in the middle of a job: the Worker ends, and the run can be."""
+        wait = side.gate("never") if is_silent else side.lines_until("never")
         with embedded(tmp_path) as setting, System.on(setting, tmp_path, workers=1, lease=2) as system:
-            run = system.api.execute(
-                pipeline(system.repository, {"one": [side.job("runs", side.lines_until("never"))]})
-            )
-            until(lambda: side.count("never") > 10, "output")
+            run = system.api.execute(pipeline(system.repository, {"one": [side.job("runs", wait)]}))
+            until(lambda: side.began("runs") and (is_silent or side.count("never") > 10), "the job to run")
             system.backends[0].kill()
             system.backends[0].environment["CICD_TOKEN"] = changed = "another-" + system.token
             system.restart_backend()

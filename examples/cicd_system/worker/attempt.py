@@ -92,7 +92,8 @@ def run_job(
         try:
             reporter.running("", f"running on {settings.name}, attempt {request.attempt}")
             claimed()
-            log.info("the job was claimed", attempt=request.attempt)
+            if not reporter.is_superseded:
+                log.info("the job was claimed", attempt=request.attempt)
             with reporter.heartbeats():
                 end = _Attempt(request, client, reporter, settings, ending, directories).run()
             reporter.ended(end)
@@ -257,7 +258,9 @@ class _Attempt:
             raise _HaltedError(end)
 
     def _reason_to_stop(self) -> End | None:
-        """How the job ends if it has to stop now; None if it goes on."""
+        """How the job ends if it has to stop now; None if it goes on. Raises a DeniedError if no end can be told."""
+        if self._reporter.denial is not None:
+            raise self._reporter.denial
         if self._reporter.is_canceled or self._reporter.is_superseded:
             return _CANCELED  # It is not reported if another attempt has the job.
         if self._ending.is_set():

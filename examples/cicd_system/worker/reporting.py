@@ -16,7 +16,7 @@ from cicd_common.api.response import JobExecutionResponse
 from cicd_common.enums import EndReason
 from cicd_common.logging import MaskingStream, get_logger, propagate_context
 
-from ..connection import BackendError
+from ..connection import BackendError, DeniedError
 from .backend_client import BackendClient
 
 __all__ = ["POLL_INTERVAL", "End", "NotRunnableError", "Reporter", "masked"]
@@ -63,11 +63,13 @@ class Reporter:
     Attributes:
         is_canceled: Whether the Backend asks to stop the job.
         is_superseded: Whether another attempt has the job, or the job has ended.
+        denial: The error of a heartbeat if the Backend refuses this Worker.
     """
 
     def __init__(self, request: JobExecutionRequest, client: BackendClient, worker: str) -> None:
         self.is_canceled = False
         self.is_superseded = False
+        self.denial: DeniedError | None = None
         self._request = request
         self._client = client
         self._worker = masked(worker)
@@ -111,6 +113,9 @@ class Reporter:
                     self._heed(self._client.report(evolve(self._last, logs=""), patient=False))
                 else:
                     self._heed(self._client.status(self._request.job_execution_id))
+            except DeniedError as error:
+                self.denial = error
+                return
             except BackendError as error:
                 log.warning("the Backend does not say whether the job has to stop", reason=str(error))
 
