@@ -2,16 +2,14 @@
 
 import os
 import shutil
-import threading
 from datetime import UTC, datetime
 
 import pytest
-from cicd_system.backend.server import listening, make_server
 
 from cicd_common.api.request import ExecutionLogUpload
 from cicd_common.model import ExecutionLog
 from cicd_common.store import ExecutionStore
-from tests.support.examples.backend_in_process import TOKEN, app_on, simple, update
+from tests.support.examples.backend_in_process import TOKEN, app_on, served, simple, update
 from tests.support.examples.waiting import until
 
 CHROMIUM = shutil.which("chromium")
@@ -54,16 +52,9 @@ def store():
 @pytest.fixture(scope="module")
 def url(store):
     """The address of a Backend with a token."""
-    with pytest.MonkeyPatch.context() as patch, listening("127.0.0.1", 0) as listener:
-        patch.setattr("signal.signal", lambda *_: None)  # Handlers belong to the main thread.
+    with pytest.MonkeyPatch.context() as patch, served(app_on(store, token=TOKEN)) as url:
         patch.setattr("cicd_system.backend.live.PAUSE", 0.05)
-        server = make_server(app_on(store, token=TOKEN))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        until(lambda: server.started, "the Backend to start", pause=0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        yield url
 
 
 @pytest.fixture
@@ -142,17 +133,18 @@ def test_a_run_is_followed_and_canceled(page, store, job):
     page.get_by_text("RUNNING: job first is running").wait_for()
     page.get_by_role("link", name="first: RUNNING").wait_for()
     (second,) = say(store, job, 2, status="SUCCESS", exit_code=0).jobs
-    page.locator("#job-0-box.SUCCESS").wait_for()
-    page.locator("#job-0-bar.SUCCESS").wait_for(state="attached")
-    assert int(page.locator("#job-0-bar").get_attribute("width")) > 0
-    assert page.locator("#stage-0").inner_text() == "SUCCESS"
+    page.locator("svg.graph .SUCCESS").wait_for()
+    bar = page.locator("svg.time .SUCCESS")
+    bar.wait_for(state="attached")
+    assert int(bar.get_attribute("width")) > 0
+    assert page.locator("tr.stage .status").first.inner_text() == "SUCCESS"
     assert page.evaluate("document.activeElement.textContent") == "Run again"
     assert loads == []
     page.get_by_role("button", name="Cancel").click()
     until(lambda: store.job_status(second.job_execution_id).is_cancel_requested, "the cancel")
     say(store, second, 1, status="CANCELED")
-    page.locator("#status.CANCELED").wait_for()
-    assert page.locator("#cancel").is_hidden()
+    page.locator("#status .CANCELED").wait_for()
+    assert page.get_by_role("button", name="Cancel").count() == 0
     page.get_by_role("button", name="Run again").click()
     page.get_by_role("heading", name=f"app, run {run + 1}").wait_for()
 
@@ -189,7 +181,7 @@ def test_a_log_grows_under_its_reader(page, url, store, job):
     say(store, job, 5, "unseen\n", "SUCCESS", exit_code=0)
     page.evaluate(hide, False)
     page.locator("#L254").wait_for()
-    page.get_by_text("attempt 1, on worker, exit code 0").wait_for()
+    page.get_by_text("SUCCESS, attempt 1, on worker, exit code 0").wait_for()
     assert page.locator(".line").count() == 254
 
 

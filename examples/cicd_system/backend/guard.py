@@ -58,7 +58,7 @@ class TokenGuard:
         cookies = cookie_parser(_only(scope, b"cookie").decode("latin-1"))
         if compare_digest(cookies.get(TOKEN_COOKIE, "").encode(), self._token.encode()):
             return None if is_safe or _is_from_here(scope) else problem(403, _ELSEWHERE)
-        if is_safe and not scope["path"].startswith("/api/"):
+        if not scope["path"].startswith("/api/"):
             return RedirectResponse("/sign-in", 303)
         return problem(401, "Expected the Backend's bearer token.", {"WWW-Authenticate": "Bearer"})
 

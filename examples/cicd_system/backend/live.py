@@ -29,7 +29,7 @@ from cicd_common.store import StoreError
 
 from .ansi import START, Piece, Position
 
-__all__ = ["Look", "Part", "Parts", "Streams"]
+__all__ = ["Look", "Streams"]
 
 log = get_logger(__name__)
 
@@ -39,21 +39,22 @@ PAUSE = 1.0
 _THREADS = 2  # For all looks together, so that requests keep their threads.
 _REST = 10  # The pause after a look is at least this many times as long as the look.
 _PING = 15  # Seconds; proxies close connections that are silent for 60 seconds or so.
-_SEND = 30  # Seconds in which a browser must read what was sent.
 _GRACE = 2  # Seconds for streams to end when the Backend shuts down.
 _HEADERS = {"Cache-Control": "no-store, no-transform"}  # Compression by a proxy would delay events.
-
-Part = Mapping[str, str | None]
-"""An element of a page: its attributes (None removes one), and its content as ``text`` or ``html``."""
-Parts = Mapping[str, Part]
-"""Elements by their ids."""
 
 
 @frozen
 class Look:
-    """The state of a page at one moment: the elements that may have changed, and whether this is the last state."""
+    """A page at one moment.
 
-    parts: Parts
+    Attributes:
+        html: The page, or the part of it that changes.
+        parts: The contents of the elements that change, by their ids.
+        is_over: Whether this is the last state.
+    """
+
+    html: str
+    parts: Mapping[str, str]
     is_over: bool = False
 
 
@@ -129,7 +130,6 @@ class Streams:
             headers=_HEADERS,
             ping=_PING,
             ping_message_factory=lambda: ServerSentEvent("-", event="ping"),
-            send_timeout=_SEND,
             shutdown_event=ending,
             shutdown_grace_period=_GRACE,
         )
@@ -170,16 +170,13 @@ class Streams:
 
 
 class _EventStream(EventSourceResponse):
-    """A stream to a browser. If the browser stops reading, the stream ends without an error."""
+    """A stream to a browser, which takes one of the free places until it ends."""
 
     def __init__(self, free: asyncio.Semaphore, events: AsyncIterator[ServerSentEvent], **options: Any) -> None:
         super().__init__(events, **options)
         self._free = free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until there are no more, or the browser stops reading."""
+        """Send events until there are no more."""
         async with self._free:  # It is free, because nothing was awaited since it was looked at.
-            try:
-                await super().__call__(scope, receive, send)
-            except TimeoutError:
-                log.info("a browser does not read its stream")
+            await super().__call__(scope, receive, send)

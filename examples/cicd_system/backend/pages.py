@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from hmac import compare_digest
 from pathlib import Path
@@ -11,15 +12,14 @@ from urllib.parse import parse_qs
 from uuid import UUID, uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import escape
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from cicd_common import converter
-from cicd_common.model import PipelineExecution
 from cicd_common.store import ExecutionStore, Started
 
 from ..again import request_again
@@ -29,7 +29,7 @@ from .job_log import JobLogs
 from .live import Look, Streams
 from .overview import overview
 from .reading import read_body
-from .run_page import attributes_of, content_of, job_parts, places_of, run_parts, shown
+from .run_page import places_of, timeline_of
 from .server import most_connections
 
 __all__ = ["page_routes"]
@@ -86,13 +86,13 @@ class _Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters["shown"] = shown
+        self._templates.filters |= {"shown": _shown, "duration": _duration}
+        self._templates.globals |= {"took": _took, "has_token": token is not None}
 
     # --- pipelines ----------------------------------------------------------------------------------------------
 
     def home(self, request: Request) -> Response:
-        after = _after(request)
-        return self._page("home.html", self._look_home(after), after=after)
+        return _page(self._look_home(_after(request)))
 
     async def home_events(self, request: Request) -> Response:
         after = _after(request)
@@ -100,33 +100,36 @@ class _Pages:
 
     def _look_home(self, after: UUID | None) -> Look:
         pipelines, following = overview(self._store, after, runs=_MOST_RUNS)
-        return Look({"pipelines": self._html("pipelines.html", pipelines=pipelines, following=following)})
+        return self._look("home.html", pipelines=pipelines, after=after, following=following)
 
     # --- runs ---------------------------------------------------------------------------------------------------
 
     def run(self, request: Request) -> Response:
-        run = self._store.execution(request.path_params["pipeline_execution_id"])
-        jobs = [job for stage in run.stages for job in stage.jobs]
-        numbers = {job.id: f"job-{number}" for number, job in enumerate(jobs)}
-        look, places = self._look_run(run), places_of(run)
-        return self._page("run.html", look, run=run, numbers=numbers, places=places, request_id=uuid4())
+        return _page(self._look_run(request.path_params["pipeline_execution_id"]))
 
     async def run_events(self, request: Request) -> Response:
         execution_id = request.path_params["pipeline_execution_id"]
-        return self._streams.respond(request, execution_id, lambda: self._look_run(self._store.execution(execution_id)))
+        return self._streams.respond(request, execution_id, partial(self._look_run, execution_id))
 
-    def _look_run(self, run: PipelineExecution) -> Look:
+    def _look_run(self, execution_id: UUID) -> Look:
+        run = self._store.execution(execution_id)
         jobs = [job for stage in run.stages for job in stage.jobs]
         ended = [job for job in jobs if job.status.is_terminal and job.job.artifacts]
-        artifacts = [(f"{job.job.name}: ", self._store.artifacts(job.id)) for job in ended[:_MOST_LISTS]]
-        events = self._store.execution_logs(pipeline_execution_id=run.id, limit=_MOST_EVENTS)
-        names = {job.id: job.job.name for job in jobs}
-        parts = {
-            **run_parts(run, datetime.now(UTC)),
-            "artifacts": self._html("artifacts.html", artifacts=artifacts),
-            "events": self._html("events.html", run=run, events=events, names=names),
-        }
-        return Look(parts, run.status.is_terminal)
+        now = datetime.now(UTC)
+        bars, whole = timeline_of(run, now)
+        return self._look(
+            "run.html",
+            is_over=run.status.is_terminal,
+            now=now,
+            run=run,
+            names={job.id: job.job.name for job in jobs},
+            places=places_of(run),
+            bars=bars,
+            whole=whole,
+            artifacts=[(f"{job.job.name}: ", self._store.artifacts(job.id)) for job in ended[:_MOST_LISTS]],
+            events=self._store.execution_logs(pipeline_execution_id=run.id, limit=_MOST_EVENTS),
+            request_id=uuid4(),
+        )
 
     def cancel(self, request: Request) -> Response:
         execution_id = request.path_params["pipeline_execution_id"]
@@ -150,32 +153,28 @@ class _Pages:
     def job(self, request: Request) -> Response:
         run_id, job_id = request.path_params.values()
         run = self._store.execution(run_id)
-        for stage in run.stages:
-            for job in stage.jobs:
-                if job.id == job_id:
-                    look, end = self._look_job(job_id), self._logs.end(job_id)
-                    return self._page("job.html", look, run=run, stage=stage, job=job, log=end)
-        raise HTTPException(404, "The run has no such job.")
+        job = run.job(job_id)
+        return _page(self._look_job(job_id, "job.html", run=run, job=job, log=self._logs.end(job_id)))
 
     async def job_events(self, request: Request) -> Response:
         _, job_id = request.path_params.values()
         return self._streams.respond(request, job_id, partial(self._look_job, job_id), partial(self._logs.more, job_id))
 
-    def _look_job(self, job_id: UUID) -> Look:
-        job = self._store.job_execution(job_id)
-        has_ended = job.status.is_terminal
+    def _look_job(self, job_id: UUID, template: str = "job_state.html", **values: Any) -> Look:
+        state = self._store.job_execution(job_id)
+        has_ended = state.status.is_terminal
         artifacts = [("", self._store.artifacts(job_id))] if has_ended else []
-        parts = {**job_parts(job, datetime.now(UTC)), "artifacts": self._html("artifacts.html", artifacts=artifacts)}
-        return Look(parts, has_ended)
+        now = datetime.now(UTC)
+        return self._look(template, is_over=has_ended, now=now, state=state, artifacts=artifacts, **values)
 
     # --- signing in ---------------------------------------------------------------------------------------------
 
     async def sign_in(self, request: Request) -> Response:
         if request.method != "POST":
-            return self._page("sign_in.html", is_wrong=False)
+            return _page(self._look("sign_in.html", is_over=True, is_wrong=False))
         given = await _field(request, "token")
         if self._token is None or not compare_digest(given.encode(), self._token.encode()):
-            return self._page("sign_in.html", status=403, is_wrong=True)
+            return _page(self._look("sign_in.html", is_over=True, is_wrong=True), 403)
         answer = RedirectResponse("/", 303)
         is_secure = is_by_https(request.scope)
         answer.set_cookie(TOKEN_COOKIE, self._token, httponly=True, samesite="strict", secure=is_secure)
@@ -186,21 +185,20 @@ class _Pages:
         answer.delete_cookie(TOKEN_COOKIE, httponly=True, samesite="strict", secure=is_by_https(request.scope))
         return answer
 
-    # --- shared by all pages ------------------------------------------------------------------------------------
+    def _look(self, template: str, *, is_over: bool = False, **values: Any) -> Look:
+        """Render a template. What it passes to ``live`` with an id are the contents of an element that changes."""
+        parts = {}
 
-    def _page(self, template: str, look: Look | None = None, *, status: int = 200, **values: Any) -> Response:
-        if look is not None:
-            values["attributes"] = partial(attributes_of, look.parts)
-            values["content"] = partial(content_of, look.parts)
-        is_live = look is not None and not look.is_over
-        text = self._render(template, has_token=self._token is not None, is_live=is_live, **values)
-        return Response(text, status, _SECURITY, media_type="text/html")
+        def live(id: object, text: object = "", caller: Callable[[], str] | None = None) -> str:
+            parts[str(id)] = html = escape(text) if caller is None else caller()
+            return html
 
-    def _html(self, template: str, **values: Any) -> dict[str, str | None]:
-        return {"html": self._render(template, **values)}
+        page = self._templates.get_template(template).render(live=live, is_live=not is_over, **values)
+        return Look(page, parts, is_over)
 
-    def _render(self, template: str, **values: Any) -> str:
-        return self._templates.get_template(template).render(**values)
+
+def _page(look: Look, status: int = 200) -> Response:
+    return Response(look.html, status, _SECURITY, media_type="text/html")
 
 
 async def _field(request: Request, name: str) -> str:
@@ -212,3 +210,19 @@ async def _field(request: Request, name: str) -> str:
 def _after(request: Request) -> UUID | None:
     text = request.query_params.get("after")
     return None if text is None else converter.structure(text, UUID)
+
+
+def _took(execution: Any, now: datetime) -> str:
+    """How long a run or a job has taken until now; empty if it has not started."""
+    if execution.start_time is None:
+        return ""
+    return _duration(max((execution.completion_time or now) - execution.start_time, timedelta()))
+
+
+def _duration(time: timedelta) -> str:
+    minutes, seconds = divmod(int(time.total_seconds()), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _shown(time: datetime | None) -> str:
+    return "" if time is None else time.strftime("%Y-%m-%d %H:%M:%S UTC")

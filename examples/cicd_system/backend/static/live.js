@@ -61,15 +61,9 @@
   }
 
   function showParts(parts) {
-    for (const [id, part] of Object.entries(parts)) {
+    for (const [id, html] of Object.entries(parts)) {
       const element = document.getElementById(id);
-      if (!element) continue;
-      for (const [name, value] of Object.entries(part)) {
-        if (name === "text") element.textContent = value;
-        else if (name === "html") element.innerHTML = value; // The Backend's templates escape it.
-        else if (value === null) element.removeAttribute(name);
-        else element.setAttribute(name, value);
-      }
+      if (element) element.innerHTML = html; // The Backend's templates escape it.
     }
   }
 
