@@ -366,6 +366,20 @@ class TestHalted:
         with pytest.raises(HaltedError):
             make(tmp_path / "plain", go_on=halting_after(0))
 
+    def test_huge_file(self, repository, make, tmp_path, monkeypatch):
+        """The copying of a file that takes long is stopped; holes in a file take no room in the copy."""
+        (repository / "huge").touch()
+        os.truncate(repository / "huge", 1024**3)
+        with working_copy(str(repository), None, tmp_path / "copy", as_it_is=True) as copy:
+            state = (copy / "huge").stat()
+            assert state.st_size == 1024**3
+            assert state.st_blocks < 1024
+        (tmp_path / "cp").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexec sleep 1000\n")
+        (tmp_path / "cp").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        with pytest.raises(HaltedError):
+            make(repository, as_it_is=True, go_on=lambda: (tmp_path / "started").exists() and halting_after(0)())
+
     def test_clone_that_is_kept(self, repository, make):
         """A clone that was given up is not used."""
         with pytest.raises(HaltedError):

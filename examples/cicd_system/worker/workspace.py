@@ -30,6 +30,7 @@ _OPTIONS = (
     # A log of the checkout takes time to write, to copy and to remove, and jobs do not need it.
     *("-c", "core.logAllRefUpdates=false"),
 )
+_LARGE = 16 * 1024**2  # Bytes from which a file is copied by a program, which can be stopped.
 _COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
 
 
@@ -126,7 +127,10 @@ class _WorkingCopy:
         """Copy a directory without git."""
         if self.request.commit_hash is not None:
             raise NotRunnableError("there are no commits: the directory is no git repository")
-        if run(["cp", "-a", "--", str(source), str(self.directory)], self.go_on).returncode:
+        self._copy(source, self.directory)
+
+    def _copy(self, source: Path, target: Path) -> None:
+        if run(["cp", "-a", "--", str(source), str(target)], self.go_on).returncode:
             raise NotRunnableError("the repository cannot be copied")
 
     def copy_files(self, source: Path, target: Path, *, submodules: bool) -> None:
@@ -142,7 +146,10 @@ class _WorkingCopy:
                 if submodules and (file / ".git").exists():
                     self.copy_files(file, copy, submodules=True)
             elif os.path.lexists(file):  # It may be deleted and not committed.
-                shutil.copy2(file, copy, follow_symlinks=False)
+                if file.lstat().st_size < _LARGE:
+                    shutil.copy2(file, copy, follow_symlinks=False)
+                else:
+                    self._copy(file, copy)
 
     def check_out_submodules(self, source: Path | None) -> None:
         """Check out the submodules, and theirs, from the addresses that the repository on this machine has for them.
