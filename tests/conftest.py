@@ -1,8 +1,10 @@
-"""How hypothesis runs: the same every time where ``CI`` is set, and thoroughly where it is asked to.
+"""Profiles of hypothesis, and the choice of tests that run without coverage.
 
-Coverage makes tests about three times as slow, and what random examples run is covered by chance. So it is measured by
-tests with fixed examples: property tests run without it, unless they are marked ``cover``. Other tests that take long
-are marked ``no_cover``, a marker of pytest-cov, where the lines that they run are covered by others, too.
+The profile is ``ci`` where ``CI`` is set, and ``default`` elsewhere; ``HYPOTHESIS_PROFILE`` names another one.
+
+Coverage makes tests about three times as slow, and random examples cover lines by chance. So property tests run without
+coverage, unless they are marked ``cover``. Other slow tests are marked ``no_cover`` (a marker of pytest-cov) if faster
+tests cover the same lines.
 """
 
 import os
@@ -17,7 +19,7 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None)
 settings.register_profile("quick", settings.get_profile("ci"), max_examples=5, stateful_step_count=15)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=1_000)
-# Shows a failure at once, as it was found: to shrink a document takes minutes.
+# Show a failure as it was found: shrinking a document takes minutes.
 settings.register_profile("unshrunk", settings.get_profile("default"), phases=[Phase.explicit, Phase.generate])
 
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
@@ -29,7 +31,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Run tests without coverage last: functions with a cache are covered by their first call alone."""
+    """Run tests without coverage last, because a cached function runs only in its first call."""
     for item in items:
         is_property_test = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         if is_property_test and not item.get_closest_marker("cover"):

@@ -1,4 +1,4 @@
-"""The official schemas and examples of CDEvents, where they lie beside the checkout."""
+"""The official schemas and examples of CDEvents, if their files are present."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ is_there = pytest.mark.skipif(
     not (FOLDER / "conformance").is_dir(),
     reason="the schemas of CDEvents 0.5.1 are not in ../shared/cdevents, and CDEVENTS_SPEC does not name their folder",
 )
-"""A test that needs them."""
+"""Skips a test if the files of the specification are missing."""
 
 
 @cache
@@ -41,6 +41,6 @@ def _is_schema(path: Path) -> bool:
 
 @cache
 def validator(kind: str) -> Draft202012Validator:
-    """The validator of a type of events, formats included."""
+    """The validator of an event type. It checks formats, too."""
     schemas, registry = _schemas()
     return Draft202012Validator(schemas[kind], registry=registry, format_checker=FormatChecker())

@@ -1,7 +1,8 @@
-"""A Celery app by the recipe of the documentation, as two programs.
+"""A Celery app as the documentation describes it: a worker program and a client program.
 
 ``python FILE worker BROKER BACKEND QUEUE`` consumes tasks. ``python FILE client BROKER BACKEND QUEUE DIRECTORY`` sends
-some to the Worker and prints what came of them as JSON. Both are processes, since Celery leaves connections open.
+tasks to the worker and prints their results as JSON. Both are separate processes, because Celery leaves connections
+open.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ PATIENCE = 60
 
 
 def app_on(broker: str, backend: str, queue: str) -> Celery:
-    """An app whose tasks, results and control messages nobody else sees.
+    """An app with a private queue and a private control exchange.
 
     Args:
         broker: The URL of the broker.
         backend: The URL of the result backend.
-        queue: A name that nobody else uses.
+        queue: The name of the queue and of the exchange. No other app may use it.
     """
     app = Celery("test", broker=broker, backend=backend)
     app.conf.accept_content = ["json", REQUEST.name]
     app.conf.update(task_default_queue=queue, control_exchange=queue, broker_connection_retry_on_startup=True)
-    # The Worker takes a task off the queue only when it can start it: until then the task can be revoked.
+    # The worker takes a task only when it can start it, so that a waiting task can be revoked.
     app.conf.update(worker_prefetch_multiplier=1, task_acks_late=True)
 
     @app.task(name="run_job", serializer=REQUEST.name)
     def run_job(request: JobExecutionRequest) -> Any:
         if request.job_name == "wait":
-            Path(request.commands[0]).read_bytes()  # Until the client closes its end of the FIFO.
+            Path(request.commands[0]).read_bytes()  # It blocks until the client closes the FIFO.
         return [request.__class__.__name__, request.job_name]
 
     return app
@@ -54,7 +55,7 @@ def work(broker: str, backend: str, queue: str) -> int:
 
 
 def use(broker: str, backend: str, queue: str, directory: str) -> int:
-    """Ping the Worker, take a result from it, and revoke a task that waits."""
+    """Ping the worker, get the result of a task, and revoke a waiting task."""
     app, destination = app_on(broker, backend, queue), [name_on(queue)]
     run_job = app.tasks["run_job"]
     ping: Any = []
@@ -65,7 +66,7 @@ def use(broker: str, backend: str, queue: str, directory: str) -> int:
     fifo = f"{directory}/fifo"
     os.mkfifo(fifo)
     waiting = run_job.delay(request("wait", fifo))
-    with open(fifo, "wb"):  # It opens once the task reads, so the Worker is busy.
+    with open(fifo, "wb"):  # This blocks until the task reads, so that the worker is busy.
         never = run_job.delay(request("never"))
         answer = app.control.revoke(never.id, destination=destination, reply=True, timeout=PATIENCE)
     waited = waiting.get(timeout=PATIENCE)
@@ -85,12 +86,12 @@ def use(broker: str, backend: str, queue: str, directory: str) -> int:
 
 
 def name_on(queue: str) -> str:
-    """The name of the Worker of a queue."""
+    """The name of the worker that consumes a queue."""
     return f"{queue}@test"
 
 
 def request(name: str, command: str = "true") -> JobExecutionRequest:
-    """A request with a job of a name."""
+    """A request to run a job with this name."""
     return JobExecutionRequest(
         pipeline_execution_id=UUID(int=3),
         job_execution_id=uuid4(),

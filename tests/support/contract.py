@@ -1,4 +1,4 @@
-"""What there is to test: every type of the contract, found and not listed, and every engine that is installed."""
+"""The types of the contract, found by a search of the package, and the engines that are installed."""
 
 import pkgutil
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from cicd_common.fields import Refusal, is_checked
 
 
 def modules(*names: str) -> Iterator[ModuleType]:
-    """The modules and packages of the package of these names, and all inside them."""
+    """The modules and packages with these names, and all modules inside the packages."""
     for name in names:
         module = import_module(f"{cicd_common.__name__}.{name}")
         yield module
@@ -48,12 +48,12 @@ ENGINES = list(_engines())
 
 
 def name_of(thing: Any) -> str:
-    """What a parametrised test is called after: a class or an engine."""
+    """The name of a class or of an engine, for the ids of parametrised tests."""
     return str(getattr(thing, "engine", None) or thing.__name__)
 
 
 def read_patiently(data: Any, cls: type, *, strict: bool = False) -> Any:
-    """Read as `Reading` does, which defines what is accepted, without any of the faster ways."""
+    """Read with `Reading`, which defines the valid documents, and without any faster path."""
     reading = Reading(ENGINES[0].get_structure_hook, strict)
     try:
         plain = parse(data)
@@ -66,10 +66,10 @@ def read_patiently(data: Any, cls: type, *, strict: bool = False) -> Any:
 
 
 def outcome(read: Any, *args: Any, **kwargs: Any) -> tuple[Any, str | tuple[Problem, ...]]:
-    """What reading ends in: an instance and its exact text, or nothing and all problems. Any other error is raised."""
+    """An instance and its repr, or None and the problems. Errors other than ContractError are raised."""
     try:
         result = read(*args, **kwargs)
     except ContractError as error:
         return None, error.problems
-    # The text tells 1 from True, and a time in UTC from the same in another zone.
+    # The repr distinguishes 1 from True, and equal times in different time zones.
     return result, repr(result)

@@ -1,6 +1,6 @@
-"""The wire as it is: one file for every type.
+"""The golden files: one file with JSON for every type of the contract.
 
-The files are rewritten only by ``python -m tests.support.golden_files``, and the result is reviewed.
+``python -m tests.support.golden_files`` rewrites the files. Review the differences.
 """
 
 from datetime import UTC, datetime
@@ -36,20 +36,20 @@ PLAIN: dict[Any, Any] = {
 
 
 def full(cls: Any) -> Any:
-    """An instance with every field given. It is the same each time."""
+    """An instance with a value for every field. The values are the same in each run."""
     if cls is PipelineExecution:
         return full_execution()
     hints = get_type_hints(cls, include_extras=True)
     given = {name: _value(hint) for name, hint in hints.items() if name in {field.name for field in attrs.fields(cls)}}
     if cls.__name__ == "Job":
-        given["dependencies"] = ()  # There is no other job to wait for.
+        given["dependencies"] = ()  # The stage has no other job.
     if cls.__name__ == "JobStatusUpdate":
-        given["is_released"] = False  # It has ended.
+        given["is_released"] = False  # Only a RUNNING update may release a job.
     return cls(**given)
 
 
 def least(cls: Any) -> Any:
-    """An instance with no field given that need not be, but for ids, which would be new each time."""
+    """An instance with only the required fields, and with ids, whose defaults are random."""
     whole = full(cls)
     needed = {
         field.name
@@ -83,7 +83,7 @@ def _value(hint: Any) -> Any:
 
 
 def files() -> dict[str, bytes]:
-    """What is to stand in each file: the object with every field, and the one with the least, a line each."""
+    """The expected content of each file: a line with `full` and a line with `least`."""
     write = ENGINES[0].dumps
     return {f"{cls.__name__}.jsonl": b"".join(write(make(cls)) + b"\n" for make in (full, least)) for cls in TYPES}
 

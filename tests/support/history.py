@@ -1,6 +1,6 @@
-"""Fill a database with a long history, in bulk: runs that the store has taken through their life, copied many times.
+"""Fill a database with a long history: copy the rows of runs that the store has written.
 
-So what is in the tables is what the store writes, and only the ids and the numbers of the runs are new.
+Only the ids and the run numbers of the copies are new.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cicd_common.store.tables import metadata, name_key
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 
-# For each table, how the rows of a run are found, and which columns hold ids that a copy has for itself.
+# For each table, the condition that selects the rows of a run, and the columns with ids that each copy replaces.
 _TABLES = {
     "pipeline_executions": ("WHERE id = {id}", ("id",)),
     "stage_executions": ("WHERE pipeline_execution_id = {id}", ("id", "pipeline_execution_id")),
@@ -35,13 +35,13 @@ _BATCH = 500
 
 
 def fill(url: str, pipeline_id: UUID, runs: Sequence[UUID], total: int) -> None:
-    """Copy runs of a pipeline, in turn, until it has as many as are wanted.
+    """Copy the runs of a pipeline, in turn, until the pipeline has `total` runs.
 
     Args:
-        url: The database, of which the store must be the only user.
-        pipeline_id: The pipeline.
-        runs: All of its runs.
-        total: How many runs it is to have.
+        url: The URL of the database. Nothing else may write to it.
+        pipeline_id: The id of the pipeline.
+        runs: The ids of all existing runs.
+        total: The number of runs at the end.
     """
     engine = create_engine(url)
     kind = _KINDS[engine.dialect.name]
@@ -92,7 +92,7 @@ def _copy(template: Rows, number: int, new_id: Callable[[], Any]) -> Rows:
     return copies
 
 
-# --- what differs between the databases ------------------------------------------------------------------------
+# --- differences between the databases -------------------------------------------------------------------------
 
 
 class _SQLite:
@@ -137,7 +137,7 @@ _KINDS: dict[str, Any] = {"sqlite": _SQLite, "postgresql": _PostgreSQL}
 
 
 def progress(steps: Sequence[int]) -> Iterator[int]:
-    """Go through steps; where someone is watching, show how far it is."""
+    """Yield the steps. Show a progress bar on a terminal, or with ``--progress``."""
     start = monotonic()
     for done, step in enumerate(steps):
         yield step

@@ -1,4 +1,4 @@
-"""A server on loopback that keeps the requests that it gets, and answers as it is told to."""
+"""An HTTP server on the loopback that records its requests and sends the answers of a script."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DROP = 0
 
 @attrs.frozen
 class Request:
-    """A request that came.
+    """A request that the server received.
 
     Attributes:
-        path: What was asked for.
-        headers: Its headers.
-        body: Its body, decompressed.
+        path: The path.
+        headers: The headers.
+        body: The decompressed body.
     """
 
     path: str
@@ -34,12 +34,12 @@ class Request:
 
 @attrs.define
 class Receiver:
-    """What came, and what is to be answered.
+    """The state of the server.
 
     Attributes:
-        url: Where the server is.
-        answers: The statuses of the next answers, each with its headers; 200 once there are no more.
-        requests: What came so far.
+        url: The URL of the server.
+        answers: The status and the headers of each of the next answers. Later answers have status 200.
+        requests: The requests so far.
     """
 
     url: str = ""
@@ -49,10 +49,10 @@ class Receiver:
 
 @contextmanager
 def receiver(*answers: int | tuple[int, dict[str, str]]) -> Iterator[Receiver]:
-    """A server for the time of a block.
+    """Run a server during a ``with`` block.
 
     Args:
-        answers: What it answers first.
+        answers: The first answers: each a status, or a status with headers.
     """
     state = Receiver(answers=[(answer, {}) if isinstance(answer, int) else answer for answer in answers])
 

@@ -1,7 +1,7 @@
-"""A Backend that stores what is logged, and kills itself: ``python -m tests.support.log_backend URL DEATHS``.
+"""A Backend that stores uploaded logs and kills itself: ``python -m tests.support.log_backend URL DEATHS``.
 
-It is killed at each third request, before it stores the logs or after it, but before it answers, for as long as it has
-deaths left. It prints its port once it listens.
+If DEATHS is not 0, it kills itself at its third request: before it stores the logs if DEATHS is odd, otherwise after
+that and before it answers. It prints its port when it listens.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(url: str, deaths: int) -> None:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     sys.stdout.write(f"{server.server_port}\n")

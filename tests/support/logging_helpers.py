@@ -1,4 +1,4 @@
-"""A logger of its own, and what it wrote."""
+"""A logger that writes to memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def fail(error: BaseException) -> None:
 
 
 class Written:
-    """A logger of its own, and what it wrote."""
+    """A logger that shares nothing with other loggers, and the text that it has written."""
 
     def __init__(self, formatter: Callable[..., logging.Formatter] = JsonFormatter, *secrets: str, **options: Any):
         self.masker = SecretMasker()

@@ -1,4 +1,4 @@
-"""Secrets, the forms in which they turn up as other programs write them, and any values at all."""
+"""Strategies for secrets and for arbitrary values, and the encodings in which programs write secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _bash(secret: str) -> str:
 
 def _inner_base64(encode: Callable[[bytes], bytes], offset: int) -> Callable[[str], str]:
     def form(secret: str) -> str:
-        # With two different neighbours: the digits that are the same are those that the secret determines.
+        # Encode with two different neighbours: the secret alone determines the digits that are equal.
         octets = secret.encode()
         one, other = (
             encode(fill * offset + octets + fill * (-(offset + len(octets)) % 3)).decode() for fill in (b"\0", b"\xff")
@@ -30,7 +30,7 @@ def _inner_base64(encode: Callable[[bytes], bytes], offset: int) -> Callable[[st
     return form
 
 
-# How the standard library writes a secret, without the quotes around it: by name of our encoding, and of the way.
+# How the standard library writes a secret, without quotes around it. The keys are our name of the encoding and the way.
 FORMS: dict[tuple[str, str], Callable[[str], str]] = {
     ("raw", "raw"): lambda secret: secret,
     ("json", "json.dumps, UTF-8"): lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
@@ -52,7 +52,7 @@ FORMS: dict[tuple[str, str], Callable[[str], str]] = {
     **{("base64url", f"base64url at {n}"): _inner_base64(base64.urlsafe_b64encode, n) for n in range(3)},
 }
 
-# Of all that is written differently by one of them or another.
+# It contains every kind of character that one of these encodings changes.
 HARD = 'pä\'ss "w/rd"+<x>&\\y\x07é?~>>?~>~??>>ÿþ'
 
 
@@ -62,18 +62,18 @@ def forms_of(secret: str) -> set[str]:
     return {form(part) for part in parts for form in FORMS.values()}
 
 
-# Quotes, escapes, what begins and ends masks, digits of hex and base64, line ends, and what is not ASCII.
+# Quotes, escapes, the first and last characters of masks, hex and base64 digits, line ends, and non-ASCII characters.
 _CHARACTERS = st.sampled_from("'\"\\/+-_ *[]<>(){}#&%=\n\r\t\x1b\x7f\x85\u2028aAbn09éß€漢😀")
 texts = st.text(_CHARACTERS | st.characters(codec="utf-8"), max_size=30)
 secrets = st.text(_CHARACTERS | st.characters(codec="utf-8"), min_size=8, max_size=40).filter(
     lambda secret: len(secret.strip()) >= 8
 )
-# Secrets that overlap, that repeat within themselves, and that contain each other.
+# Secrets that overlap, that contain repetitions, and that contain each other.
 tangled = st.lists(st.text("ab*", min_size=8, max_size=12), min_size=1, max_size=4)
 
 
 class Unprintable:
-    """Fails at whatever is asked of it."""
+    """An object whose str and repr raise an error."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text")

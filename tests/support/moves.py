@@ -1,4 +1,4 @@
-"""What tests of moving executions share: the rules once more, plainly, as oracles."""
+"""Helpers for tests of state changes, with naive implementations of the rules as oracles."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ def job(name, *dependencies, **fields):
 
 
 def pipeline(*stages):
-    """A pipeline of stages of jobs; a text is a job of that name."""
+    """A pipeline. Each stage is a list of jobs or of names of jobs."""
     return Pipeline(
         name="pipeline",
         repo_url="https://example.org/repo.git",
@@ -31,12 +31,12 @@ def jobs_of(execution):
 
 
 def named(execution, name):
-    """The execution of the job of a name."""
+    """The execution of the job with this name."""
     return next(job for job in jobs_of(execution) if job.job.name == name)
 
 
 def update(execution, name, sequence, status, seconds=0, **fields):
-    """An update of the job of a name."""
+    """An update of the job with this name."""
     return JobStatusUpdate(
         job_execution_id=named(execution, name).id,
         sequence=sequence,
@@ -47,14 +47,14 @@ def update(execution, name, sequence, status, seconds=0, **fields):
 
 
 def moved(execution, name, status, seconds=1, **fields):
-    """The execution after a job was handed out, and came to be of a status."""
+    """The execution after its ready jobs were handed out and one job got a new status."""
     execution, _ = execution.hand_out(MOMENT)
     execution, _ = execution.apply(update(execution, name, 1, status, seconds, **fields))
     return execution
 
 
 def state_of(execution):
-    """All that follows from the jobs."""
+    """Everything that is derived from the jobs: statuses, times, and ready jobs."""
     return (
         execution.status,
         execution.start_time,
@@ -80,7 +80,7 @@ def naive_counts(execution):
 
 
 def naive_ready(execution):
-    """What is ready by the words of the contract, looking at everything."""
+    """The ready jobs by the rules of the contract, found by looking at every job."""
     known = {job.job.name: job for job in jobs_of(execution)}
     if execution.canceled_at is not None or any(counts_as(job) in (FAILED, CANCELED) for job in known.values()):
         return []

@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts, resets and holds up connections where a test says so."""
+"""A TCP proxy that cuts, resets and delays connections on request."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ _CHUNK = 65_536
 _RESET = struct.pack("ii", 1, 0)
 
 Fault = Callable[[bool, int], str]
-"""Given whether data goes to the server, and its place in its direction: pass, cut, halve (and cut), reset or hold."""
+"""Decides about a piece of data: pass, cut, halve (and cut), reset or hold.
+
+Its arguments say whether the data goes to the server, and count the pieces in this direction.
+"""
 
 
 def no_fault(to_server: bool, place: int) -> str:  # noqa: ARG001 - as called
-    """Let all through."""
+    """Pass all data on."""
     return "pass"
 
 
 class _Link:
-    """A connection of a client, and the one to the server that belongs to it."""
+    """A connection of a client, with its connection to the server."""
 
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy = proxy
@@ -37,7 +40,7 @@ class _Link:
                 pass
 
     def _forward(self) -> bool:
-        """Forward what has come; whether to go on."""
+        """Forward the data that has arrived. Return False at the end of the connection."""
         ready, _, _ = select.select([self._client, self._server], [], [])
         for source in ready:
             target = self._server if source is self._client else self._client
@@ -59,7 +62,7 @@ class _Link:
             self.reset_in_the_end()
 
     def reset_in_the_end(self) -> None:
-        """Have both sides see a reset when the sockets are closed, and not an end."""
+        """Let both sides see a reset, and not a normal end, when the sockets are closed."""
         for side in (self._client, self._server):
             side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
@@ -70,16 +73,15 @@ class _Link:
 
 
 class Proxy:
-    """A proxy at a port of the loopback.
+    """A proxy on a port of the loopback.
 
     Args:
         server: The host and the port of the server.
 
     Attributes:
-        port: Its port.
-        fault: What happens to the data that comes next; its places are counted from when it is set.
-        held: Set when data is held up.
-        freed: Set when data that is held up may go on.
+        port: The port of the proxy.
+        held: Set when data is held.
+        freed: Set it to pass held data on.
     """
 
     def __init__(self, server: tuple[str, int]) -> None:
@@ -94,16 +96,16 @@ class Proxy:
         self._thread.start()
 
     def pass_all(self) -> None:
-        """Let all data through from now on."""
+        """Pass all data on from now on."""
         self.set_fault(no_fault)
 
     def set_fault(self, fault: Fault) -> None:
-        """Say what happens to the data that comes next."""
+        """Apply a fault to the next data. The count of pieces starts again at 0."""
         self._places = {True: 0, False: 0}
         self._fault = fault
 
     def decide(self, to_server: bool) -> str:
-        """What happens to some data."""
+        """Decide about the next piece of data."""
         place = self._places[to_server]
         self._places[to_server] = place + 1
         return self._fault(to_server, place)
@@ -114,7 +116,7 @@ class Proxy:
         self.cut()
 
     def bring_up(self) -> None:
-        """Take connections again."""
+        """Accept connections again."""
         self._is_down = False
 
     def cut(self) -> None:

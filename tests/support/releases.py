@@ -1,7 +1,7 @@
-"""What is kept of each release: the schema of the contract, and a document of every type.
+"""The files of each release: the schema of the contract, and documents of every type.
 
-``python -m tests.support.releases`` writes them for the version in ``setup.cfg`` while that is unreleased, and the
-result is reviewed. Files of a version that was released never change.
+``python -m tests.support.releases`` writes them for the version in ``setup.cfg``, as long as it is not released. Review
+the differences. The files of a released version never change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "schemas"
 DOCUMENTS = ROOT / "tests" / "golden" / "releases"
 FIRST = (0, 2, 0)
-"""The first version of which anything is kept."""
+"""The first version with such files."""
 
 
 def version() -> str:
@@ -41,7 +41,7 @@ def key_of(version: str) -> tuple[int, ...]:
 
 
 def kept() -> list[str]:
-    """The versions whose schemas are kept, the oldest first."""
+    """The versions with a schema file, oldest first."""
     return sorted((path.stem for path in SCHEMAS.glob("*.json")), key=key_of)
 
 
@@ -50,24 +50,24 @@ def schema_of(version: str) -> Any:
 
 
 def documents_of(version: str) -> list[tuple[str, bytes]]:
-    """The documents of a version, each with the name of its type."""
+    """The documents of a version: pairs of the name of the type and the JSON text."""
     lines = (DOCUMENTS / f"{version}.txt").read_bytes().splitlines()
     return [(name.decode(), document) for name, _, document in (line.partition(b" ") for line in lines)]
 
 
 def sections_of(changelog: str) -> dict[str, str]:
-    """The sections of a changelog by their versions; of unreleased ones too."""
+    """The sections of a changelog by version, released or not."""
     parts = re.split(r"^## \[([0-9.]+)\].*\n", changelog, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def released(changelog: str) -> list[str]:
-    """The versions that have a date."""
+    """The versions with a date in the changelog."""
     return re.findall(r"^## \[([0-9.]+)\] - [0-9]{4}-[0-9]{2}-[0-9]{2}$", changelog, re.MULTILINE)
 
 
 def not_told(changes: Iterable[Change], changelog: str, since: str) -> list[str]:
-    """The breaking changes whose pointers do not stand under "Breaking" in any section that is newer than a version."""
+    """The breaking changes that no "Breaking" section newer than the version `since` names by their pointers."""
     newer = [text for version, text in sections_of(changelog).items() if key_of(version) > key_of(since)]
     told = "".join(part for text in newer for part in _breaking(text))
     return [str(change) for change in changes if change.breaks and f"`{change.pointer}`" not in told]

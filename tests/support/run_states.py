@@ -1,4 +1,4 @@
-"""Strategies for the states that a run goes through."""
+"""Strategies for the successive states of a run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _HANDED_OUT = datetime(2026, 1, 31, tzinfo=UTC)
 
 @st.composite
 def run_states(draw: st.DrawFn, in_order: bool = False) -> list[PipelineExecution | None]:
-    """The states of a run, from nothing to its end and after it.
+    """The successive states of a run, beginning with None for a run that is not started.
 
     Args:
-        draw: Given by hypothesis.
-        in_order: Whether its updates come in their order, each once, or as a network delivers them.
+        draw: Passed by hypothesis.
+        in_order: Whether each update arrives once and in order. Otherwise updates are repeated and reordered.
     """
     history = draw(pipelines().flatmap(histories))
     moved, _ = history.execution.hand_out(_HANDED_OUT)
@@ -33,12 +33,12 @@ def run_states(draw: st.DrawFn, in_order: bool = False) -> list[PipelineExecutio
 
 
 def finished_runs() -> st.SearchStrategy[PipelineExecution]:
-    """Runs that came to their end, or were canceled on the way to it."""
+    """The last states of runs, some of them canceled."""
     canceled = run_states().map(_canceled)
     return run_states().map(lambda states: states[-1]) | canceled
 
 
 def _canceled(states: list[PipelineExecution | None]) -> PipelineExecution:
-    """The run of some states if canceling is asked for before its first job is handed out, as if all were told."""
+    """The run, canceled before its first job is handed out."""
     run, _ = states[1].cancel(_HANDED_OUT)
     return run

@@ -1,4 +1,4 @@
-"""JSON Schemas in tests: validators, and which of the exceptions a problem that only a reader finds falls under."""
+"""Validators of JSON Schemas, and the rules that a schema cannot express."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cicd_common.schema import schema
 
 @cache
 def validator(hint: Any) -> Draft202012Validator:
-    """The validator of a type; formats are annotations to it."""
+    """The validator of a type. It does not check formats."""
     return Draft202012Validator(schema(hint))
 
 
@@ -33,5 +33,5 @@ _MESSAGES = {
 
 
 def exception_of(problem: Problem) -> str | None:
-    """The key of the exception in `NOT_IN_SCHEMA`, for types of the contract; None if it is none."""
+    """The key in `NOT_IN_SCHEMA` of the rule behind a problem, or None if the schema expresses the rule."""
     return next((key for key, message in _MESSAGES.items() if re.search(message, problem.message)), None)

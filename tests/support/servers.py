@@ -1,7 +1,7 @@
 """The servers that some tests need: PostgreSQL, RabbitMQ and Redis.
 
-Each is at the URL that an environment variable names, or else at its usual port of the loopback. Where a server does
-not answer, the tests that need it are skipped with that reason; where ``CI`` is set, they fail.
+The URL of each server is in an environment variable. The default is the usual port of the loopback. If a server does
+not answer, tests that need it are skipped; with ``CI`` set, they fail.
 
 ``python -m tests.support.servers`` prints a line for each server that does not answer.
 """
@@ -18,7 +18,7 @@ import pytest
 
 __all__ = ["POSTGRESQL", "RABBITMQ", "REDIS", "SERVERS", "Server", "missing"]
 
-_SECONDS = 5  # Until a server that does not answer is taken for missing.
+_SECONDS = 5  # A server that does not answer within this time is missing.
 
 
 class Server:
@@ -32,7 +32,7 @@ class Server:
         errors: A function that returns the errors of the client library.
 
     Attributes:
-        url: Where the server is.
+        url: The URL of the server.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Server:
         self._connect = connect
         self._errors = errors
 
-    @cache  # noqa: B019 - There are three instances, and they live as long as the process.
+    @cache  # noqa: B019 - there are three instances, and they exist until the process ends
     def answers(self) -> bool:
         """Whether the server answers."""
         try:
@@ -58,17 +58,17 @@ class Server:
         return True
 
     def answering(self) -> str:
-        """The URL of the server; without an answer the test is skipped."""
+        """The URL of the server. If the server does not answer, the test is skipped."""
         if not self.answers():
             missing(self.reason)
         return self.url
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip the test, or fail it where ``CI`` is set.
+    """Skip the test, or fail it if ``CI`` is set.
 
     Args:
-        reason: What the test needs and does not find.
+        reason: What is missing.
     """
     (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 

@@ -1,4 +1,4 @@
-"""The Python examples of a page of the documentation, run as a reader would copy them."""
+"""Run the Python examples of a page of the documentation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SYBIL = Sybil(
 
 
 def run_sessions(page: Path, **names: Any) -> None:
-    """Run the blocks of Python of a page one after the other, and fail where a session shows something else.
+    """Run the Python blocks of a page in order, and fail if the output differs from the page.
 
     Args:
-        page: The page, in Markdown. The comment ``<!-- skip: next -->`` leaves out the block below it.
-        names: What the examples find defined.
+        page: The page, in Markdown. The comment ``<!-- skip: next -->`` skips the block below it.
+        names: Names that are defined for the examples.
     """
     document = _SYBIL.parse(page)
     document.namespace.update({"__name__": "page", **names})
@@ -33,7 +33,7 @@ def run_sessions(page: Path, **names: Any) -> None:
 
 
 def files_of(page: Path) -> dict[str, str]:
-    """The files that a page builds up, by their names: a block belongs to the file that its first line names.
+    """The files that a page shows, by name. The first line of each block names its file.
 
     Args:
         page: The page, in Markdown.

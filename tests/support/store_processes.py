@@ -1,4 +1,4 @@
-"""What the processes do that the tests of the store start, and what several of these tests do."""
+"""Functions that tests of the store run in other processes, and helpers that several of these tests use."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PATIENCE = 60
 
 
 def apply_all(url: str, updates: Any, results: Any) -> None:
-    """Apply updates until there is a None, and tell which jobs were handed out."""
+    """Apply the updates of a queue up to None. Put the ids of the jobs that became ready into `results`."""
     with ExecutionStore(url) as store:
         while (update := updates.get()) is not None:
             results.put([job.job_execution_id for job in store.apply(update, at=MOMENT).jobs])
 
 
 def start_all(url: str, barrier: Any, pipelines: Any, results: Any) -> None:
-    """Open the store together with others, then start pipelines, each with the id of its request."""
+    """Open the store at the same time as other processes, then start pipelines, each with its request id."""
     barrier.wait()
     with ExecutionStore(url) as store:
         for pipeline, request_id in pipelines:
@@ -37,7 +37,7 @@ def start_all(url: str, barrier: Any, pipelines: Any, results: Any) -> None:
 
 
 def updates_to_success(job_execution_id: UUID, writer: str) -> list[JobStatusUpdate]:
-    """The updates of a job that begins and succeeds, with a line of the writer's in each."""
+    """A RUNNING and a SUCCESS update of a job, each with a line of output that names the writer."""
     return [
         JobStatusUpdate(
             job_execution_id=job_execution_id,
@@ -52,7 +52,7 @@ def updates_to_success(job_execution_id: UUID, writer: str) -> list[JobStatusUpd
 
 
 def write_on(url: str, pipeline: Any, acknowledgements: Any) -> None:
-    """Start runs and report on their jobs, and acknowledge each write, until killed."""
+    """Start runs and update their jobs until killed. Acknowledge each write."""
     store = ExecutionStore(url)
     while True:
         started = store.start(pipeline)
@@ -65,7 +65,7 @@ def write_on(url: str, pipeline: Any, acknowledgements: Any) -> None:
 
 
 def send_and_wait(url: str, file: str) -> None:
-    """Claim a change and send it, which is to write to a file; then wait to be killed before it is confirmed."""
+    """Claim a change from the outbox, write its id to a file, and wait to be killed before confirming it."""
     with ExecutionStore(url) as store:
         [change] = store.outbox.claim(seconds=30, at=MOMENT)
         Path(file).write_text(str(change.after.id))
@@ -73,13 +73,13 @@ def send_and_wait(url: str, file: str) -> None:
 
 
 def await_one_behind(connection):
-    """Wait until someone waits for a row that a transaction holds."""
+    """Wait until another connection waits for a row that this connection has locked."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
     until(lambda: connection.exec_driver_sql(waiting).scalar_one())
 
 
 def until(condition: Callable[[], Any]) -> None:
-    """Wait until something is so."""
+    """Wait until the condition is true. Fail after `PATIENCE` seconds."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""Strategies that only tests of the package itself need; all others are those of the test kit."""
+"""Strategies that only the tests of this package need. All others are in `cicd_common.testing`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cicd_common.testing.strategies import executions, pipelines
 
 
 def deep_pipeline(length: int) -> Pipeline:
-    """A pipeline of as many stages, each with a job that waits for that of the stage before."""
+    """A pipeline with `length` stages of one job. Each job depends on the job of the stage before."""
     return Pipeline(
         id=UUID(int=0),
         name="deep",
@@ -47,7 +47,7 @@ def statuses() -> st.SearchStrategy[ExecutionStatus]:
 
 
 def shortest_history(job_execution_id: UUID) -> list[JobStatusUpdate]:
-    """A job that succeeds at once."""
+    """The history of a job with a single update, SUCCESS."""
     update = JobStatusUpdate(
         job_execution_id=job_execution_id,
         sequence=1,
@@ -60,7 +60,7 @@ def shortest_history(job_execution_id: UUID) -> list[JobStatusUpdate]:
 
 @st.composite
 def past_executions(draw: st.DrawFn) -> list[PipelineExecution]:
-    """Runs of two pipelines of one name and of one of another, in any order; runs are numbered by name, from 1."""
+    """Runs of three pipelines, two of them with the same name, in any order. Run numbers count from 1 for each name."""
     runs = []
     numbers = {"shared": count(1), "other": count(1)}
     for name in ("shared", "shared", "other"):
@@ -73,7 +73,7 @@ def past_executions(draw: st.DrawFn) -> list[PipelineExecution]:
 
 @st.composite
 def _place(draw: st.DrawFn, plain: Any) -> tuple[Any, Any]:
-    """A place in plain data, at any depth: what holds it, and its key or index there."""
+    """A place in plain data, at any depth: the container, and the key or index in it."""
     holder = plain
     while True:
         key = draw(st.sampled_from(list(holder) if isinstance(holder, dict) else range(len(holder))))
@@ -85,7 +85,7 @@ def _place(draw: st.DrawFn, plain: Any) -> tuple[Any, Any]:
 
 @st.composite
 def with_secret(draw: st.DrawFn, plain: Any, secret: str) -> Any:
-    """Plain data with a secret in some places where a text, or anything else, stood; but not in names."""
+    """Plain data with a secret in place of some values, except in names and dependencies."""
     plain = json.loads(json.dumps(plain))
     for _ in range(3):
         holder, key = draw(_place(plain))
