@@ -1,10 +1,9 @@
-"""What it costs to put content into an ArtifactStore and to get it out, against plain Python.
+"""Compare `put` and `get` of an ArtifactStore with plain Python.
 
 Run as ``python benchmarks/artifacts/bench.py [ROUNDS [MIB [DIRECTORY]]]``. Plain Python reads a file once, hashes it
-and writes it; with ``fsync`` it also waits until the file is on the disk, as the store does when it takes content in.
-The contenders take turns, each in a process of its own. The ratios are medians over the rounds, each of times in the
-same round: 1.0 is as fast as plain Python, 0.5 half as fast. Memory is the peak above that of the process before it
-began.
+and writes it; with ``fsync`` it also waits until the file is on the disk, as `put` does. The contenders take turns,
+each in its own process. Ratios are medians of the ratios of each round: 1.0 is as fast as plain Python, 0.5 half as
+fast. Memory is the growth of the peak during the measurement.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ CONTENDERS = ("plain", "plain, fsync", "in", "out")
 
 
 def plain(source: Path, target: Path, *, is_synced: bool) -> None:
-    """Read, hash and write a file as one writes it by hand."""
+    """Read, hash and write a file with the standard library."""
     digest = hashlib.sha256()
     with open(source, "rb") as read, open(target, "wb") as write:
         while chunk := read.read(MIB):
@@ -41,7 +40,7 @@ def plain(source: Path, target: Path, *, is_synced: bool) -> None:
 
 
 def measure(contender: str, directory: Path) -> None:
-    """Run one contender, and print its seconds and its memory in KiB."""
+    """Run one contender, and print its time in seconds and its memory in KiB."""
     from cicd_common.artifacts import ArtifactStore
 
     source, target = directory / "source", directory / "target"
@@ -60,7 +59,7 @@ def measure(contender: str, directory: Path) -> None:
 
 
 def main(rounds: int = 5, mib: int = 1024, parent: str | None = None) -> int:
-    """Measure all contenders and print the table. Returns how many goals were missed."""
+    """Measure all contenders and print the table. Return the number of missed goals."""
     directory = Path(tempfile.mkdtemp(dir=parent))
     try:
         digest, block = hashlib.sha256(), os.urandom(MIB)

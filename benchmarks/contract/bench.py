@@ -1,7 +1,7 @@
-"""What reading and writing the contract costs, against its peers. Prints tables of ratios.
+"""Compare the times of reading and writing messages with those of other libraries, as tables of ratios.
 
-Run by ``scripts/bench contract``. With ``--write`` it writes the first two to RESULTS.md too, with ``--pyperf FILE``
-all times to a file that ``python -m pyperf`` reads. With ``--strict`` it fails if a goal is missed.
+Run with ``scripts/bench contract``. ``--write`` also writes the first two tables to RESULTS.md, and ``--pyperf FILE``
+writes all times to a file for ``python -m pyperf``. With ``--strict`` it fails if a goal is missed.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from peers import BARE
 from report import details, summary
 
 _HERE = Path(__file__).parent
-# Of the peers, those that the goals name: to tell what grows with a pipeline from what grows with any large document.
+# Peers and the bare parser show how much of the growth comes from large documents in general.
 _GROWING = ("msgspec", "json", "pydantic v2", "msgspec `Struct`", "mashumaro, json", BARE.name)
 
 
 def _measure(processes: int, rounds: int, *contender: str) -> list[list[Timed]]:
-    """The times of several fresh processes, one after the other."""
+    """Run several processes, one after the other, and return the times of each."""
     command = [sys.executable, str(_HERE / "worker.py"), str(rounds), *contender]
     outputs = [subprocess.check_output(command, text=True) for _ in range(processes)]
     return [[((*key,), times) for key, times in json.loads(output)] for output in outputs]
 
 
 def _save(processes: list[list[Timed]], path: str) -> None:
-    """Write all times as a suite of pyperf, a run for each process."""
+    """Write all times as a suite of pyperf, with a run for each process."""
     by_key = {key: [dict(process)[key] for process in processes] for key, _ in processes[0]}
     benchmarks = [
         pyperf.Benchmark(

@@ -1,4 +1,4 @@
-"""What is timed: each message and each contender, reading and writing."""
+"""The expressions to time: each contender reads and writes each message."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def table_cases() -> list[list[Case]]:
 
 
 def scaling_cases(name: str) -> list[Case]:
-    """A small and a large pipeline, each named by how many jobs it has, for the contender of a name."""
+    """The cases of one contender with a small and a large pipeline. The number of jobs is the name of each message."""
     (contender,) = (each for each in (*OURS, *PEERS, BARE) if each.name == name)
     return [case for jobs in (SMALL, LARGE) for case in _cases(Message(str(jobs), pipeline(jobs)), [contender])]
 
@@ -59,7 +59,7 @@ def _both_ways(message: Message, contender: Contender) -> list[Case]:
 
 
 def _expect_same(message: Message, contender: Contender, written: bytes) -> None:
-    """Make sure that everyone does the same work: what they write says what they were given to read."""
+    """Check that the written document has the content that was read, so that all contenders do the same work."""
     ours = OURS[0]
     names = {**ours.prepare(message.type), "text": written}
     if eval(ours.read, names) != message.obj:

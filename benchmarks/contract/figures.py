@@ -1,4 +1,4 @@
-"""What was measured, as ratios."""
+"""Times, and the ratios between them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BOTH = ("read", "write")
 
 @attrs.frozen
 class Figures:
-    """The least time of each case, in each process.
+    """The least time of each case in each process.
 
-    Other work on the machine only ever adds time, so that the least is the nearest to what the code costs. What differs
-    from process to process (hashes, where memory lies) is evened out by the median.
+    Other work on the machine only adds time, so the least time is the best estimate. Hashes and memory addresses differ
+    between processes, so ratios are medians over the processes.
 
     Attributes:
-        processes: For each process the seconds of each case.
+        processes: The seconds of each case, for each process.
     """
 
     processes: list[dict[Key, float]]
@@ -43,9 +43,9 @@ class Figures:
         return geometric_mean([self.ratio(message, ours, peer, ways) for message in messages])
 
     def growth(self, small: int, large: int, contender: str, ways: Sequence[str] = BOTH) -> float:
-        """The cost of each job of a large pipeline, to that of each job of a small one.
+        """The ratio of the time for each job in a large pipeline to that in a small one.
 
-        A large one takes all caches, and shares them with what else runs: here only the quietest process counts.
+        A large pipeline needs all caches, which other processes use, too: so only the fastest process counts.
         """
         per_job = {
             jobs: min(_sum(each, str(jobs), contender, ways) for each in self.processes) / jobs

@@ -1,4 +1,4 @@
-"""The goals, and whether they are met."""
+"""The goals of the benchmark."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Goal", "goals"]
 
 @attrs.frozen
 class Goal:
-    """A ratio that is not to be exceeded.
+    """A ratio and its upper limit.
 
     Attributes:
-        what: What is compared.
-        limit: The ratio.
-        measured: The ratios that were measured: one for each message, if the goal is about these.
+        what: The name of the ratio in the table.
+        limit: The limit.
+        measured: The measured ratios: one for each message, or a single one.
     """
 
     what: str

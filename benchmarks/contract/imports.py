@@ -1,4 +1,4 @@
-"""What an import costs, each in a fresh interpreter, in turns."""
+"""Measure imports, each in a new interpreter, in turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 __all__ = ["IMPORTS", "measure_imports"]
 
-# A module that is None in sys.modules can't be imported, as if it were not installed.
+# A module that is None in sys.modules cannot be imported, as if it were not installed.
 _WITHOUT_MSGSPEC = "import sys; sys.modules['msgspec'] = None"
 _TIMED = "from time import process_time as now; start = now(); import {module}; print(now() - start)"
 
@@ -24,7 +24,7 @@ def measure_imports(rounds: int) -> dict[str, list[float]]:
     """The seconds that each of `IMPORTS` took, round by round."""
     times: dict[str, list[float]] = {name: [] for name in IMPORTS}
     with TemporaryDirectory() as compiled:
-        # Whatever the environment says: everyone starts from bytecode, which a first round compiles.
+        # All imports use bytecode, which the first round compiles.
         env = {**os.environ, "PYTHONPYCACHEPREFIX": compiled, "PYTHONDONTWRITEBYTECODE": ""}
         for warm in [False] + [True] * rounds:
             for name, code in IMPORTS.items():

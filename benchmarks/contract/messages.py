@@ -23,7 +23,7 @@ _random = Random(20260131)
 
 @attrs.frozen(eq=False)
 class Message:
-    """What is read and written, under a name for the tables."""
+    """An object to read and write, with its name in the tables."""
 
     name: str
     obj: Any
@@ -46,7 +46,7 @@ def messages() -> list[Message]:
 
 
 def pipeline(jobs: int) -> Pipeline:
-    """A pipeline of five stages, in which each job depends on two of the stage before and on its neighbour."""
+    """A pipeline of five stages. Each job depends on two jobs of the stage before and on the previous job."""
     each = jobs // len(_STAGES)
     return Pipeline(
         id=_id(),
@@ -150,5 +150,5 @@ def _id() -> UUID:
 
 
 def _time(seconds: float) -> datetime:
-    """A time of the year 2026, with microseconds, as clocks give them."""
+    """A time in 2026, with microseconds."""
     return datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=_random.randrange(1, 10**6))

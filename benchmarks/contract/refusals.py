@@ -1,4 +1,4 @@
-"""What each contender refuses: how far a comparison with it is one of the same work."""
+"""Invalid documents, to show which contenders check the same rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peers import Contender
 
 __all__ = ["BROKEN", "refused"]
 
-# The type of a message, the rule that is broken, and how.
+# The type of a message, the broken rule, and a function that breaks it.
 BROKEN: list[tuple[str, str, Callable[[Any], Any]]] = [
     ("JobStatusUpdate", "a string for an integer", lambda plain: plain.update(sequence="7")),
     ("JobStatusUpdate", "a fraction for an integer", lambda plain: plain.update(sequence=7.0)),
@@ -50,7 +50,7 @@ BROKEN: list[tuple[str, str, Callable[[Any], Any]]] = [
 
 
 def refused(contender: Contender) -> int:
-    """How many of the `BROKEN` documents a contender refuses."""
+    """The number of `BROKEN` documents that a contender refuses."""
     by_type = {message.type: message for message in messages()}
     return sum(_refuses(contender, by_type[name], spoil) for name, _, spoil in BROKEN)
 

@@ -1,4 +1,4 @@
-"""What was measured, as tables in Markdown."""
+"""The results as tables in Markdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = ("attrs", "cattrs", "msgspec", "pydantic", "mashumaro", "adaptix", "
 
 
 def summary(tables: Figures, goals: list[Goal], messages: list[str]) -> str:
-    """The goals, the ratios of reading and writing together, and how far the contenders do the same work."""
+    """The goals, the ratios of reading and writing together, and the number of invalid documents that are refused."""
     packages = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     return _joined(
         _table(("goal", "at most", "mean", "worst", "met"), [goal.row for goal in goals]),
@@ -29,7 +29,7 @@ def summary(tables: Figures, goals: list[Goal], messages: list[str]) -> str:
 
 
 def details(tables: Figures, scaling: dict[str, Figures], messages: list[str]) -> str:
-    """What the summary is made of."""
+    """The separate ratios of reading and writing, the times, and the growth with the number of jobs."""
     return _joined(
         f"Read:\n\n{_ratios(tables, messages, ['read'])}",
         f"Write:\n\n{_ratios(tables, messages, ['write'])}",

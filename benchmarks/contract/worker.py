@@ -1,7 +1,7 @@
-"""One process of a measurement: times cases in turns, and prints the seconds of each as JSON.
+"""Time the cases in turns, and print the seconds of each as JSON.
 
-Run as ``worker.py ROUNDS`` for the tables, or as ``worker.py ROUNDS CONTENDER`` for a small and a large pipeline: each
-contender grows in a process of its own, since what others leave behind in memory shows in a large one.
+``worker.py ROUNDS`` times the cases of the tables. ``worker.py ROUNDS CONTENDER`` times a small and a large pipeline of
+one contender, because the memory that others have used affects the times of a large pipeline.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cases import Case, scaling_cases, table_cases
 
 __all__ = ["main"]
 
-# Long enough that the clock does not matter, short enough to fall between what else the machine does.
+# Seconds: long enough for the resolution of the clock, short enough to run without interruption by other processes.
 _SAMPLE = 0.001
 
 
@@ -30,7 +30,7 @@ def _time(cases: list[Case], rounds: int) -> list[tuple[tuple[str, str, str], li
     for _ in range(rounds):
         for at, timer in enumerate(timers):
             times[at].append(timer.timeit(loops[at]) / loops[at])
-        gc.collect()  # It is off while timeit times.
+        gc.collect()  # timeit turns it off while it measures.
     return [(case.key, each) for case, each in zip(cases, times, strict=True)]
 
 

@@ -1,6 +1,6 @@
-"""What moving an execution costs as it grows. Prints a table of ratios, and fails if a goal is missed.
+"""Measure updates and checks of executions with few and with many jobs. Print ratios; fail if a goal is missed.
 
-Run by ``scripts/bench execution``; with ``--write`` it also writes RESULTS.md.
+Run with ``scripts/bench execution``; ``--write`` also writes RESULTS.md.
 """
 
 import gc
@@ -34,17 +34,17 @@ def pipeline(*stages: list[Job]) -> Pipeline:
 
 
 def stages_of(size: int) -> Callable[[int], Pipeline]:
-    """Stages of so many jobs that depend on nothing else."""
+    """A shape with stages of `size` jobs without dependencies."""
     return lambda count: pipeline(*([job(f"{stage}/{at}") for at in range(size)] for stage in range(count // size)))
 
 
 def chain(count: int) -> Pipeline:
-    """Each job waits for the one before it."""
+    """Each job depends on the job before it."""
     return pipeline([job(str(at), *([str(at - 1)] if at else [])) for at in range(count)])
 
 
 def lattice(count: int) -> Pipeline:
-    """Each job waits for two of the row before it."""
+    """Each job depends on two jobs of the row before it."""
     width = 100
     return pipeline(
         [
@@ -56,7 +56,7 @@ def lattice(count: int) -> Pipeline:
 
 
 def fan(count: int) -> Pipeline:
-    """All but two wait for one, and one for all others."""
+    """The last job depends on all jobs between, and these depend on the first job."""
     names = [str(at) for at in range(count - 2)]
     return pipeline([job("first"), *(job(name, "first") for name in names), job("last", *names)])
 
@@ -69,7 +69,7 @@ def update(run: JobExecution, sequence: int, status: ExecutionStatus) -> JobStat
 
 
 def one_update(definition: Pipeline) -> float:
-    """Seconds to apply an update. The mean of 100 updates."""
+    """The seconds to apply an update, as the mean of 100 updates."""
     execution, jobs = PipelineExecution.of(definition, run_number=1).hand_out(NOW)
     updates = [update(run, 1, ExecutionStatus.SUCCESS) for run in jobs[:10]] * 10
     start = perf_counter()
@@ -79,7 +79,7 @@ def one_update(definition: Pipeline) -> float:
 
 
 def checks_and_plan(shape: Callable[[int], Pipeline], count: int) -> float:
-    """Seconds a job to check a definition and to plan it. Making the jobs is not counted."""
+    """The seconds for each job to check a definition and to plan it, without creating the jobs."""
     stages = shape(count).stages
     start = perf_counter()
     Plan.of(Pipeline(name="pipeline", repo_url="repo", stages=stages))
@@ -104,7 +104,7 @@ CASES: list[tuple[str, float, Measure, Measure]] = [
     *(
         (
             f"checks and plan, a job of 100,000 to one of 10,000 ({shape.__name__})",
-            2.0,  # Linear but for the caches of the processor, which hold a tenth of it and not the whole.
+            2.0,  # The time is linear, except that only the small pipeline fits the caches of the processor.
             *(lambda n=n, s=shape: checks_and_plan(s, n) for n in (100_000, 10_000)),
         )
         for shape in (chain, lattice, fan)
@@ -119,10 +119,10 @@ def main() -> int:
         pairs = []
         for _ in range(ROUNDS if "100,000" not in name else 3):
             gc.collect()
-            gc.disable()  # As timeit does: how much else is alive is not what is measured.
+            gc.disable()  # As timeit does: its time would depend on all other objects.
             pairs.append((large(), small()))
             gc.enable()
-        # The least times count: other work on the machine only adds to them.
+        # The least times count, because other work on the machine only adds time.
         least = [min(times) for times in zip(*pairs, strict=True)]
         ratio = least[0] / least[1]
         micros = [time * 1e6 for time in least]

@@ -1,8 +1,8 @@
-"""What a line costs, against a minimal JSON formatter on the standard library's logging.
+"""Compare the time of a log line with that of a minimal JSON formatter for the logging of the standard library.
 
 Run as ``python benchmarks/logging/bench.py [ROUNDS]``. Every contender writes the same line, with four context
-fields, to a file of its own. They take turns, round by round, so that what else the machine does meets all of them;
-the figures are medians over the rounds, and the ratios those of times in the same round.
+fields, to its own file. The contenders take turns, so that other work on the machine affects all of them. Times are
+medians over the rounds, and ratios compare times of the same round.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MESSAGE = "job finished"
 
 
 class MinimalFormatter(logging.Formatter):
-    """The baseline: what one writes by hand in ten minutes."""
+    """The baseline: a short formatter without further features."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -96,11 +96,11 @@ def calls_of(log: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[in
 
 
 def structlog_fastest(path: str) -> Callable[[int], None]:
-    """As its documentation on performance has it: no positional arguments, no standard library, bytes."""
+    """The fastest set-up in its documentation: bytes, without positional arguments and the standard library."""
     import structlog
 
     logger = structlog.wrap_logger(
-        structlog.BytesLogger(open(path, "ab")),  # noqa: SIM115 - open as long as the program runs
+        structlog.BytesLogger(open(path, "ab")),  # noqa: SIM115 - it stays open until the program ends
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -116,7 +116,7 @@ def structlog_fastest(path: str) -> Callable[[int], None]:
 
 
 def structlog_standard(path: str) -> Callable[[int], None]:
-    """Rendered by a ``ProcessorFormatter`` of the standard library's logging."""
+    """The set-up with a ``ProcessorFormatter`` for the logging of the standard library."""
     import structlog
 
     shared = [
@@ -193,7 +193,7 @@ def disabled(folder: str) -> dict[str, Callable[[int], None]]:
 
 
 def measure(runs: dict[str, Callable[[int], None]], rounds: int, calls: int) -> dict[str, list[float]]:
-    """Microseconds a call, of each contender in each round."""
+    """The microseconds of a call, for each contender in each round."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
@@ -210,7 +210,7 @@ def rows(times: dict[str, list[float]], baseline: str) -> Iterator[str]:
 
 
 def cliffs() -> Iterator[str]:
-    """What must not grow with the number of secrets, in microseconds, with 10 and with 3,000; and their ratio."""
+    """Rows with the microseconds for 10 and for 3,000 secrets, and their ratio, which must not be large."""
     for name, run in {
         "mask a text with a secret": lambda masker, known: masker.mask(f"the token {known[7]} is refused"),
         "mask a line without a secret": lambda masker, _: masker.mask(LINE),
@@ -238,7 +238,7 @@ def _microseconds(run: Callable[[SecretMasker, list[str]], object], count: int) 
 
 
 def adding() -> float:
-    """Seconds for 3,000 secrets."""
+    """The seconds to add 3,000 secrets."""
     known = [secrets.token_hex(20) for _ in range(3000)]
     masker, start = SecretMasker(), perf_counter()
     for secret in known:
@@ -247,7 +247,7 @@ def adding() -> float:
 
 
 def streaming(size: int, chunk: int = 1 << 16) -> tuple[float, float]:
-    """Seconds for ordinary output with ten secrets known: through a stream, and through ``bytes.replace`` ten times."""
+    """The seconds to mask ten secrets in ordinary output, with a stream and with ten calls of ``bytes.replace``."""
     words = [secrets.token_urlsafe(6).translate(str.maketrans("", "", "0123456789-_")) for _ in range(3000)]
     lines = [" ".join(random.choices(words, k=12)) + f" in {n} ms\n" for n in range(10_000)]
     part = "".join(lines).encode()
@@ -266,7 +266,10 @@ def streaming(size: int, chunk: int = 1 << 16) -> tuple[float, float]:
 
 
 def import_times(rounds: int) -> tuple[float, float, float, float]:
-    """Milliseconds, from compiled files: logging and json; the logger by itself; cicd_common; the logger after that."""
+    """The milliseconds of imports from bytecode.
+
+    They are for logging and json, the logger alone, cicd_common, and the logger after cicd_common.
+    """
     here = Path(__file__).parents[2]
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(here / "cicd_common" / "logging", Path(folder, "alone", "logging"))

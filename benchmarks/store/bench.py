@@ -1,11 +1,12 @@
-"""What the store costs in a database of a million job executions, and what updates cost beside bare transactions.
+"""Measure reads from a database of a million job executions, and compare updates with bare transactions.
 
     python benchmarks/store/bench.py
     python benchmarks/store/bench.py postgresql://postgres@127.0.0.1:5432/test --progress
     python benchmarks/store/bench.py --before CHECKOUT_OF_0.1
 
-It fills a small and a large database (files of that name and an ending, or schemas that it drops in the end), and
-prints its results as Markdown. What is compared takes turns, so that what else the machine does meets both.
+The program fills a small and a large database: SQLite files whose names begin with the given name, or PostgreSQL
+schemas that it drops at the end. It prints Markdown tables. Contenders take turns, so that other work on the machine
+affects both.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ WRITE_ROUNDS = 3
 
 
 def filled(url: str, job_executions: int) -> None:
-    """Make a database of as many job executions, all of one pipeline."""
+    """Create a database with this number of job executions, all of one pipeline."""
     what = pipeline("build")
     with ExecutionStore(url) as store:
         runs = []
@@ -98,7 +99,7 @@ def engine_of(url: str) -> Engine:
 
 
 def some_ids(url: str, table: str, count: int) -> list[UUID]:
-    """Ids from all over a table."""
+    """Random ids of a table."""
     engine = engine_of(url)
     is_sqlite = engine.dialect.name == "sqlite"
     statement = text(f"SELECT id FROM {table} WHERE id >= :id ORDER BY id LIMIT 1")
@@ -118,7 +119,7 @@ LEVELS = {
 
 
 def reads(url: str, store: ExecutionStore) -> dict[str, tuple[int, Callable[[], Any]]]:
-    """The reads that are measured, and how often each is done in a round."""
+    """The calls to measure, with the number of calls in a round."""
     runs, jobs = some_ids(url, "pipeline_executions", 500), some_ids(url, "job_executions", 500)
     calls: dict[str, tuple[int, Callable[[], Any]]] = {
         "`status`": (200, lambda: store.status(random.choice(runs))),
@@ -165,14 +166,14 @@ def measure_reads(small: str, large: str) -> list[str]:
 
 @frozen
 class Contender:
-    """Something that takes in updates, or transactions as bare as can be.
+    """A contender that applies updates or runs bare transactions.
 
     Attributes:
-        mode: What it does, as `intake` names it.
-        url: The database.
-        processes: How many processes do it.
-        threads: How many threads each of them has.
-        code: Where the package is.
+        mode: The mode of `intake`.
+        url: The URL of the database.
+        processes: The number of processes.
+        threads: The number of threads in each process.
+        code: The directory of the package.
     """
 
     mode: str
@@ -182,7 +183,7 @@ class Contender:
     code: Path = ROOT
 
     def rate(self) -> float:
-        """How many a second."""
+        """Run the contender. Return the number of updates or transactions a second."""
         command = [sys.executable, str(INTAKE), self.mode, self.url, str(self.threads)]
         environment = {**os.environ, "PYTHONPATH": str(self.code)}
         running = [
@@ -203,7 +204,7 @@ class Contender:
 
 
 def compare(name: str, ours: Contender, other: Contender, goal: float | None) -> str:
-    """A row of two contenders, which take turns: medians, and the median of the ratios of the rounds."""
+    """Run two contenders in turns, and return a row with their medians and the median of the ratios."""
     rounds = [(ours.rate(), other.rate()) for _ in range(WRITE_ROUNDS)]
     ratio = median(mine / its for mine, its in rounds)
     mine, its = (median(column) for column in zip(*rounds, strict=True))
@@ -212,7 +213,7 @@ def compare(name: str, ours: Contender, other: Contender, goal: float | None) ->
 
 
 def measure_intake(url: str) -> list[str]:
-    """Updates to bare transactions of as many processes and threads."""
+    """Compare updates with bare transactions in the same numbers of processes and threads."""
     with engine_of(url).begin() as connection:
         connection.execute(text("CREATE TABLE bare (id VARCHAR(32) PRIMARY KEY, log TEXT)"))
     is_sqlite = url.startswith("sqlite")
@@ -235,7 +236,7 @@ def measure_intake(url: str) -> list[str]:
 
 
 def measure_before(base: str, code: Path) -> list[str]:
-    """Updates to those of the code of version 0.1, each in a database of its own."""
+    """Compare updates with those of version 0.1, in separate databases."""
     with databases(base, ("new", "old")) as (new, old):
         before = Contender("one", old, code=code)
         return [
@@ -251,7 +252,7 @@ def main() -> None:
     parser.add_argument("url", nargs="?", default=f"sqlite:///{tempfile.gettempdir()}/cicd-common-bench")
     parser.add_argument("--large", type=int, default=LARGE, help="job executions of the large database")
     parser.add_argument("--before", type=Path, help="a checkout of version 0.1, to compare with")
-    parser.add_argument("--progress", action="store_true", help="show progress, even if nobody is watching")
+    parser.add_argument("--progress", action="store_true", help="show progress, even if the output is not a terminal")
     options = parser.parse_args()
     name = make_url(options.url).get_backend_name()
     with databases(options.url, (SMALL, options.large)) as (small, large):

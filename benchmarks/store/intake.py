@@ -1,14 +1,14 @@
-"""A process that takes in updates, or bare transactions, as fast as it can.
+"""Apply updates, or run bare transactions, as fast as possible.
 
     python benchmarks/store/intake.py MODE URL THREADS
 
-It says when it is ready, waits for a line, works, and prints how many it has done. `bench.py` starts it. Modes:
+`bench.py` starts this program. It prints "ready", waits for a line, works, and prints the number of updates. Modes:
 
-    one     each update by a call of `apply`
-    batch   32 updates by each call of `apply_all`
-    bare    transactions of one row, by the driver of the database alone
+    one     a call of `apply` for each update
+    batch   a call of `apply_all` for 32 updates
+    bare    transactions of one row, with the driver of the database alone
 
-It runs with the code of version 0.1, too, which has no batches.
+Mode `one` also runs with the code of version 0.1, which has no batches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BATCH = 32
 JOBS = 10
 RUNS = 100
 UPDATES = 3 * JOBS * RUNS
-"""How many updates one process takes in."""
+"""The number of updates that one process applies."""
 
 LOG = "x" * 79 + "\n"
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
@@ -47,7 +47,7 @@ Take = Callable[[Sequence[JobStatusUpdate]], Sequence[Any]]
 
 
 def pipeline(name: str) -> Pipeline:
-    """Ten jobs in three stages."""
+    """A pipeline of ten jobs in three stages."""
 
     def job(name: str, *needs: str) -> Job:
         return Job(name=name, script=("make",), dependencies=needs)
@@ -71,12 +71,12 @@ def told(job: UUID, sequence: int, status: ExecutionStatus) -> JobStatusUpdate:
 
 
 def play(take: Take, size: int, jobs: Sequence[UUID]) -> int:
-    """Play the Workers of jobs, and of all that become ready by them; how many updates that were.
+    """Send the updates of jobs, and of the jobs that become ready then. Return the number of updates.
 
     Args:
-        take: Takes in updates.
-        size: How many at a time, each of another job.
-        jobs: The jobs.
+        take: Applies updates.
+        size: The number of updates in each call, each of a different job.
+        jobs: The ids of the first jobs.
     """
     count = 0
     waiting = deque((job, 1) for job in jobs)
@@ -92,7 +92,7 @@ def play(take: Take, size: int, jobs: Sequence[UUID]) -> int:
 
 
 def take_in(mode: str, url: str, threads: int) -> Callable[[], int]:
-    """Prepare to play the Workers of some runs."""
+    """Start runs, and return a function that applies the updates of their jobs."""
     store = ExecutionStore(url)
     size = BATCH if mode == "batch" else 1
 
@@ -101,7 +101,7 @@ def take_in(mode: str, url: str, threads: int) -> Callable[[], int]:
 
     take = store.apply_all if mode == "batch" else one
     what = pipeline(f"intake {uuid4()}")
-    # Statements are compiled, prepared and planned by then.
+    # Warm up, so that statements are compiled, prepared and planned.
     play(take, size, [job.job_execution_id for _ in range(size) for job in store.start(what).jobs])
     jobs = [job.job_execution_id for _ in range(RUNS) for job in store.start(what).jobs]
 
@@ -113,7 +113,7 @@ def take_in(mode: str, url: str, threads: int) -> Callable[[], int]:
 
 
 def bare(url: str, threads: int) -> Callable[[], int]:
-    """Prepare to insert rows, each in a transaction of its own."""
+    """Connect, and return a function that inserts rows, each in a separate transaction."""
     parsed = make_url(url)
     is_sqlite = parsed.get_backend_name() == "sqlite"
 
@@ -148,7 +148,6 @@ def bare(url: str, threads: int) -> Callable[[], int]:
 
 
 def main(mode: str, url: str, threads: str) -> None:
-    """Prepare, wait, work."""
     run = bare(url, int(threads)) if mode == "bare" else take_in(mode, url, int(threads))
     print("ready", flush=True)
     sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""A consumer of the queue of the system, which does nothing but leave a dot for each job."""
+"""A consumer of the job queue that only writes a dot to a file for each job."""
 
 from __future__ import annotations
 

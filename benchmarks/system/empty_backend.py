@@ -1,4 +1,4 @@
-"""A route of Starlette that does nothing: reads the body, and answers the bytes of an answer of the Backend."""
+"""Starlette routes that read the body and return a fixed answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def inline(request: Request) -> Response:
 
 
 async def threaded(request: Request) -> Response:
-    """By way of the thread pool, as whoever has a store that waits has to."""
+    """Answer in the thread pool, as is necessary with a blocking store."""
     await request.body()
     return await run_in_threadpool(answer)
 

@@ -1,11 +1,11 @@
-"""How many messages a second one Backend takes in: `JobStatusUpdate`s with a line of output, over HTTP.
+"""Measure how many `JobStatusUpdate`s a second one Backend accepts over HTTP, each with a line of output.
 
     python benchmarks/system/intake.py [sqlite] [postgresql] [--messages N] [--clients N] [--rounds N]
 
-The Backend is a process of its own, as are its clients, each with a connection that it keeps. Beside it stand, in the
-same rounds: the store alone, applying the same updates in a loop and from as many threads; and a route of Starlette
-that does nothing but answer the same bytes, in the event loop and by way of the thread pool. It prints Markdown
-tables. PostgreSQL is where the tests of the system find it; see ``tests/support/examples/settings.py``.
+The Backend and each client are separate processes, and each client keeps its connection. For comparison, the same
+rounds measure the store alone, which applies the same updates in a loop and from as many threads as clients, and a
+Starlette route with a fixed answer, in the event loop and in the thread pool. The program prints Markdown tables. The
+address of PostgreSQL is that of the tests; see ``tests/support/examples/settings.py``.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def postgresql(_directory: Path) -> Iterator[str]:
 STORES: dict[str, Callable[[Path], Any]] = {"sqlite": sqlite, "postgresql": postgresql}
 
 
-# --- what is sent -------------------------------------------------------------------------------------------------
+# --- messages -----------------------------------------------------------------------------------------------------
 
 
 def started_jobs(url: str, count: int) -> list[UUID]:
-    """Jobs of one run each, as those of as many Workers are, as a rule."""
+    """Start runs of one job each, and return the ids of the jobs."""
     with ExecutionStore(url) as store:
         return [store.start(one_job()).jobs[0].job_execution_id for _ in range(count)]
 
@@ -96,7 +96,7 @@ def all_updates(url: str, clients: int, messages: int) -> list[list[JobStatusUpd
 
 
 def client(url: str, path: str, token: str, bodies: list[bytes], gate: Any) -> None:
-    """Send all bodies one after the other over one connection, once the gate is open."""
+    """Wait for the gate, and send all bodies, one after the other, over one connection."""
     parts = urlsplit(url)
     wire = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -111,7 +111,7 @@ def client(url: str, path: str, token: str, bodies: list[bytes], gate: Any) -> N
 
 
 def sent_by_processes(url: str, path: str, token: str, messages: list[list[bytes]]) -> float:
-    """How many messages a second all clients together get answered."""
+    """The number of messages a second that are answered, for all clients together."""
     gate = FORK.Barrier(len(messages) + 1)
     clients = [FORK.Process(target=client, args=(url, path, token, bodies, gate)) for bodies in messages]
     for process in clients:
@@ -125,17 +125,17 @@ def sent_by_processes(url: str, path: str, token: str, messages: list[list[bytes
     return sum(map(len, messages)) / taken
 
 
-# --- what is measured ---------------------------------------------------------------------------------------------
+# --- measurements -------------------------------------------------------------------------------------------------
 
 
 def cpu_of(pid: int) -> float:
-    """The seconds of a processor that a process has used so far."""
+    """The processor time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def backend(url: str, directory: Path, clients: int, messages: int) -> dict[str, float]:
-    """The Backend; and how many microseconds of a processor each message takes in it."""
+    """The messages a second of a Backend, and its processor time for each message in microseconds."""
     setting = Setting("intake", url, f"sqla+sqlite:///{directory}/broker.db", "cicd.jobs", 1, 0)
     with System.on(setting, directory, are_forked=False) as system:
         sent = all_updates(url, clients, messages)
@@ -209,19 +209,19 @@ def measure(name: str, clients: int, messages: int) -> dict[str, float]:
         return found | empty_routes(empty, clients, messages) | {"loads": converter_alone(messages)}
 
 
-# --- what is printed ----------------------------------------------------------------------------------------------
+# --- tables -------------------------------------------------------------------------------------------------------
 
 RATES = {
     "backend": "**one Backend**",
     "threads": "the store alone, from as many threads",
     "loop": "the store alone, in a loop",
-    "threaded": "an empty route, by way of the thread pool",
+    "threaded": "an empty route, in the thread pool",
     "inline": "an empty route",
 }
 
 
 def per_message(found: dict[str, float]) -> dict[str, float]:
-    """Where the time goes, in microseconds a message; the parts add up to the whole."""
+    """The microseconds of a message: the total, its parts, and processor times."""
     whole = 1e6 / found["backend"]
     store = 1e6 / found["threads"]
     http_alone = 1e6 / found["inline"]
@@ -232,9 +232,9 @@ def per_message(found: dict[str, float]) -> dict[str, float]:
         "uvicorn and Starlette": http_alone,
         "the thread pool": pool,
         "reading the message": found["loads"],
-        "the rest: token, log, headers, and what waits for what": whole - store - http_alone - pool - found["loads"],
+        "the rest: token, log, headers and waiting": whole - store - http_alone - pool - found["loads"],
         "processor of the Backend, all in all": found["backend_cpu"],
-        "processor of an empty route, by way of the thread pool": found["threaded_cpu"],
+        "processor of an empty route, in the thread pool": found["threaded_cpu"],
     }
 
 
@@ -273,9 +273,9 @@ def ratio(rounds: list[dict[str, float]], name: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=[], choices=[[], *STORES], help="databases; all by default")
-    parser.add_argument("--messages", type=int, default=8000, help="how many messages a round; 8000 by default")
-    parser.add_argument("--clients", type=int, default=8, help="how many clients, each a Worker's; 8 by default")
-    parser.add_argument("--rounds", type=int, default=5, help="how many rounds, of which the median counts")
+    parser.add_argument("--messages", type=int, default=8000, help="number of messages in a round; 8000 by default")
+    parser.add_argument("--clients", type=int, default=8, help="number of clients; 8 by default")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds, of which the median counts")
     arguments = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), str(HERE), os.environ.get("PYTHONPATH", "")])
     found: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.names or STORES}

@@ -1,11 +1,11 @@
-"""What 100 MB of output cost on their way from a job to the screen, and how much memory they take.
+"""Measure the time and the memory that 100 MB of output take from the job to ``cicd logs``.
 
     python benchmarks/system/output.py [embedded] [rabbitmq] [redis] [--megabytes N] [--rounds N]
 
-A job prints numbered lines of 100 bytes. The time runs from the start of the run to its end, and then from the start of
-``cicd logs`` to its end, which writes all of it to a file. The memory is the most that each process has had, which on a
-Linux system is in ``/proc``. It prints a Markdown table. RabbitMQ, Redis and PostgreSQL are where the tests of the
-system find them; see ``tests/support/examples/settings.py``.
+A job prints numbered lines of 100 bytes. The times are those of the run, and of ``cicd logs``, which writes the output
+to a file. The memory is the peak of each process, from ``/proc``, so the program needs Linux. It prints a Markdown
+table. The addresses of RabbitMQ, Redis and PostgreSQL are those of the tests; see
+``tests/support/examples/settings.py``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LINE = 100  # Bytes.
 
 
 def most_memory(program: Program) -> float:
-    """The most memory that a process has had so far, in MB."""
+    """The peak of the memory of a process so far, in MB."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{program.pid}/status").read_text())
     assert found is not None
     return int(found[1]) / 1024
@@ -45,8 +45,8 @@ def printing(lines: int) -> str:
     return f"seq -f '%0{LINE - 1}.0f' {lines}"
 
 
-# Runs a command, and prints its seconds and its memory in kB. The memory of a process is counted from the moment at
-# which it was forked, so that it is at least that of its parent: the parent must be small.
+# Run a command, and print its seconds and its memory in kB. A forked process begins with the memory of its parent, so
+# the parent must be small.
 MEASURED = """
 import resource, subprocess, sys, time
 start = time.perf_counter()
@@ -56,7 +56,7 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).
 
 
 def show(system: System, run: str, job: str, target: Path) -> tuple[float, float]:
-    """How long ``cicd logs`` takes, in seconds, and its memory in MB."""
+    """The seconds that ``cicd logs`` takes, and its memory in MB."""
     program = system.cli_program("logs", run, job)
     command = [sys.executable, "-c", MEASURED, *program.command]
     with target.open("wb") as output:
@@ -68,7 +68,7 @@ def show(system: System, run: str, job: str, target: Path) -> tuple[float, float
 
 
 def is_whole(shown: Path, lines: int) -> bool:
-    """Whether all lines were shown, in their order."""
+    """Whether the file has all lines in order."""
     expected = 1
     with shown.open("rb") as file:
         for line in file:
@@ -103,13 +103,13 @@ def measure(name: str, megabytes: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=[], choices=[[], *SETTINGS], help="brokers; all by default")
-    parser.add_argument("--megabytes", type=int, default=100, help="how much a job prints; 100 by default")
-    parser.add_argument("--rounds", type=int, default=3, help="how many rounds, of which the least counts")
+    parser.add_argument("--megabytes", type=int, default=100, help="megabytes that the job prints; 100 by default")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds, of which the least counts")
     arguments = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), os.environ.get("PYTHONPATH", "")])
     names = arguments.names or SETTINGS
     found = {name: [measure(name, arguments.megabytes) for _ in range(arguments.rounds)] for name in names}
-    print(f"{arguments.megabytes} MB of output; the least of {arguments.rounds} rounds, and the most for memory.\n")
+    print(f"{arguments.megabytes} MB of output: the least time and the most memory of {arguments.rounds} rounds.\n")
     print(f"| output | {' | '.join(found)} |\n| --- |" + " ---: |" * len(found))
     for row in next(iter(found.values()))[0]:
         choose = max if "memory" in row else min

@@ -1,14 +1,14 @@
-"""What a job costs beside its own process: 200 jobs that do nothing, through a whole system with one Worker.
+"""Measure the overhead of a job: the time of 200 empty jobs in a whole system, less the time of their processes.
 
     python benchmarks/system/overhead.py [embedded] [rabbitmq] [redis] [--rounds N]
 
-The jobs are those of ``examples/pipelines/two-hundred.yaml``, on a git repository of one small file. They run once
-with one Worker and once with two. The time of the processor is that of the Backend, of the Worker, and of all that the
-Worker has started; other work on the machine changes it less than the time by the clock.
+The jobs are those of ``examples/pipelines/two-hundred.yaml``, with a git repository of one small file. They run once
+with one Worker and once with two. The processor time is that of the Backend, of the Worker, and of the processes that
+the Worker has started; other work on the machine affects it less than the elapsed time.
 
-Beside it stand, measured in the same round: the same number of messages that one consumer takes by the same queue and
-acknowledges; and what the parts of a job cost by themselves. It prints Markdown tables. RabbitMQ,
-Redis and PostgreSQL are where the tests of the system find them; see ``tests/support/examples/settings.py``.
+For comparison, each round also measures the same number of messages that one consumer takes from the same queue and
+acknowledges, and the parts of a job alone. The program prints Markdown tables. The addresses of RabbitMQ, Redis and
+PostgreSQL are those of the tests; see ``tests/support/examples/settings.py``.
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ HERE = Path(__file__).parent
 FILE = EXAMPLES / "pipelines" / "two-hundred.yaml"
 JOBS = 200
 PAUSE = 0.01  # Seconds between two looks at a file.
-LOOK = 0.1  # Seconds between two questions to the Backend whether all is done, which take time themselves.
+LOOK = 0.1  # Seconds between two requests for the status of the run; each request takes time itself.
 
 
 @dataclass(frozen=True)
 class Figures:
-    """One round on one broker; all in seconds a job.
+    """The results of one round on one broker. Times are in seconds for each job.
 
     Attributes:
-        job: All that a job takes.
-        pair: The same with two Workers: from one end of a job to the next.
-        backend: The time of the processor that a job takes in the Backend.
-        worker: The same in the Worker.
-        children: The same in what the Worker starts.
-        task: A bare message, put and taken.
-        process: A bare ``sh`` that does nothing.
-        watched: The same with the watcher that ends it if the Worker dies.
-        copy: To make a working copy and to clear it away.
-        requests: What the Backend takes to answer, by request.
-        counts: How many requests of each kind there are to a job.
+        job: The time with one Worker.
+        pair: The time with two Workers, from the end of one job to the end of the next.
+        backend: The processor time of the Backend.
+        worker: The processor time of the Worker.
+        children: The processor time of the processes that the Worker starts.
+        task: The time of a bare message, put and taken.
+        process: The time of a bare ``sh`` that does nothing.
+        watched: The time of the same process with the watcher that ends it if the Worker dies.
+        copy: The time to make a working copy and to remove it.
+        requests: The time of the Backend for each kind of request.
+        counts: The number of requests of each kind.
     """
 
     job: float
@@ -97,7 +97,7 @@ class Figures:
 
 
 def run(system: System, pipeline: Pipeline) -> float:
-    """How long a run takes, in seconds."""
+    """The seconds that a run takes."""
     start = perf_counter()
     begun = system.api.execute(pipeline)
     until(lambda: system.api.status(begun).is_terminal, "the end of the run", deadline=600, pause=LOOK)
@@ -107,13 +107,13 @@ def run(system: System, pipeline: Pipeline) -> float:
 
 
 def warm_up(system: System, repository: Path) -> None:
-    """Let all be connected that is to be."""
+    """Run one job, so that all connections are open."""
     jobs = (Job(name="first", script=("true",)),)
     run(system, Pipeline(name="warm-up", repo_url=str(repository), stages=(Stage(name="all", jobs=jobs),)))
 
 
 def processor_of(program: Program) -> tuple[float, float]:
-    """The seconds of a processor that a process has used so far, and those of its children that have ended."""
+    """The processor time of a process so far, and that of its children that have ended, in seconds."""
     fields = Path(f"/proc/{program.pid}/stat").read_text().rpartition(") ")[2].split()
     own, children = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
     ticks = os.sysconf("SC_CLK_TCK")
@@ -121,7 +121,7 @@ def processor_of(program: Program) -> tuple[float, float]:
 
 
 def time_of_jobs(setting: Setting, directory: Path, pipeline: Pipeline) -> tuple[float, float, float, float, float]:
-    """How long a job takes, all in all, by one Worker and by two; and the processor, as in `Figures`."""
+    """The first five attributes of `Figures`."""
     with System.on(setting, directory, backends=1, workers=1, job_timeout=600, are_forked=False) as system:
         warm_up(system, Path(pipeline.repo_url))
         programs = (system.backends[0], system.workers[0])
@@ -140,7 +140,7 @@ def time_of_jobs(setting: Setting, directory: Path, pipeline: Pipeline) -> tuple
 def requests_of_jobs(
     setting: Setting, directory: Path, pipeline: Pipeline
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """How long the Backend takes to answer each kind of request, and how many there are to a job."""
+    """The `requests` and `counts` of `Figures`."""
     with System.on(
         setting, directory, backends=1, workers=1, job_timeout=600, via_proxy=True, are_forked=False
     ) as system:
@@ -156,7 +156,7 @@ def requests_of_jobs(
 
 
 def time_of_tasks(setting: Setting, directory: Path) -> float:
-    """How long a message takes whose consumer leaves a dot in a file, from when the first is sent."""
+    """The seconds for a message, from sending the first until the consumer has written a dot for the last."""
     dots = directory / "dots"
     dots.touch()
     environment = {**os.environ, "CICD_BROKER": setting.broker, "CICD_QUEUE": setting.queue}
@@ -204,7 +204,7 @@ def watched_process() -> None:
 
 
 def copy_of(repository: Path, directory: Path) -> Callable[[], None]:
-    """Make a working copy, as the Backend has it made: of the commit that the branch was at."""
+    """A function that makes and removes a working copy of a commit, as a Worker does for a job."""
     head = subprocess.run(
         ["git", "-C", str(repository), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
     )
@@ -253,13 +253,13 @@ def milliseconds(seconds: float) -> str:
 
 
 def middle(rounds: list[Figures], what: Callable[[Figures], float]) -> str:
-    """The median, and the least behind it."""
+    """The median, and the least value in parentheses."""
     values = [what(figures) for figures in rounds]
     return f"{milliseconds(median(values))} ({milliseconds(min(values))})"
 
 
 ROWS: dict[str, Callable[[Figures], float]] = {
-    "a job, all in all": lambda figures: figures.job,
+    "a job in total": lambda figures: figures.job,
     "with two Workers": lambda figures: figures.pair,
     "its own process, a bare `sh`": lambda figures: figures.process,
     "**overhead**": lambda figures: figures.overhead,
@@ -268,14 +268,14 @@ ROWS: dict[str, Callable[[Figures], float]] = {
 PROCESSOR: dict[str, Callable[[Figures], float]] = {
     "the Backend": lambda figures: figures.backend,
     "the Worker": lambda figures: figures.worker,
-    "what the Worker starts: git and the job": lambda figures: figures.children,
+    "the children of the Worker: git and the job": lambda figures: figures.children,
 }
 PARTS: dict[str, Callable[[Figures], float]] = {
     "broker, as a bare message": lambda figures: figures.task,
-    "working copy, made and cleared away": lambda figures: figures.copy,
-    "process with its watcher, less the bare `sh`": lambda figures: figures.watched - figures.process,
-    "requests, until the Backend has answered": lambda figures: figures.asking,
-    "the rest: the Worker's threads, and what waits for what": lambda figures: figures.rest,
+    "working copy, made and removed": lambda figures: figures.copy,
+    "process with its watcher, without the bare `sh`": lambda figures: figures.watched - figures.process,
+    "requests to the Backend": lambda figures: figures.asking,
+    "the rest: threads of the Worker, and waiting": lambda figures: figures.rest,
 }
 
 
@@ -288,7 +288,7 @@ def table(title: str, rows: dict[str, Callable[[Figures], float]], found: dict[s
 
 
 def table_of_requests(found: dict[str, list[Figures]]) -> str:
-    head = [f"| requests to a job, and what each takes | {' | '.join(found)} |", "| --- |" + " ---: |" * len(found)]
+    head = [f"| requests for each job, and their times | {' | '.join(found)} |", "| --- |" + " ---: |" * len(found)]
     lines = []
     for name in sorted({name for rounds in found.values() for figures in rounds for name in figures.requests}):
         cells = []
@@ -302,7 +302,7 @@ def table_of_requests(found: dict[str, list[Figures]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=[], choices=[[], *SETTINGS], help="brokers; all by default")
-    parser.add_argument("--rounds", type=int, default=3, help="how many rounds, of which the median counts")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds, of which the median counts")
     arguments = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(EXAMPLES), str(HERE), os.environ.get("PYTHONPATH", "")])
     found: dict[str, list[Figures]] = {name: [] for name in arguments.names or SETTINGS}

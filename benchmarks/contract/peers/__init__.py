@@ -1,4 +1,4 @@
-"""Everyone who takes part: this package, and those it is measured against, each in a module of its own."""
+"""The contenders: this package and its peers, each peer in its own module."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ PEERS = [
     *adaptix_retort.CONTENDERS,
     *cattrs_classes.CONTENDERS,
 ]
-# To dicts and back, to tell what the growth of a document costs whoever reads it.
+# The bare parser shows how its time grows with the size of the document.
 BARE = Contender("json.loads and json.dumps alone", _plain, "loads(text)", "dumps(obj).encode()")

@@ -1,8 +1,8 @@
 """The messages as dataclasses with a retort of adaptix.
 
-As its documentation advises: strict coercion, validators for the rules, loaders and dumpers taken from the retort once,
-and no trail of where an error was (``DebugTrail.DISABLE``), which is its fastest way. JSON is left to the standard
-library, as in its examples. What takes more than a line, its validators take from `rules`.
+The set-up follows its documentation: strict coercion, validators for the rules, loaders and dumpers taken from the
+retort once, and no error locations (``DebugTrail.DISABLE``), which is fastest. The standard library reads and writes
+the JSON, as in the examples of adaptix. Longer validators are in `rules`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _match_kind = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*").fullmatch
 
 
 def _rule(field: Any, check: Callable[[Any], Any]) -> Provider:
-    """A validator of a field, made of one that returns its value or raises a ValueError."""
+    """Make a validator of a field from a function that raises a ValueError."""
 
     def holds(value: Any) -> bool:
         try:

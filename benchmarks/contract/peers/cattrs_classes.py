@@ -1,8 +1,8 @@
 """The messages as attrs classes with the preconfigured converters of cattrs.
 
-As its documentation advises: the converter of each format, and no detailed validation where speed counts. The json
-converter has no hooks for UUIDs; they are the ones that its documentation tells to add. Stock cattrs coerces, and the
-classes have no validators.
+The set-up follows its documentation: the preconfigured converter of each format, without detailed validation. The json
+converter has no hooks for UUIDs; the hooks here are those of the documentation. cattrs coerces values by default, and
+the classes have no validators.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What takes part in a measurement."""
+"""A contender of the benchmark."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Contender"]
 class Contender:
     """A way to read and write the messages.
 
-    Reading and writing are expressions, so that nothing is measured but the calls that one has to make.
+    `read` and `write` are expressions, so that no further calls are measured.
 
     Attributes:
-        name: Its name in the tables.
-        prepare: Makes what can be made once for the type of a name: the values of the other names in the expressions.
+        name: The name in the tables.
+        prepare: Takes the name of a type and returns the values of the other names in the expressions. It runs once.
         read: An expression that reads ``text``, JSON in bytes.
         write: An expression that writes ``obj`` as JSON in bytes.
     """

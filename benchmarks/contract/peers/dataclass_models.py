@@ -1,4 +1,4 @@
-"""The messages as dataclasses, for the peers that work with these."""
+"""The messages as dataclasses, for the peers that use them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The messages as dataclasses with the codecs of mashumaro.
 
-As its README advises: codecs, made once. It converts and does not validate: what a value may be, it leaves to others.
+As its README advises, the codecs are made once. mashumaro converts values and does not validate them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The messages as structs of msgspec.
 
-As https://jcristharif.com/msgspec/perf-tips.html advises: structs, whose encoders and decoders are made once; the rules
-are constraints, which run in C. Strict is what msgspec is by itself. What its tips put last, as nothing to do without
-a need (``gc=False``), and what would change the documents (``omit_defaults``, ``array_like``) is left out. What its
-constraints cannot say, ``__post_init__`` takes from `rules`.
+The set-up follows https://jcristharif.com/msgspec/perf-tips.html: encoders and decoders are made once, and rules are
+constraints, which run in C. msgspec is strict by default. ``gc=False`` is not used, because the tips advise against it
+without need; ``omit_defaults`` and ``array_like`` would change the documents. ``__post_init__`` checks the rules that
+constraints cannot express, with functions of `rules`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The messages as models of pydantic.
 
-As https://docs.pydantic.dev/latest/concepts/performance/ advises: JSON is validated without a detour by Python objects,
-by adapters that are made once; the rules are constraints, which run in Rust. As strict as pydantic can be. What its
-constraints cannot say, its validators take from `rules`.
+The set-up follows https://docs.pydantic.dev/latest/concepts/performance/: adapters are made once and validate JSON
+without intermediate Python objects, and rules are constraints, which run in Rust. The models are strict. Validators
+check the rules that constraints cannot express, with functions of `rules`.
 """
 
 from __future__ import annotations

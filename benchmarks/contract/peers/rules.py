@@ -1,6 +1,6 @@
-"""The rules that the constraints of the peers cannot say, as validators: each returns its value or raises a ValueError.
+"""Validators for the rules that the constraints of the peers cannot express.
 
-Where a rule takes more than a line, it asks the same function as this package does.
+Each returns its value or raises a ValueError. Rules of more than a line call the same functions as this package.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ def check_environment(value: dict[str, str]) -> dict[str, str]:
 
 def check_job(job: T) -> T:
     """Expect a job of the kind ``script`` to have commands."""
-    if job.kind == "script" and not job.script:  # type: ignore[attr-defined]  # each peer has a class for it
+    if job.kind == "script" and not job.script:  # type: ignore[attr-defined]  # each peer has its own class
         raise ValueError("expected at least one command")
     return job
 
 
 def check_stages(stages: Any) -> Any:
-    """Expect the stages of a pipeline to fit together."""
+    """Expect stages whose jobs have different names and depend only on jobs before them."""
     if not _is_in_order(stages):
         raise ValueError("expected jobs that fit together")
     return stages
 
 
 def check_update(update: T) -> T:
-    """Expect an update whose reason and release go with its status."""
+    """Expect a reason only with a terminal status, and a release only of a running job."""
     status: ExecutionStatus = update.status  # type: ignore[attr-defined]
     if update.reason is not None and not status.is_terminal:  # type: ignore[attr-defined]
         raise ValueError("expected a reason only with a terminal status")
