@@ -33,7 +33,7 @@ __all__ = ["main"]
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 60  # Seconds in which a program has to start.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_GRACE = 5  # Seconds in which a program has to end after each signal.
+_GRACE = 10  # Seconds in which a program has to end; a Worker gives a job 5 seconds to stop.
 
 
 @click.command()
@@ -176,8 +176,8 @@ def _delaying_signals() -> Iterator[None]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for hasten in (process.terminate, process.terminate, process.kill):  # The second signal stops a Worker's job.
-        hasten()
+    for end in (process.terminate, process.kill):
+        end()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
             return

@@ -71,12 +71,12 @@ class TestSignals:
         assert list((started.directory / "work-0").iterdir()) == []
 
     def test_warm(self, system, side):
-        """The job that runs comes to its end; the next one is for another Worker."""
+        """After Ctrl-C the job that runs comes to its end; the next one is for another Worker."""
         api, (worker,) = system.api, system.workers
         jobs = [side.job("runs", side.gate("go")), side.job("next", dependencies=("runs",))]
         run = api.execute(definition := pipeline(system.repository, {"one": jobs}))
         until(lambda: side.began("runs"), "the job to begin")
-        worker.send(signal.SIGTERM)
+        worker.send(signal.SIGINT)
         assert worker.runs
         side.let_go("go")
         assert has_ended(worker)
@@ -88,13 +88,15 @@ class TestSignals:
         (attempt,) = attempts(api.job(definition, "runs").logs)
         assert attempt.number == 1
 
-    def test_at_once(self, system, side):
-        """Told twice, it stops the job, which then is another Worker's; the log shows both."""
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_at_once(self, system, side, number):
+        """SIGTERM, or Ctrl-C twice, stops the job, which then is another Worker's; the log shows both."""
         api, (worker,) = system.api, system.workers
         run = api.execute(definition := pipeline(system.repository, {"one": [side.job("runs", side.gate("go"))]}))
         (pid,) = until(lambda: side.began("runs"), "the job to begin")
+        worker.send(number)
         # Two signals that come close one upon the other are one.
-        until(lambda: not worker.runs or worker.send(signal.SIGTERM), "the end of the Worker", pause=0.2)
+        until(lambda: not worker.runs or (number is signal.SIGINT and worker.send(number)), "its end", pause=0.2)
         assert worker.exit_code == 0
         assert not is_alive(pid)
         assert list((system.directory / "work-0").iterdir()) == []

@@ -90,8 +90,8 @@ def _main(
     """Run a Worker, which runs one job at a time.
 
     The bearer token of the Backend is in the environment variable CICD_TOKEN. A job that lists the secret NAME gets the
-    value of the variable CICD_SECRET_NAME, which is masked in its output. After the first SIGTERM the Worker ends when
-    its job has ended; the second SIGTERM stops the job and gives it back.
+    value of the variable CICD_SECRET_NAME, which is masked in its output. After SIGTERM the Worker stops its job, gives
+    it back, and ends. After Ctrl-C it ends when its job has ended, and after a second Ctrl-C as after SIGTERM.
     """
     token = own.get("CICD_TOKEN") or None
     secrets = {name.removeprefix(_SECRET): value for name, value in own.items() if name.startswith(_SECRET)}
@@ -108,7 +108,13 @@ def _main(
         raise click.UsageError(str(error)) from None
     with worker_directory(workdir) as directory, shipping_logs(client.add_logs, RefusedError):
         settings = Settings(directory=directory, secrets=secrets, **options)
-        _handle_signals(lambda *_: (at_once if leaving.is_set() else leaving).set())
+
+        def end(number: int, _: object) -> None:
+            if leaving.is_set() or number == signal.SIGTERM:
+                at_once.set()
+            leaving.set()
+
+        _handle_signals(end)
         # In a thread: the main thread handles signals, and must not hold a lock that the handler needs.
         with ThreadPoolExecutor(1) as executor:
             is_fit = executor.submit(_work, jobs, client, settings, leaving, at_once).result()
