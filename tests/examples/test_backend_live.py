@@ -182,16 +182,16 @@ def job(store):
 class TestPages:
     def test_a_run_tells_what_changes(self, backend, store, job):
         """The first event has all elements, later ones have those that changed, and the last one is `over`."""
-        id = str(job.job_execution_id)
+        job_id = str(job.job_execution_id)
         with stream(f"{backend}/run/{job.pipeline_execution_id}/events") as events:
             _, parts, _ = next(events)
             assert parts["status"] == '<span class="status PENDING">PENDING</span>'
-            assert parts[f"{id}-bar"].startswith('<rect class="PENDING" x="0" width="0" ')
+            assert parts[f"{job_id}-bar"].startswith('<rect class="PENDING" x="0" width="0" ')
             store.apply(update(job.job_execution_id, 1, "RUNNING"))
             _, parts, _ = next(events)
-            assert parts["status"] == parts[f"{id}-status"] == '<span class="status RUNNING">RUNNING</span>'
-            assert not parts[f"{id}-bar"].startswith('<rect class="RUNNING" x="0" width="0" ')
-            assert {name for name in parts if name.endswith("-status")} == {f"{id}-status"}
+            assert parts["status"] == parts[f"{job_id}-status"] == '<span class="status RUNNING">RUNNING</span>'
+            assert not parts[f"{job_id}-bar"].startswith('<rect class="RUNNING" x="0" width="0" ')
+            assert {name for name in parts if name.endswith("-status")} == {f"{job_id}-status"}
             store.apply(update(job.job_execution_id, 2, "FAILED", exit_code=1))
             *_, last, over = events
             assert last[1]["cancel"] == ""
