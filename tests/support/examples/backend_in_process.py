@@ -62,18 +62,22 @@ class Kept:
     Attributes:
         jobs: What it has taken.
         asked: How often it was asked to take something.
-        refuses: Which jobs it does not take.
+        refuses: The names of the jobs that it does not take.
+        error: The error with which it refuses all jobs; None if it does not.
     """
 
     def __init__(self) -> None:
         self.jobs: list[JobExecutionRequest] = []
         self.asked = 0
-        self.refuses = lambda _: False
+        self.refuses: set[str] = set()
+        self.error: Exception | None = None
 
     def put(self, request: JobExecutionRequest) -> None:
         self.asked += 1
-        if self.refuses(request):
-            raise ConnectionRefusedError(f"no broker for {request.commands}")
+        if self.error is not None:
+            raise self.error
+        if request.job_name in self.refuses:
+            raise ConnectionRefusedError
         self.jobs.append(request)
 
     @property
