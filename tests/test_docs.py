@@ -1,4 +1,4 @@
-"""The documentation: its examples run, its links lead somewhere, and its reference is complete."""
+"""The documentation: its examples run, its links work, and its reference is complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.sessions import DOCS, files_of, run_sessions
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(page for page in DOCS.rglob("*.md") if not {"_build", "_generated"} & {*page.parts})]
-# Their own tests run them: with a server, with a look at the output, and as files.
+# Other tests run the examples of these pages: with a server, with a check of the output, or as files.
 OWN_TESTS = {
     *(f"docs/how-to/{name}.md" for name in ("events", "logging", "traces")),
     *(f"docs/tutorial/{name}.md" for name in ("backend", "worker")),
@@ -41,12 +41,12 @@ WITH_EXAMPLES = [
 
 @pytest.mark.parametrize("page", sorted(WITH_EXAMPLES), ids=name_of)
 def test_examples_run(page: Path, tmp_path: Path) -> None:
-    """One after the other, as a reader would copy them; a page finds an empty directory as `root`."""
+    """The examples of a page run, one after the other. `root` is an empty directory."""
     run_sessions(page, root=tmp_path)
 
 
 def links(page: Path) -> list[str]:
-    """Every relative link of a page."""
+    """The relative links of a page."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:", link)]
 
@@ -60,7 +60,7 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", sorted(PAGES), ids=name_of)
 def test_links_lead_somewhere(page: Path) -> None:
-    """To a file that is there, and to one of its headings."""
+    """Each relative link names an existing file, and its anchor is a heading of this file."""
     for link in links(page):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
@@ -70,7 +70,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", sorted(PAGES), ids=name_of)
 def test_files_that_are_named_exist(page: Path) -> None:
-    """Each path in backticks or in a command."""
+    """Each path of this repository in the text or in a command exists."""
     named = re.findall(
         r"(?<![\w./-])(?:\.ci|benchmarks|docs|examples|scripts|tests)/[\w./-]*\w", page.read_text("utf-8")
     )
@@ -80,7 +80,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 class TestReference:
     def test_every_field_is_in_the_tables(self) -> None:
-        """Of every type, in a row of its section."""
+        """The section of a type has a row for each field, in the order of the fields."""
         sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", generate["tables"](), re.MULTILINE | re.DOTALL))
         rows = {name: re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) for name, text in sections.items()}
         for cls in TYPES:
@@ -98,16 +98,16 @@ class TestReference:
         ],
     )
     def test_types_are_said_in_words(self, node: dict[str, object], words: str) -> None:
-        """As short as they can be."""
+        """Types are described in short words."""
         assert generate["json_type"](node) == words
 
     def test_every_command_has_a_help(self) -> None:
-        """A usage line, for each."""
+        """The help of each command begins with a usage line."""
         for command in generate["COMMANDS"].values():
             assert generate["help_of"](command).lower().startswith("usage:")
 
     def test_every_face_has_a_page(self) -> None:
-        """A package or a module that users import from."""
+        """Every public package and every integration has a page in the reference."""
         pages = {page.stem for page in (DOCS / "reference" / "api").glob("*.md")} - {"index"}
         listed = re.findall(r"^([\w.]+)$", (DOCS / "reference" / "api" / "index.md").read_text("utf-8"), re.MULTILINE)
         package = Path(cicd_common.__file__).parent
@@ -121,7 +121,7 @@ class TestReference:
 
 
 def test_the_diagram_of_statuses_is_that_of_the_code() -> None:
-    """An arrow for each status that a status can become."""
+    """The diagram has an arrow for each allowed change of a status, and no others."""
     text = (DOCS / "explanation" / "executions.md").read_text(encoding="utf-8")
     arrows = set(re.findall(r"^    ([A-Z]+) --> ([A-Z]+)$", text, re.MULTILINE))
     assert arrows == {
@@ -130,7 +130,7 @@ def test_the_diagram_of_statuses_is_that_of_the_code() -> None:
 
 
 class TestTutorial:
-    """The files that a reader of the tutorial has in the end."""
+    """The files that a reader of the tutorial has at the end."""
 
     FILES = files_of(DOCS / "tutorial" / "backend.md") | files_of(DOCS / "tutorial" / "worker.md")
 
@@ -142,17 +142,17 @@ class TestTutorial:
 
     @staticmethod
     def pytest_in(directory: Path, *arguments: str) -> str:
-        """What pytest says about a directory, in a process of its own."""
+        """Run pytest in a directory, in a new process, and return its output."""
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
         return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False).stdout
 
     @pytest.mark.parametrize("tests", ["test_backend.py", "test_worker.py"])
     def test_what_it_builds_conforms(self, directory: Path, tests: str) -> None:
-        """It passes the whole kit, and nothing is skipped."""
+        """The programs of the tutorial pass all tests of the conformance kit, and none is skipped."""
         assert re.search(r"^\d+ passed in ", self.pytest_in(directory, tests), re.MULTILINE)
 
     def test_three_tests_need_help(self, directory: Path) -> None:
-        """They are skipped before the tutorial adds the fixtures for them."""
+        """Three tests are skipped before the tutorial adds the fixtures for them."""
         path = directory / "test_backend.py"
         path.write_text(path.read_text().partition("\n    @pytest.fixture\n    def handed_out")[0], encoding="utf-8")
         selected = "jobs_are_handed_out_once or lost_job or heard_of or start_is_answered"
@@ -161,7 +161,7 @@ class TestTutorial:
         )
 
     def test_a_broken_backend_is_found(self, directory: Path) -> None:
-        """With the message that the tutorial shows."""
+        """A broken Backend fails a test with the message that the tutorial shows."""
         path = directory / "backend.py"
         broken = path.read_text().replace("201 if started.jobs else 200", "200")
         path.write_text(broken, encoding="utf-8")
@@ -169,7 +169,7 @@ class TestTutorial:
         assert re.search(r'AssertionError: expected 201, found 200: \{"execution_id":', output)
 
     def test_the_program_runs(self, directory: Path) -> None:
-        """It listens, starts a pipeline, and prints the request for its job."""
+        """The program of the tutorial starts a pipeline on request, and prints the message for its job."""
         pipeline = Pipeline(name="a", repo_url="r", stages=(Stage(name="s", jobs=(Job(name="j", script=("true",)),)),))
         request = PipelineExecutionRequest(request_id=uuid4(), repo="r", pipeline=pipeline)
         command = [sys.executable, "main.py", "0"]

@@ -1,4 +1,4 @@
-"""What the enumerations say of themselves."""
+"""The descriptions and the conversions of the enumerations."""
 
 import pytest
 
@@ -9,7 +9,7 @@ SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, Exe
 
 @pytest.mark.parametrize("member", [*ExecutionStatus, *EndReason])
 def test_every_member_says_what_it_means(member):
-    """A member is its value, and has a sentence."""
+    """The value of a member is its name, and its description is a sentence."""
     assert type(member)(member.value) is member == member.name
     assert member.description.endswith(".")
 
@@ -41,7 +41,7 @@ def test_a_job_that_has_not_ended_has_no_result(status):
 
 
 def test_an_unknown_reason_is_another_one():
-    """The enumeration is open for texts, and for nothing else."""
+    """An unknown text becomes OTHER, and values of other types are refused."""
     assert EndReason("VAPORIZED") is EndReason.OTHER
     with pytest.raises(ValueError, match="7 is not a valid EndReason"):
         EndReason(7)

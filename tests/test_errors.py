@@ -32,14 +32,14 @@ SYNTAX = ContractError(JobStatusUpdate, iter([Problem("", "syntax", "expected UT
 
 class TestContractError:
     def test_is_a_value_error(self):
-        """And the root of all others."""
+        """ContractError is a ValueError, and the other errors derive from it."""
         assert issubclass(ContractError, ValueError)
         assert issubclass(UnknownJobError, ContractError)
         assert issubclass(UnknownKindError, ContractError)
         assert issubclass(UnknownNameError, ContractError)
 
     def test_as_text(self):
-        """One problem stands in the line of the type, several have a line each."""
+        """A single problem is in the line of the type. Several problems have separate lines."""
         assert str(SYNTAX) == "JobStatusUpdate: expected UTF-8"
         assert str(TWO).splitlines() == [
             "JobStatusUpdate: 2 problems",
@@ -48,7 +48,7 @@ class TestContractError:
         ]
 
     def test_lists_at_most_100_problems(self):
-        """Of more problems the first ones are listed, and the error says that there are more."""
+        """An error has the first 100 problems, and says whether there are more."""
         problems = [Problem(f"/{at}", "type", "expected an integer") for at in range(101)]
         whole, some = ContractError(JobStatusUpdate, problems[:100]), ContractError(JobStatusUpdate, iter(problems))
         assert whole.problems == some.problems == tuple(problems[:100])
@@ -58,7 +58,7 @@ class TestContractError:
         assert str(some).startswith("JobStatusUpdate: 100 problems or more\n")
 
     def test_as_text_for_a_type_without_a_name(self):
-        """Such as a tuple of types."""
+        """The text of an error works for a type without a name, such as a tuple of types."""
         assert str(ContractError(tuple[JobStatusUpdate, ...], SYNTAX.problems)).endswith(": expected UTF-8")
 
     @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ class TestContractError:
     )
     @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
     def test_survives_copying_and_pickling(self, error, again):
-        """A queue hands it on whole."""
+        """A copied or pickled error keeps its class, its type, its problems and its text."""
         found = again(error)
         assert (type(found), found.type, found.problems, found.is_complete, str(found)) == (
             type(error),
@@ -85,7 +85,7 @@ class TestContractError:
 
 class TestToProblem:
     def test_says_the_same_as_a_problem_document(self):
-        """RFC 9457, with pointers as URI fragments (RFC 6901, section 6)."""
+        """`to_problem` returns a problem document of RFC 9457, with pointers as URI fragments (RFC 6901, section 6)."""
         assert TWO.to_problem() == {
             "type": "urn:cicd-common:problem:contract",
             "title": "The document does not keep the contract",
@@ -99,7 +99,7 @@ class TestToProblem:
         }
 
     def test_what_is_not_json_is_a_bad_request(self):
-        """Status 400, and no place."""
+        """A text that is not JSON has status 400, and a pointer to the whole document."""
         problem = SYNTAX.to_problem()
         assert (problem["status"], problem["title"]) == (400, "The document is not JSON")
         assert problem["errors"][0]["pointer"] == "#"
@@ -108,7 +108,7 @@ class TestToProblem:
         ("error", "status"), [(ContractError, 422), (UnknownJobError, 404), (UnknownNameError, 404)]
     )
     def test_has_the_status_of_its_class(self, error, status):
-        """What is not found is told from what is wrong; what is not JSON stays a bad request."""
+        """Each class has its status. A text that is not JSON has status 400 for all classes."""
         assert error(JobStatusUpdate, TWO.problems).to_problem()["status"] == status == error.status
         assert error(JobStatusUpdate, SYNTAX.problems).to_problem()["status"] == 400
 
@@ -117,7 +117,7 @@ class TestToProblem:
         st.booleans(),
     )
     def test_is_shorter_than_64_kib(self, problems, is_complete):
-        """However long pointers and messages are, and whatever characters they hold; what is left out is told."""
+        """A problem document is shorter than 64 KiB for any pointers and messages, and says whether it is complete."""
         error = ContractError(JobStatusUpdate, problems, is_complete)
         document = error.to_problem()
         assert len(json.dumps(document)) < 64 * 1024
@@ -125,7 +125,7 @@ class TestToProblem:
         assert document["is_complete"] == is_whole
 
     def test_leaves_out_what_does_not_fit(self):
-        """Of 100 long problems in characters that JSON escapes, the first ones are told."""
+        """If problems are too long for the limit, the document has the first ones and is not complete."""
         problems = [Problem("/" + "\U0001f680" * 500, "value", "\U0001f680" * 500)] * 100
         document = ContractError(JobStatusUpdate, problems).to_problem()
         assert len(json.dumps(document)) < 64 * 1024
@@ -133,13 +133,13 @@ class TestToProblem:
         assert not document["is_complete"]
 
     def test_is_plain_data(self):
-        """JSON gives it back as it was."""
+        """A problem document is equal after a round trip through JSON."""
         assert json.loads(json.dumps(TWO.to_problem())) == TWO.to_problem()
 
 
 @pytest.mark.parametrize(("key", "shown"), [("a\nb", "a\\nb"), ("\u202e", "\\u202e"), ("\ud800", "\\ud800")])
 def test_a_key_is_shown_in_one_line(key, shown):
-    """What is not printed as it is, such as a line break, is escaped in texts, and the document can be sent."""
+    """Unprintable characters of a key, such as a line break, are escaped in the text and in the document."""
     with pytest.raises(ContractError) as caught:
         ENGINES[0].structure({key: 1}, Theirs, strict=True)
     assert str(caught.value) == f"Theirs: /{shown}: expected no key of this name"
@@ -150,7 +150,7 @@ def test_a_key_is_shown_in_one_line(key, shown):
 @pytest.mark.parametrize("cls", TYPES, ids=name_of)
 @given(data=st.data())
 def test_no_text_of_a_document_is_repeated(cls, data):
-    """Whatever is wrong with it: commands and logs carry secrets. A name of a job is none."""
+    """An error does not repeat text of a wrong document, because commands and logs can contain secrets."""
     secret = "hunter2-" + data.draw(st.text("0123456789abcdef", min_size=8, max_size=8))
     good = ENGINES[0].unstructure(data.draw(strategies.from_type(cls)))
     bad = data.draw(own_strategies.with_secret(good, secret))
@@ -160,7 +160,7 @@ def test_no_text_of_a_document_is_repeated(cls, data):
 
 @attrs.frozen
 class Theirs:
-    """A class outside the contract, of which all that checks it repeats what it is given."""
+    """A class outside the contract whose validators and constructor repeat values in their errors."""
 
     text: str = attrs.field(default="", validator=attrs.validators.matches_re("[0-9]*"))
     choice: str = attrs.field(default="a", validator=attrs.validators.in_(["a", "b"]))
@@ -179,7 +179,7 @@ class Theirs:
 @pytest.mark.parametrize("bad", ["hunter2", ["hunter2"], {"key": "hunter2"}, "1234567"])
 @pytest.mark.parametrize("strict", [False, True])
 def test_no_text_is_repeated_that_others_repeat(engine, field, bad, strict):
-    """What validators, constructors and hooks of others say is not handed on, neither as a cause."""
+    """An error does not repeat the messages of other validators, constructors and hooks, nor has them as its cause."""
     own = make_converter(engine.engine)
     own.register_structure_hook(complex, lambda value, _: complex(value))
     said = said_of(partial(own.structure, strict=strict), {field: bad}, Theirs)
@@ -190,7 +190,7 @@ def test_no_text_is_repeated_that_others_repeat(engine, field, bad, strict):
 
 
 def said_of(read, bad, cls):
-    """All that an error says, in every way; nothing if there is none."""
+    """The text, repr, problem document and traceback of the error that reading raises, or an empty text."""
     try:
         read(bad, cls)
     except ContractError as error:

@@ -1,4 +1,4 @@
-"""The wire does not change unless someone means it to."""
+"""Golden files, so that every change of the JSON is deliberate."""
 
 import pytest
 
@@ -9,7 +9,7 @@ FILES = files()
 
 
 def test_every_type_has_its_file_and_no_file_is_left_over():
-    """``python -m tests.support.golden_files`` writes them."""
+    """Each type has one golden file. ``python -m tests.support.golden_files`` writes the files."""
     assert {path.name for path in DIRECTORY.iterdir() if path.is_file()} == set(FILES)
 
 
@@ -17,12 +17,12 @@ def test_every_type_has_its_file_and_no_file_is_left_over():
 @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 class TestGolden:
     def test_is_written_as_it_stands(self, cls, engine):
-        """To the byte."""
+        """Both engines write exactly the bytes of the golden file."""
         written = [engine.dumps(make(cls)) for make in (full, least)]
         assert written == (DIRECTORY / f"{cls.__name__}.jsonl").read_bytes().splitlines()
 
     def test_is_read_as_it_was_meant(self, cls, engine):
-        """Also by a strict reader."""
+        """Both engines read the golden file, also strictly, as the objects from which it was written."""
         lines = (DIRECTORY / f"{cls.__name__}.jsonl").read_bytes().splitlines()
         assert [engine.loads(line, cls) for line in lines] == [full(cls), least(cls)]
         assert [engine.loads(line, cls, strict=True) for line in lines] == [full(cls), least(cls)]

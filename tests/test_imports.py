@@ -1,4 +1,4 @@
-"""The floors of the package: what `lint-imports` says of it, and that it sees what it is for."""
+"""The layers of the package: `lint-imports` accepts the package, and finds imports that violate the layers."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ def lint(directory: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(not (ROOT / "cicd_common").exists(), reason="the package is installed, and not beside the tests")
+@pytest.mark.skipif(not (ROOT / "cicd_common").exists(), reason="the package is installed without its source tree")
 @pytest.mark.parametrize(
     ("module", "line"),
     [
@@ -37,7 +37,7 @@ def lint(directory: Path) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_an_import_upwards_or_in_a_circle_is_seen(tmp_path, module, line):
-    """Also inside a function, and for types alone."""
+    """Imports from a higher layer and import cycles are found, also in functions and for type checking only."""
     shutil.copytree(ROOT / "cicd_common", tmp_path / "cicd_common", ignore=shutil.ignore_patterns("__pycache__"))
     clean = lint(tmp_path)
     assert clean.returncode == 0, clean.stdout + clean.stderr

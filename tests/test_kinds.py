@@ -1,4 +1,4 @@
-"""Kinds: what parameters mean to who knows the kind, and that they pass unharmed through everybody else."""
+"""Kinds: typed parameters of known kinds, and parameters of unknown kinds, which pass through unchanged."""
 
 import shutil
 import subprocess
@@ -42,7 +42,7 @@ class Deploy:
 
 @attrs.frozen
 class Ratio:
-    """Parameters that are of a class without checks."""
+    """Parameters of a class without checks."""
 
     ratio: float
 
@@ -73,7 +73,7 @@ class Shard:
 
 class TestKinds:
     def test_is_a_mapping(self) -> None:
-        """The kinds of the package are always in it."""
+        """`Kinds` is a mapping that always contains the kinds of the package."""
         assert dict(KINDS) == {
             "script": ScriptParameters,
             "pipeline": PipelineParameters,
@@ -84,7 +84,7 @@ class TestKinds:
         assert "acme.deploy" not in Kinds()
 
     def test_is_a_value(self) -> None:
-        """Kinds with the same classes are equal, and what was given is copied."""
+        """Kinds with the same classes are equal, and later changes of the given dict have no effect."""
         classes = {"acme.deploy": Deploy}
         kinds = Kinds(classes)
         classes.clear()
@@ -105,17 +105,17 @@ class TestKinds:
         ],
     )
     def test_refuses_wrong_names_and_classes(self, name: str, cls: Any, problem: tuple[str, str]) -> None:
-        """The pointer names the kind."""
+        """A wrong name or class is refused, and the pointer names the kind."""
         assert [problem] == problems_of(Kinds, {name: cls})
 
     def test_repeats_its_own_class(self) -> None:
-        """The class of a kind of the package may be given again, as copies of kinds do."""
+        """Kinds can be made from other kinds, which contain those of the package."""
         assert Kinds(KINDS) == KINDS
 
 
 class TestJobOf:
     def test_a_typed_object_comes_back(self) -> None:
-        """A job that is made from it holds it."""
+        """`parameters_of` returns the typed object from which `job_of` has made the job."""
         made = KINDS.job_of("acme.deploy", DEPLOY, name="deploy", retries=2)
 
         assert made.kind == "acme.deploy"
@@ -124,7 +124,7 @@ class TestJobOf:
         assert KINDS.parameters_of(made) == DEPLOY
 
     def test_scripts_have_parameters(self) -> None:
-        """Their shell, and whether submodules are wanted."""
+        """The parameters of a script are its shell and whether it needs submodules, and both have defaults."""
         bash = ScriptParameters(shell=Shell.BASH)
         made = Kinds().job_of("script", bash, name="test", script=("true",))
 
@@ -133,7 +133,7 @@ class TestJobOf:
         assert Kinds().parameters_of(attrs.evolve(made, parameters=JsonObject())) == ScriptParameters()
 
     def test_pipelines_have_kinds(self) -> None:
-        """Their parameters are read and made as those of jobs are."""
+        """The typed parameters of pipelines are made and read like those of jobs."""
         stages = (Stage(name="only", jobs=(job(),)),)
         made = KINDS.pipeline_of("acme.deploy", DEPLOY, name="pipeline", repo_url="", stages=stages)
 
@@ -141,7 +141,7 @@ class TestJobOf:
         assert Kinds().parameters_of(pipeline(job())) == PipelineParameters()
 
     def test_an_unknown_kind_is_said_to_be_so(self) -> None:
-        """With the known ones."""
+        """An unknown kind is an error that lists the known kinds."""
         with pytest.raises(UnknownKindError, match=r"/kind: expected a kind that is known here: pipeline, script"):
             Kinds().parameters_of(job())
         with pytest.raises(UnknownKindError):
@@ -149,7 +149,7 @@ class TestJobOf:
 
     @pytest.mark.parametrize("parameters", [{"region": "north"}, ScriptParameters(), Deploy, None])
     def test_an_object_of_another_class_is_refused(self, parameters: Any) -> None:
-        """The pointer says that it is the parameters."""
+        """Parameters of another class than that of the kind are refused."""
         assert problems_of(KINDS.job_of, "acme.deploy", parameters, name="deploy") == [("/parameters", "type")]
 
     @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ class TestJobOf:
         ],
     )
     def test_what_json_objects_do_not_hold_is_refused(self, kind: str, parameters: Any, pointer: str) -> None:
-        """With its place in the job."""
+        """A value that a JSON object cannot contain is refused with its pointer in the job."""
         assert problems_of(KINDS.job_of, kind, parameters, name="deploy") == [(pointer, "value")]
 
     def test_a_large_integer_that_would_come_back_as_a_float_is_refused(self) -> None:
-        """A JSON object holds it as a float, and a field of integers does not read floats."""
+        """A JSON object stores integers beyond 53 bits as floats, which an integer field does not accept."""
         kinds = Kinds({"acme.shard": Shard})
         held = job(kind="acme.shard", number=2**60)
 
@@ -173,7 +173,7 @@ class TestJobOf:
         assert problems_of(kinds.parameters_of, held) == [("/parameters/number", "type")]
 
     def test_a_converter_of_one_s_own_reads_and_writes(self) -> None:
-        """With its hooks."""
+        """Parameters are read and written with the hooks of the given converter."""
         converter = make_converter()
         converter.register_unstructure_hook(Ratio, lambda ratio: {"percent": ratio.ratio * 100})
         converter.register_structure_hook(Ratio, lambda value, _: Ratio(value["percent"] / 100))
@@ -187,7 +187,7 @@ class TestJobOf:
 class TestParametersOf:
     @pytest.mark.parametrize("cls", [Job, JobDTO, JobExecutionRequest, PipelineDTO])
     def test_reads_those_of_whatever_has_a_kind(self, cls: type) -> None:
-        """Models, records and requests alike."""
+        """Parameters are read from models, records and requests."""
         holder = from_type(cls).map(
             lambda each: attrs.evolve(each, kind="acme.deploy", parameters=JsonObject({"region": "x"}))
         )
@@ -199,14 +199,14 @@ class TestParametersOf:
         check()
 
     def test_problems_have_their_places(self) -> None:
-        """All of them, from what holds the parameters."""
+        """All problems have pointers that begin at the job or pipeline."""
         assert problems_of(KINDS.parameters_of, job(hosts=["a", 1])) == [
             ("/parameters/region", "missing"),
             ("/parameters/hosts/1", "type"),
         ]
 
     def test_unknown_parameters_are_ignored_or_refused(self) -> None:
-        """As the keys of any document."""
+        """Unknown parameters are ignored, and refused if strict."""
         made = job(region="north", zone=1)
 
         assert KINDS.parameters_of(made) == Deploy(region="north")
@@ -215,13 +215,13 @@ class TestParametersOf:
 
 class TestCheck:
     def test_a_right_document_comes_back(self) -> None:
-        """What was given is returned."""
+        """`check` returns a valid document itself."""
         right = pipeline(job(region="north"))
 
         assert KINDS.check(right) is right
 
     def test_pointers_start_at_the_root(self) -> None:
-        """All problems of all known kinds are told, and unknown kinds are not looked at."""
+        """All problems of known kinds have pointers from the root of the document, and unknown kinds are ignored."""
         wrong = pipeline(
             job("a", region=1), job("b", region="x"), job("c", hosts=[]), kind="acme.ratio", parameters=JsonObject()
         )
@@ -245,7 +245,7 @@ class TestCheck:
         assert problems_of(KINDS.check, made, strict=True) == [("/stages/1/jobs/0/parameters/zone", "unknown")]
 
     def test_an_error_is_bounded(self) -> None:
-        """It says that there may be more, also if only a part stopped looking."""
+        """An error has at most `MAX_PROBLEMS` problems, and says if there may be more, in a single job or in all."""
         many = [{"region": "x", "hosts": [1] * count} for count in (MAX_PROBLEMS - 1, MAX_PROBLEMS + 1)]
         for parameters, is_complete in zip(many, (True, False), strict=True):
             with pytest.raises(ContractError) as caught:
@@ -258,17 +258,17 @@ class TestCheck:
         assert (len(caught.value.problems), caught.value.is_complete) == (MAX_PROBLEMS, False)
 
 
-# --- kinds that are not known ------------------------------------------------------------------------------------
+# --- unknown kinds -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 class TestPassThrough:
-    """Jobs and pipelines of kinds that the reader does not know come out with the parameters that went in."""
+    """Parameters of unknown kinds are not changed by reading and writing."""
 
     @given(pipelines())
     def test_through_the_message_of_a_cli(self, engine: ContractConverter, pipeline: Pipeline) -> None:
-        """A Backend reads it and writes it again."""
+        """Parameters in a request of the CLI are not changed by reading and writing it."""
         request = PipelineExecutionRequest(request_id=UUID(int=1), repo="", pipeline=pipeline)
         data = engine.dumps(request)
         read = engine.loads(data, PipelineExecutionRequest)
@@ -279,7 +279,7 @@ class TestPassThrough:
 
     @given(pipelines())
     def test_through_models_and_records(self, engine: ContractConverter, pipeline: Pipeline) -> None:
-        """Each record is written and read, and the models that are made of them are as before."""
+        """Parameters are not changed by a conversion to records, their JSON, and back."""
         records = mapping.pipeline_to_records(pipeline, created_at=NOW, updated_at=NOW)
         parts = [
             tuple(engine.loads(engine.dumps(each), type(each)) for each in group)
@@ -292,7 +292,7 @@ class TestPassThrough:
 
     @given(pipelines())
     def test_through_requests_to_workers(self, engine: ContractConverter, pipeline: Pipeline) -> None:
-        """Each job's request has the kind and the parameters of the job, to the byte."""
+        """The request for a Worker has the kind of the job, and exactly the bytes of its parameters."""
         execution = PipelineExecution.of(pipeline, run_number=1)
         execution = engine.loads(engine.dumps(execution), PipelineExecution)
         for stage in execution.stages:
@@ -311,11 +311,11 @@ def texts_of(pipeline: Any) -> list[str]:
     return [pipeline.parameters.text, *(job.parameters.text for job in jobs)]
 
 
-# --- kinds that are installed ------------------------------------------------------------------------------------
+# --- installed kinds ---------------------------------------------------------------------------------------------
 
 
 def distribution(directory: Path, name: str, *lines: str) -> None:
-    """Make an installed distribution with entry points."""
+    """Write the metadata of an installed distribution with entry points."""
     info = directory / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
@@ -324,11 +324,11 @@ def distribution(directory: Path, name: str, *lines: str) -> None:
 
 class TestInstalled:
     def test_there_are_none_but_those_of_the_package(self) -> None:
-        """Where no distribution adds one."""
+        """Without other distributions, only the kinds of the package are installed."""
         assert Kinds.installed() == Kinds()
 
     def test_two_distributions_cannot_add_one_kind(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The pointer names the kind."""
+        """A kind of two distributions is refused, and the pointer names the kind."""
         distribution(tmp_path, "one", "acme.x = tests.test_kinds:Deploy")
         distribution(tmp_path, "two", "acme.x = tests.test_kinds:Ratio")
         monkeypatch.syspath_prepend(tmp_path)
@@ -346,14 +346,14 @@ class TestInstalled:
     def test_an_entry_point_gives_a_class(
         self, line: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Anything else is refused."""
+        """An entry point of a kind that does not name a suitable class is refused."""
         distribution(tmp_path, "one", line)
         monkeypatch.syspath_prepend(tmp_path)
 
         assert [(f"/{line.split()[0]}", code)] == problems_of(Kinds.installed)
 
     def test_a_module_that_cannot_be_imported_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """As any that is imported."""
+        """An entry point with a missing module raises its ImportError."""
         distribution(tmp_path, "one", "acme.x = there_is_none:Deploy")
         monkeypatch.syspath_prepend(tmp_path)
 
@@ -361,7 +361,7 @@ class TestInstalled:
             Kinds.installed()
 
     def test_a_converter_is_kept(self) -> None:
-        """It reads the parameters of the kinds that are found."""
+        """Installed kinds use the given converter."""
         converter = make_converter()
 
         assert Kinds.installed(converter).converter is converter
@@ -371,7 +371,7 @@ class TestInstalled:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the example distribution, installed by pip."""
     directory = tmp_path_factory.mktemp("kinds")
-    # A copy, since building writes beside the sources.
+    # A copy, because the build writes files next to the sources.
     shutil.copytree(EXAMPLE, directory / "source", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
     options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(directory / "site")]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, str(directory / "source")], check=True)
@@ -401,7 +401,7 @@ def server() -> Iterator[str]:
 
 class TestExample:
     def run(self, installed: Path, code: str | None, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        """Run a program in whose environment the distribution is installed."""
+        """Run a program with the distribution on its path."""
         arguments = ["-c", code] if code else ["-m", "acme_http_check"]
         root = str(Path(__file__).parents[1])
         paths = {"PYTHONPATH": f"{installed}:{root}"} if code or data else {}
@@ -417,7 +417,7 @@ class TestExample:
         return ENGINES[0].dumps(request)
 
     def test_is_found(self, installed: Path) -> None:
-        """The README's own example runs where the distribution is installed, and nowhere else."""
+        """The example of the README runs if the distribution is installed, and fails otherwise."""
         [code] = (EXAMPLE / "README.md").read_text().split("```python\n")[1].split("```")[:1]
 
         done = self.run(installed, code)
@@ -425,7 +425,7 @@ class TestExample:
         assert self.run(installed.parent / "nowhere", code).returncode == 1
 
     def test_finds_mistakes_where_a_job_is_defined(self, installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With pointers from the root of the document."""
+        """`check` finds wrong parameters of the installed kind, with pointers from the root of the pipeline."""
         monkeypatch.syspath_prepend(installed)
         wrong = [
             job("a", "acme.http-check", url="ftp://x"),
@@ -451,19 +451,19 @@ class TestExample:
     def test_runs(
         self, installed: Path, server: str, path: str, expected_status: int, code: int, output: bytes
     ) -> None:
-        """A Worker gives it the request, and takes its exit code for that of the job."""
+        """The program reads a request, and its exit code says whether the server answered as expected."""
         done = self.run(installed, None, self.request(url=server + path, expected_status=expected_status))
 
         assert (code, output) == (done.returncode, done.stdout), done.stderr
 
     def test_fails_without_an_answer(self, installed: Path) -> None:
-        """An answer that does not come is another than the expected one."""
+        """Without an answer of the server, the exit code is 1."""
         done = self.run(installed, None, self.request(url="http://127.0.0.1:1/"))
 
         assert (done.returncode, done.stdout) == (1, b"no answer: ConnectionRefusedError\n"), done.stderr
 
     def test_does_not_run_what_is_wrong(self, installed: Path) -> None:
-        """All problems are told."""
+        """A request with wrong parameters is refused with exit code 2."""
         done = self.run(installed, None, self.request(url="http://x", timeout_seconds=0))
 
         assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line of the package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Run = Any
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command; what it exits with, and what it prints."""
+    """Runs a command and returns its exit code, its output and its error output."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         try:
@@ -39,7 +39,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, str]:
-    """The schema of today, and others that differ from it."""
+    """Files with the current schema and with schemas that differ from it."""
     made = {name: schema() for name in ("today", "stricter", "looser", "default", "neither")}
     retries = {name: made[name]["$defs"]["Job"]["properties"]["retries"] for name in made}
     retries["stricter"]["maximum"] = 5
@@ -53,13 +53,13 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 class TestSchema:
     def test_prints_that_of_the_contract(self, run: Run) -> None:
-        """In ASCII, since patterns hold characters that turn the text around them."""
+        """The schema is printed in ASCII, because patterns contain characters that change the direction of text."""
         code, out, err = run("schema")
         assert (code, json.loads(out), err) == (0, schema(), "")
         assert out.isascii()
 
     def test_prints_that_of_a_type(self, run: Run) -> None:
-        """By its name, or by its module and its name."""
+        """A type is named by its name, or by its module and its name."""
         assert json.loads(run("schema", "Job")[1]) == schema(Job)
         assert json.loads(run("schema", "cicd_common.kinds:ScriptParameters")[1]) == schema(ScriptParameters)
 
@@ -73,7 +73,7 @@ class TestSchema:
         ],
     )
     def test_what_has_none_is_told(self, run: Run, name: str, message: str) -> None:
-        """In one line, with the exit code of wrong arguments."""
+        """A name without a schema is an error in one line, with exit code 2."""
         code, out, err = run("schema", name)
         assert (code, out) == (2, "")
         assert message in err.splitlines()[-1]
@@ -81,12 +81,12 @@ class TestSchema:
 
 class TestCompare:
     def test_nothing_changed(self, run: Run, files: dict[str, str]) -> None:
-        """The new one is that of the package by default."""
+        """Equal schemas have no changes. The default of the new schema is that of the package."""
         assert run("compare", files["today"]) == (0, "changes: 0, breaking and not allowed: 0\n", "")
         assert run("compare", files["stricter"], files["stricter"])[0] == 0
 
     def test_says_what_breaks(self, run: Run, files: dict[str, str]) -> None:
-        """In words, and by the exit code."""
+        """A breaking change is printed with its effect, and the exit code is 1."""
         code, out, err = run("compare", files["today"], files["stricter"])
         assert (code, err) == (1, "")
         assert out.splitlines() == [
@@ -96,7 +96,7 @@ class TestCompare:
         ]
 
     def test_what_breaks_nothing_is_no_failure(self, run: Run, files: dict[str, str]) -> None:
-        """It is told all the same."""
+        """A change that breaks nothing is printed, and the exit code is 0."""
         code, out, _ = run("compare", files["today"], files["default"])
         assert code == 0
         assert "the default changed: was 0 and is 1\n  A document means something else to the other side." in out
@@ -115,12 +115,12 @@ class TestCompare:
     def test_breaks_can_be_allowed(
         self, run: Run, files: dict[str, str], new: str, allowed: list[str], code: int
     ) -> None:
-        """For old readers, for old writers, or for both."""
+        """Breaking changes for old readers, for old writers or for both can be allowed."""
         options = [option for name in allowed for option in ("--allow", name)]
         assert run("compare", files["today"], files[new], *options)[0] == code
 
     def test_prints_json(self, run: Run, files: dict[str, str]) -> None:
-        """For programs."""
+        """With ``--json``, changes are printed as a JSON array."""
         code, out, _ = run("compare", files["today"], files["looser"], "--json")
         assert code == 1
         assert json.loads(out) == [
@@ -135,7 +135,7 @@ class TestCompare:
         ]
 
     def test_reads_the_standard_input(self, run: Run, files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-        """For either of the two."""
+        """The old or the new schema is read from standard input if its name is ``-``."""
         for arguments in (("-", files["stricter"]), (files["stricter"], "-")):
             monkeypatch.setattr(sys, "stdin", io.StringIO(Path(files["today"]).read_text()))
             assert run("compare", *arguments)[0] == 1
@@ -150,7 +150,7 @@ class TestCompare:
         ],
     )
     def test_what_is_no_schema_is_told(self, run: Run, tmp_path: Path, text: str | None, message: str) -> None:
-        """In one line, with the exit code of wrong arguments."""
+        """A file without a schema is an error in one line, with exit code 2."""
         if text is not None:
             (tmp_path / "file").write_text(text)
         code, out, err = run("compare", str(tmp_path / "file"))
@@ -160,7 +160,7 @@ class TestCompare:
 
 class TestProgram:
     def test_runs_as_a_module(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        """Its exit code is that of the command."""
+        """``python -m cicd_common`` runs the command and exits with its code."""
         monkeypatch.setattr(sys, "argv", ["cicd-common", "schema", "Artifact"])
         monkeypatch.delitem(sys.modules, "cicd_common.__main__")
         with pytest.raises(SystemExit) as caught:
@@ -169,14 +169,14 @@ class TestProgram:
         assert "Artifact" in capsys.readouterr().out
 
     def test_runs_from_a_pipe_to_a_pipe(self) -> None:
-        """As it stands in the guide."""
+        """`schema` can be piped into `compare -`."""
         command = [sys.executable, "-m", "cicd_common"]
         made = subprocess.run([*command, "schema"], capture_output=True, check=True)
         compared = subprocess.run([*command, "compare", "-"], input=made.stdout, capture_output=True, check=True)
         assert compared.stdout.startswith(b"changes: 0")
 
     def test_a_reader_may_stop_early(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The exit code is that of the command when the other end of a pipe is closed."""
+        """The command succeeds if the reader has closed its end of the pipe."""
         reader, writer = os.pipe()
         os.close(reader)
         with os.fdopen(writer, "w") as stdout:
@@ -185,20 +185,20 @@ class TestProgram:
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
     def test_an_output_that_cannot_be_written_is_told(self) -> None:
-        """The exit code is not that of a break."""
+        """An output that cannot be written is an error with exit code 2, and not 1 as for a breaking change."""
         command = [sys.executable, "-m", "cicd_common", "schema", "Artifact"]
         with Path("/dev/full").open("w") as full:
             done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
         assert (done.returncode, done.stderr) == (2, "cicd-common: error: [Errno 28] No space left on device\n")
 
     def test_needs_a_command(self, run: Run) -> None:
-        """The usage names the program as it is installed."""
+        """Without a command, the usage is printed with the installed name of the program."""
         code, _, err = run()
         assert code == 2
         assert err.startswith("usage: cicd-common ")
 
     def test_is_installed(self) -> None:
-        """Under the name that the usage says."""
+        """The entry point in `setup.cfg` has the name of the usage, and calls `main`."""
         setup = ConfigParser()
         setup.read(Path(__file__).parents[1] / "setup.cfg")
         scripts = setup["options.entry_points"]["console_scripts"].strip()

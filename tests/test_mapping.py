@@ -1,4 +1,4 @@
-"""Between models and records."""
+"""Conversions between models, records and messages."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -35,7 +35,7 @@ def records_of(pipeline):
 
 
 def said(caught):
-    """What an error of one problem says."""
+    """The type, pointer, code and message of an error with one problem."""
     [problem] = caught.value.problems
     return caught.value.type, problem.pointer, problem.code, problem.message
 
@@ -60,7 +60,7 @@ def pipeline():
 class TestPipelines:
     @given(strategies.pipelines(), st.randoms(use_true_random=False))
     def test_to_records_and_back_is_the_identity(self, pipeline, random):
-        """Also if the records of the stages come in another order, and those of the jobs stage by stage in any."""
+        """The records become the same pipeline again, in any order of the stages."""
         records = records_of(pipeline)
         stages, by_stage = list(records.stages), list(pipeline.stages)
         random.shuffle(stages)
@@ -71,7 +71,7 @@ class TestPipelines:
 
     @given(strategies.pipelines())
     def test_every_field_is_in_a_record(self, pipeline):
-        """By name, but for those that became ids, places or records of their own."""
+        """Every field of a model is in its record under the same name, except stages, jobs and dependencies."""
         records = records_of(pipeline)
         for model, record in [
             (pipeline, records.pipeline),
@@ -93,7 +93,7 @@ class TestPipelines:
         assert records.jobs[1].dependencies == (records.jobs[0].id,)
 
     def test_a_job_of_another_stage_is_refused(self, pipeline):
-        """It would be lost."""
+        """A job record whose stage is not among the stage records is refused."""
         records = records_of(pipeline)
         stray = attrs.evolve(records.jobs[0], stage_id=uuid4())
         with pytest.raises(ContractError) as caught:
@@ -102,7 +102,7 @@ class TestPipelines:
         assert said(caught) == (JobDTO, "/jobs", "value", message)
 
     def test_a_stage_of_another_pipeline_is_refused(self, pipeline):
-        """Its jobs are not of this one."""
+        """A stage record with the id of another pipeline is refused."""
         records = records_of(pipeline)
         stray = attrs.evolve(records.stages[0], pipeline_id=uuid4())
         with pytest.raises(ContractError) as caught:
@@ -111,7 +111,7 @@ class TestPipelines:
         assert said(caught) == (StageDTO, "/stages", "value", message)
 
     def test_a_dependency_that_is_not_there_is_refused(self, pipeline):
-        """The message names the job and the id."""
+        """A dependency on an unknown job id is refused, and the message names the job and the id."""
         records = records_of(pipeline)
         lost = uuid4()
         with pytest.raises(ContractError) as caught:
@@ -128,7 +128,7 @@ class TestExecutions:
     @pytest.mark.no_cover
     @given(strategies.from_type(PipelineExecution) | strategies.executions(), st.randoms(use_true_random=False))
     def test_to_records_and_back_is_the_identity(self, execution, random):
-        """Whatever the order of the records."""
+        """The records of an execution, in any order, become the same execution again."""
         records = execution_to_records(execution)
         stages, jobs = list(records.stages), list(records.jobs)
         random.shuffle(stages)
@@ -138,7 +138,7 @@ class TestExecutions:
     @pytest.mark.no_cover
     @given(strategies.executions())
     def test_records_carry_what_follows_from_the_jobs(self, execution):
-        """Since their readers have no jobs at hand."""
+        """Records contain the statuses and times that are derived from the jobs."""
         records = execution_to_records(execution)
         for model, record in [
             (execution, records.execution),
@@ -150,14 +150,14 @@ class TestExecutions:
         assert [run.allow_failure for run in records.jobs] == [run.job.allow_failure for run in jobs_of(execution)]
 
     def test_logs_and_jobs_go_with_the_records_that_they_are_of(self, pipeline):
-        """What is not given is empty."""
+        """Each log and each job definition is put into its record. The other records have an empty log and no job."""
         execution = PipelineExecution.of(pipeline, run_number=1)
         job = records_of(pipeline).jobs[1]
         records = execution_to_records(execution, logs={jobs_of(execution)[0].id: "output"}, jobs=[job])
         assert [(run.logs, run.job) for run in records.jobs] == [("output", None), ("", job)]
 
     def test_times_of_an_execution_that_ended(self, pipeline):
-        """Of the whole, its stages and its jobs."""
+        """The records of a finished execution, its stages and its jobs have start and completion times."""
         execution = PipelineExecution.of(pipeline, run_number=1)
         while not execution.status.is_terminal:
             execution, jobs = execution.hand_out(CREATED)
@@ -235,7 +235,7 @@ class TestExecutions:
         ],
     )
     def test_records_that_do_not_belong_together_are_refused(self, pipeline, change, type, pointer, message):
-        """One case for each way."""
+        """Records with missing, repeated or foreign ids are refused, and the message names the id."""
         records = execution_to_records(PipelineExecution.of(pipeline, run_number=1))
         with pytest.raises(ContractError) as caught:
             execution_from_records(pipeline, *change(records))
@@ -251,7 +251,7 @@ class TestExecutions:
 class TestMessages:
     @given(strategies.executions())
     def test_a_worker_is_asked_for_all_that_the_job_says(self, execution):
-        """Field by field."""
+        """The request for a Worker has the values of the job, the pipeline and the execution."""
         ids = {run.job.name: run.id for run in jobs_of(execution)}
         for stage in execution.stages:
             for run in stage.jobs:
@@ -287,12 +287,12 @@ class TestMessages:
                 }
 
     def test_a_job_that_is_not_in_the_execution_is_an_error(self, pipeline):
-        """The same as for an update."""
+        """A request for an unknown job raises an UnknownJobError."""
         with pytest.raises(UnknownJobError):
             job_execution_request(PipelineExecution.of(pipeline, run_number=1), uuid4())
 
     def test_what_a_backend_answers(self, pipeline):
-        """About the run, and about a job."""
+        """The responses have the ids and the status of the execution or of the job, and the given flags."""
         execution = PipelineExecution.of(pipeline, run_number=3, is_local=True)
         run = jobs_of(execution)[0]
         assert job_execution_request(execution, run.id).is_local is True

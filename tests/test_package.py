@@ -1,4 +1,4 @@
-"""The package as a whole: what it imports and exports, what it does without msgspec, and a copy of it elsewhere."""
+"""The package as a whole: imports, exports, use without msgspec, copies in other projects, and the sdist."""
 
 import io
 import json
@@ -20,12 +20,12 @@ from tests.support.contract import modules
 
 PACKAGE = Path(cicd_common.__file__).parent
 repacked = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "repack_sdist.py"))["repacked"]
-# Parts that need an extra of their own.
+# Modules that need an extra.
 EXTRAS = ("cicd_common.store", "cicd_common._wire.msgspec_engine")
 
 
 def run(code: str, *, cwd: Path | None = None, options: tuple[str, ...] = ()) -> str:
-    """What a program prints in an interpreter of its own."""
+    """Run a program in a new interpreter and return its output."""
     command = [sys.executable, *options, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -58,13 +58,13 @@ def everything():
 class TestExports:
     @pytest.mark.parametrize("module", everything(), ids=lambda module: module.__name__)
     def test_all_is_sorted_and_true(self, module):
-        """Constants, classes, functions: as ruff sorts them; and each name is there."""
+        """`__all__` is sorted as ruff sorts it (constants, classes, functions), and each name exists."""
         names = getattr(module, "__all__", [])
         assert sorted(names, key=lambda name: (not name.isupper(), name[0].islower(), name)) == names
         assert [name for name in names if not hasattr(module, name)] == []
 
     def test_the_face_exports_what_it_imports(self):
-        """And nothing else that has no underscore, but for its modules."""
+        """Every public name of the package is in `__all__` or is a module."""
         public = {name for name, value in vars(cicd_common).items() if not name.startswith("_")}
         inside = {path.stem for path in PACKAGE.iterdir()}
         assert public - inside - set(cicd_common.__all__) == set()
@@ -72,7 +72,7 @@ class TestExports:
 
 class TestTypes:
     def test_mypy_follows_them_from_another_project(self, tmp_path):
-        """A type checker sees the types of the package as it is installed here, editable or from a wheel."""
+        """mypy finds the types of the installed package, editable or from a wheel."""
         program = """
         import cicd_common
         from cicd_common.model import Job
@@ -99,14 +99,14 @@ class TestImport:
     """
 
     def test_loads_attrs_and_cattrs_and_nothing_else(self):
-        """Beside the standard library, and msgspec where it is installed."""
+        """An import loads only attrs, cattrs, the standard library, and msgspec if it is installed."""
         loaded = set(run(self.LOADED).split()) - set(sys.stdlib_module_names)
         loaded = {name for name in loaded if not name.startswith("_")}
         assert loaded - {"msgspec", "typing_extensions"} == {"attr", "attrs", "cattr", "cattrs", "cicd_common"} & loaded
         assert {"attr", "cattrs"} <= loaded
 
     def test_configures_no_logging(self):
-        """The root logger is as it was."""
+        """An import does not change the root logger."""
         code = "import logging, cicd_common, cicd_common.logging; print(logging.root.handlers, logging.root.level)"
         assert run(code).split() == ["[]", "30"]
 
@@ -115,13 +115,13 @@ class TestWithoutMsgspec:
     BLOCK = "import sys; sys.modules['msgspec'] = None\n"
 
     def test_the_engine_is_json(self):
-        """By itself."""
+        """Without msgspec, the default engine is json."""
         assert (
             run(self.BLOCK + "from cicd_common.converter import converter; print(converter.engine)").strip() == "json"
         )
 
     def test_asking_for_it_names_the_extra(self):
-        """As one clear ImportError."""
+        """Without msgspec, asking for this engine raises an ImportError that names the extra."""
         code = """
         import cicd_common
         try:
@@ -154,24 +154,24 @@ class TestVendored:
 
     @pytest.fixture
     def project(self, tmp_path):
-        """Another project, with a copy under another name, two levels down."""
+        """Another project, with a copy of the package under another name, two levels deep."""
         (tmp_path / "theirs/lib").mkdir(parents=True)
         shutil.copytree(PACKAGE, tmp_path / "theirs/lib/common", ignore=shutil.ignore_patterns("__pycache__"))
         return tmp_path
 
     def test_works_without_an_installed_copy(self, project):
-        """Nothing of that name can be found."""
+        """A copy works if no package named cicd_common is installed."""
         block = "import sys; sys.modules['cicd_common'] = None\n"
         assert run(block + textwrap.dedent(self.USE), cwd=project).split() == ["5", "theirs.lib.common.errors", "True"]
 
     def test_has_the_command_line(self, project):
-        """It is that of the copy, which makes the same schema."""
+        """The command line of a copy prints the same schema."""
         command = [sys.executable, "-m", "theirs.lib.common", "schema"]
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
         assert json.loads(done.stdout) == schema()
 
     def test_works_beside_an_installed_copy(self, project):
-        """Each has its own types, which the other does not know."""
+        """A copy and an installed package work in the same process, with different types."""
         code = """
         import cicd_common
         from theirs.lib.common import ContractError
@@ -181,7 +181,7 @@ class TestVendored:
         assert run(textwrap.dedent(self.USE) + textwrap.dedent(code), cwd=project).startswith("5 theirs")
 
     def test_asks_for_no_metadata(self):
-        """A copy has none. Entry points are those of other distributions."""
+        """The package does not read its own metadata, and imports itself only relatively, so that copies work."""
         sources = {path: path.read_text() for path in PACKAGE.rglob("*.py")}
         asking = {path.name for path, source in sources.items() if "importlib.metadata" in source}
         assert asking == {"kinds.py"}
@@ -194,11 +194,11 @@ class TestVendored:
 
 class TestSdist:
     def test_is_repacked_the_same(self):
-        """Archives of the same files that differ in times, owners, permissions and order become the same bytes."""
+        """Archives of the same files become the same bytes, even with other times, owners, permissions and order."""
         assert repacked(self.archive(1), 1_700_000_000) == repacked(self.archive(2), 1_700_000_000)
 
     def test_keeps_the_files(self):
-        """What was in the archive is in it afterwards, with the bits that make a script run."""
+        """The files of the archive keep their content, and scripts stay executable."""
         with tarfile.open(fileobj=io.BytesIO(repacked(self.archive(1), 1_700_000_000))) as archive:
             found = {each.name: (each.mode, each.mtime, archive.extractfile(each).read()) for each in archive}
         assert found == {"p/a": (0o644, 1_700_000_000, b"a"), "p/run": (0o755, 1_700_000_000, b"run")}
@@ -217,14 +217,14 @@ class TestSdist:
 
 
 def test_the_version_is_that_of_the_distribution():
-    """`__version__` is a literal, since a copy of the package has no metadata; `setup.cfg` says the same."""
+    """`__version__` is a literal, because copies of the package have no metadata. It equals that in `setup.cfg`."""
     setup = ConfigParser()
     setup.read(Path(__file__).parents[1] / "setup.cfg")
     assert cicd_common.__version__ == setup["metadata"]["version"]
 
 
 def test_the_version_has_a_section_in_the_changelog():
-    """`scripts/check` looks at the same."""
+    """The changelog has a section for the version in `setup.cfg`."""
     root = Path(__file__).parents[1]
     version = next(line for line in (root / "setup.cfg").read_text().splitlines() if line.startswith("version"))
     assert f"## [{version.split()[-1]}]" in (root / "CHANGELOG.md").read_text()

@@ -1,4 +1,4 @@
-"""The README says what is so. `tests/test_docs.py` runs its examples and follows its links."""
+"""The length, the figures and the commands of the README. `tests/test_docs.py` checks its examples and links."""
 
 import re
 from pathlib import Path
@@ -15,19 +15,19 @@ def mean(peer: str) -> str:
 
 
 def test_is_short():
-    """About 100 lines, none of which is a page by itself."""
+    """The README has at most 120 lines."""
     assert len(README.splitlines()) <= 120
 
 
 def test_figures_are_those_of_the_last_run_of_the_benchmarks():
-    """To the digit."""
+    """The ratios in the README equal those in the results of the benchmarks."""
     text = " ".join(README.split())
     assert f"takes {mean('pydantic v2')} of the time of pydantic v2" in text
     assert f"and {mean('msgspec `Struct`')} of the time of plain msgspec `Struct`s" in text
 
 
 def test_commands_are_scripts():
-    """Each can be run."""
+    """Each script that the README names exists."""
     scripts = set(re.findall(r"scripts/\w+", README))
     assert scripts
     assert [script for script in scripts if not (ROOT / script).is_file()] == []

@@ -1,4 +1,4 @@
-"""What a report means, against a plain search through everything."""
+"""Reports, compared with a naive search through all runs."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -42,7 +42,7 @@ def times(thing):
 
 
 def search(runs, request, logs):
-    """Records by the words of the contract, newest first, all on one page."""
+    """All records by the rules of the contract, newest first, without pages."""
     records = []
     for run in sorted(runs, key=lambda each: (each.run_number, each.id), reverse=True):
         if run.pipeline.name != request.pipeline_name or request.run_number not in (None, run.run_number):
@@ -94,7 +94,7 @@ def search(runs, request, logs):
 
 @st.composite
 def cases(draw):
-    """Runs, logs of some jobs, and a request for names that there are, at any level."""
+    """Runs, logs of some jobs, and a request at any level for names that exist."""
     runs = draw(own_strategies.past_executions().filter(bool))
     run = draw(st.sampled_from(runs))
     stage = draw(st.none() | st.sampled_from(run.stages))
@@ -112,7 +112,7 @@ def cases(draw):
 
 
 def pages(runs, request, logs, arrive=lambda: ()):
-    """All pages of a report; new runs may arrive after each."""
+    """The records of all pages. `arrive` returns the runs that are added after each page."""
     found = []
     while True:
         page = report(runs, request, logs=logs)
@@ -128,13 +128,13 @@ def pages(runs, request, logs, arrive=lambda: ()):
 class TestReport:
     @given(cases())
     def test_all_pages_together_are_all_that_there_is(self, case):
-        """As a plain search finds it, at each level and with each filter."""
+        """All pages together have the records of a naive search, at each level and with each filter."""
         runs, logs, request = case
         assert pages(runs, request, logs) == search(runs, request, logs)
 
     @given(cases())
     def test_pages_stay_right_when_new_runs_arrive_between_them(self, case):
-        """What was there when the first page was asked for comes once, and nothing else does."""
+        """Later pages have the older runs, each once, even if new runs were added between them."""
         runs, logs, request = case
         newest = max(run.run_number for run in runs)
 
@@ -146,7 +146,7 @@ class TestReport:
         assert pages(runs, request, logs, arrive) == search(runs, request, logs)
 
     def test_it_says_what_it_is_about(self):
-        """The names of the request, at each level."""
+        """A report has the names of its request, at each level."""
         runs = [PipelineExecution.of(pipeline(build=["compile"]), run_number=1)]
         names = {"pipeline_name": "pipeline", "stage_name": "build", "job_name": "compile"}
         for level in (1, 2, 3):
@@ -155,7 +155,7 @@ class TestReport:
             assert {name: getattr(found, name) for name in asked} == asked
 
     def test_a_page_of_jobs_with_all_that_is_known_of_them(self):
-        """The output, the exit code, and the cursor of the next page."""
+        """A page of jobs has the output, the exit code, the reason and the times, and the cursor of the next page."""
         runs, logs = [], {}
         for number in (1, 2):
             run, [job] = PipelineExecution.of(pipeline(build=["compile"]), run_number=number).hand_out(DAY)
@@ -178,7 +178,7 @@ class TestReport:
         assert found.next_cursor == str(Cursor(2, runs[1].id))
 
     def test_a_page_shares_four_mebibytes_of_output_evenly(self):
-        """Each record has the end of its output, and says whether that is the whole."""
+        """The records of a page share 4 MiB of output. Each has the end of its output, and says whether it is whole."""
         runs = [PipelineExecution.of(pipeline(build=["compile"]), run_number=number) for number in (1, 2)]
         half = MAX_PAGE_OUTPUT // 2
         outputs = ["x" * half, "first" + "é" * (half // 2)]
@@ -190,14 +190,14 @@ class TestReport:
 
     @given(st.text(st.characters(codec="utf-8"), max_size=20), st.integers(1, 30))
     def test_the_end_of_an_output_is_as_many_whole_characters_as_fit(self, output, limit):
-        """One more character would not fit."""
+        """The end of an output has as many whole characters as fit into the limit."""
         end = end_of_output(output, limit)
         assert output.endswith(end)
         assert len(end.encode()) <= limit
         assert end == output or len(output[-len(end) - 1 :].encode()) > limit
 
     def test_a_run_without_the_stage_is_left_out(self):
-        """The definition may have had it later."""
+        """A run whose pipeline did not have the stage yet has no record in a report on this stage."""
         old, new = pipeline(build=["a"]), pipeline(build=["a"], test=["b"])
         runs = [PipelineExecution.of(old, run_number=1), PipelineExecution.of(new, run_number=2)]
         for names in ({"stage_name": "test"}, {"stage_name": "test", "job_name": "b"}):
@@ -205,14 +205,14 @@ class TestReport:
             assert [record.run_number for record in found.executions] == [2]
 
     def test_a_run_without_the_job_is_left_out(self):
-        """Likewise."""
+        """A run whose pipeline did not have the job yet has no record in a report on this job."""
         old, new = pipeline(build=["a"]), pipeline(build=["a", "b"])
         runs = [PipelineExecution.of(old, run_number=1), PipelineExecution.of(new, run_number=2)]
         found = report(runs, ReportRequest(pipeline_name="pipeline", stage_name="build", job_name="b"))
         assert [record.run_number for record in found.executions] == [2]
 
     def test_a_filter_that_nothing_passes_gives_an_empty_page(self):
-        """The names are right, so it is no error."""
+        """A status that no run has gives an empty page, and no error."""
         runs = [PipelineExecution.of(pipeline(build=["a"]), run_number=1)]
         found = report(runs, ReportRequest(pipeline_name="pipeline", status=ExecutionStatus.FAILED))
         assert (found.executions, found.next_cursor) == ((), None)
@@ -238,7 +238,7 @@ class TestNames:
         ],
     )
     def test_the_error_says_which_name_at_which_level(self, names, pointer, message):
-        """The pointer is that of the request."""
+        """An unknown name is an error with the pointer of its field, and with the names above it in the message."""
         request = ReportRequest(**dict(zip(("pipeline_name", "stage_name", "job_name"), names, strict=False)))
         with pytest.raises(UnknownNameError) as caught:
             report(self.RUNS, request)
@@ -251,12 +251,12 @@ class TestNames:
         )
 
     def test_a_pipeline_that_has_not_run_yet_has_an_empty_report(self):
-        """If it is said to exist."""
+        """A pipeline that exists but has not run has an empty report."""
         found = report([], ReportRequest(pipeline_name="new", stage_name="s"), pipelines=[pipeline("new", s=["a"])])
         assert found.executions == ()
 
     def test_another_pipeline_that_exists_does_not_help(self):
-        """Only those of the name count."""
+        """An unknown name is an error even if other pipelines exist."""
         with pytest.raises(UnknownNameError):
             report([], ReportRequest(pipeline_name="new"), pipelines=[pipeline("old", s=["a"])])
 
@@ -264,14 +264,14 @@ class TestNames:
 class TestCursor:
     @given(st.integers(1, 2**63 - 1), st.uuids())
     def test_it_is_read_as_it_was_written(self, number, execution_id):
-        """And fits into a URL as it is."""
+        """A cursor is equal after a round trip through its text, which needs no escapes in a URL."""
         cursor = Cursor(number, execution_id)
         assert Cursor.parse(str(cursor)) == cursor
         assert str(cursor).replace("-", "").replace("_", "").isalnum()
 
     @given(st.text() | st.text("AB-_=", min_size=30, max_size=34))
     def test_anything_else_is_refused(self, text):
-        """By one error at its place; what is not refused is a cursor to the letter."""
+        """Any text is refused with one problem, unless it is exactly the text of a cursor."""
         found = []
         try:
             found = [str(Cursor.parse(text))]
@@ -283,7 +283,7 @@ class TestCursor:
 
     @pytest.mark.parametrize("cursor", ["first", "é", "", "A" * 31, str(Cursor(1, UUID(int=1))) + "!"])
     def test_a_request_with_a_bad_cursor_is_refused(self, cursor):
-        """Not taken for the first page."""
+        """A request with a bad cursor is refused, instead of answered with the first page."""
         runs = [PipelineExecution.of(pipeline(build=["a"]), run_number=1)]
         with pytest.raises(ContractError) as caught:
             report(runs, ReportRequest(pipeline_name="pipeline", cursor=cursor))

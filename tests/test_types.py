@@ -1,4 +1,4 @@
-"""What holds for every type of the contract, whichever it is: they are found by enumeration."""
+"""Tests that every type of the contract passes. A search of the package finds the types."""
 
 import copy
 import inspect
@@ -23,7 +23,7 @@ every_type = pytest.mark.parametrize("cls", TYPES, ids=name_of)
 
 
 def doc_of(cls: type) -> str:
-    """The docstring without the indentation of the source, which Python 3.13 takes out by itself."""
+    """The docstring without indentation, which Python before 3.13 keeps."""
     return inspect.cleandoc(cls.__doc__ or "")
 
 
@@ -35,7 +35,7 @@ def documented_fields(cls: type) -> list[str]:
 
 
 def leak(thing: Any) -> str | None:
-    """What in a thing is not plain JSON data, if anything is."""
+    """The first part of a value that is not plain JSON data, or None."""
     if type(thing) is dict:
         wrong = [repr(key) for key in thing if type(key) is not str]
         return wrong[0] if wrong else next(filter(None, map(leak, thing.values())), None)
@@ -50,17 +50,17 @@ def field_names(cls: type) -> list[str]:
 
 class TestEnumeration:
     def test_finds_types_in_every_module(self) -> None:
-        """The walk finds types in each of the modules that the contract names."""
+        """The search finds types in each module of the contract."""
         found = {cls.__module__.removeprefix(f"{cicd_common.__name__}.") for cls in TYPES}
 
         assert found >= {"api.request", "api.response", "dto", "model.definition", "model.execution", "model.log"}
 
     def test_no_message_escapes(self) -> None:
-        """Whatever a module of messages or records exports is one of the types tested here."""
+        """Every class that a module of messages or records exports is tested here."""
         assert set() == set(exported("api", "dto")) - set(TYPES)
 
     def test_no_model_escapes(self) -> None:
-        """What the models export beside these types are answers to questions, which do not travel."""
+        """Every class of the models is tested here, except results of methods, which are never written as JSON."""
         [face, *_] = modules("model")
         exported_classes = {name for name in face.__all__ if attrs.has(getattr(face, name))}
 
@@ -74,13 +74,13 @@ class TestEnumeration:
 
 
 def has_own_id(cls: type) -> bool:
-    """Whether a type makes an id by default."""
+    """Whether a type creates an id by default."""
     id_field = attrs.fields_dict(cls).get("id")
     return id_field is not None and isinstance(id_field.default, attrs.Factory)
 
 
 def different(data: st.DataObject, strategy: st.SearchStrategy[Any], known: Any) -> Any:
-    """Draw a value that differs from the one known."""
+    """Draw a value that differs from `known`."""
     for _ in range(20):
         value = data.draw(strategy)
         if value != known:
@@ -91,7 +91,7 @@ def different(data: st.DataObject, strategy: st.SearchStrategy[Any], known: Any)
 @every_type
 class TestDefinition:
     def test_is_slotted(self, cls: type) -> None:
-        """Instances have slots, and no dict."""
+        """Instances have slots and no `__dict__`."""
         assert "__dict__" not in dir(cls)
 
     def test_takes_keywords_only(self, cls: type) -> None:
@@ -99,15 +99,15 @@ class TestDefinition:
         assert all(field.kw_only for field in attrs.fields(cls))
 
     def test_documents_every_field(self, cls: type) -> None:
-        """The docstring lists the fields, all of them, in their order."""
+        """The docstring lists all fields in their order."""
         assert field_names(cls) == documented_fields(cls)
 
     def test_documents_what_it_raises(self, cls: type) -> None:
-        """The docstring says that it refuses."""
+        """The docstring says that the constructor raises a ContractError."""
         assert "\nRaises:\n    ContractError: " in doc_of(cls)
 
     def test_documents_its_defaults(self, cls: type) -> None:
-        """A field that has a default other than null is documented with it."""
+        """The docstring of a field with a default other than None names the default."""
         for field in attrs.fields(cls):
             if field.default not in (None, attrs.NOTHING):
                 entry = re.search(rf"^    {field.name}: (.*\n(?:     .*\n)*)", doc_of(cls), re.MULTILINE)
@@ -120,7 +120,7 @@ class TestDefinition:
 class TestRoundTrip:
     @given(data=st.data())
     def test_what_was_written_is_read(self, cls: type, data: st.DataObject) -> None:
-        """``loads(dumps(x))`` equals ``x``, to the type of each value, and a strict reader reads the same."""
+        """``loads(dumps(x))`` equals ``x`` in values and types, also if strict."""
         obj = data.draw(from_type(cls))
 
         for engine in ENGINES:
@@ -130,7 +130,7 @@ class TestRoundTrip:
 
     @given(data=st.data())
     def test_plain_data_is_read(self, cls: type, data: st.DataObject) -> None:
-        """``structure(unstructure(x))`` equals ``x``, and leaves the plain data as it was."""
+        """``structure(unstructure(x))`` equals ``x``, and does not change the plain data."""
         obj = data.draw(from_type(cls))
 
         for engine in ENGINES:
@@ -140,7 +140,7 @@ class TestRoundTrip:
 
     @given(data=st.data())
     def test_equal_objects_have_equal_bytes(self, cls: type, data: st.DataObject) -> None:
-        """An object, its plain data, and the object that was read are written as the same bytes by each engine."""
+        """Each engine writes an object, and the object read from its JSON, as the same bytes."""
         obj = data.draw(from_type(cls))
         text = json.dumps(ENGINES[0].unstructure(obj), ensure_ascii=False, separators=(",", ":"))
         plainly = with_canonical_exponents(text).encode()
@@ -154,14 +154,14 @@ class TestRoundTrip:
 class TestPlainData:
     @given(data=st.data())
     def test_no_object_leaks(self, cls: type, data: st.DataObject) -> None:
-        """`unstructure` leaves dicts, lists, strings, numbers, booleans and None, and no subclass of them."""
+        """`unstructure` returns only dicts, lists, strings, numbers, booleans and None, and no subclasses of them."""
         obj = data.draw(from_type(cls))
 
         for engine in ENGINES:
             assert leak(engine.unstructure(obj)) is None
 
     def test_is_new_all_through(self, cls: type) -> None:
-        """Who changes the plain data changes nothing else."""
+        """A change of the plain data does not change the object."""
         obj = full(cls)
 
         for engine in ENGINES:
@@ -173,7 +173,7 @@ class TestPlainData:
 
     @pytest.mark.parametrize("make", [full, least])
     def test_has_the_documented_keys(self, cls: type, make: Callable[[type], Any]) -> None:
-        """On the wire there is every field that is documented, in this order, and nothing else."""
+        """The JSON has exactly the documented fields, in this order."""
         for engine in ENGINES:
             assert documented_fields(cls) == list(json.loads(engine.dumps(make(cls))))
 
@@ -182,7 +182,7 @@ class TestPlainData:
 class TestValue:
     @given(data=st.data())
     def test_every_field_counts(self, cls: type, data: st.DataObject) -> None:
-        """Objects that differ in one field, whichever it is, are not equal, and their bytes neither."""
+        """Objects that differ in any field are not equal, and neither are their bytes."""
         obj = data.draw(from_type(cls))
         hints = get_type_hints(cls, include_extras=True)
         for name in field_names(cls):
@@ -195,14 +195,14 @@ class TestValue:
 
     @pytest.mark.parametrize("make", [full, least])
     def test_no_other_class_is_equal(self, cls: type, make: Callable[[type], Any]) -> None:
-        """An object equals no dict or tuple of its values."""
+        """An object does not equal a dict or tuple of its values."""
         obj = make(cls)
 
         assert obj not in (attrs.asdict(obj, recurse=False), attrs.astuple(obj, recurse=False), None)
 
     @given(data=st.data())
     def test_copies_are_equal(self, cls: type, data: st.DataObject) -> None:
-        """An object of the same values, a copy, deep copy, pickled and evolved one equal the first in every detail."""
+        """Copies of an object of every kind have the same value, hash and repr."""
         obj = data.draw(from_type(cls))
         same = cls(**{name: getattr(obj, name) for name in field_names(cls)})
         copies = [same, copy.copy(obj), copy.deepcopy(obj), attrs.evolve(obj)]
@@ -228,7 +228,7 @@ class TestValue:
 class TestDefaults:
     @given(data=st.data())
     def test_a_missing_key_takes_its_default(self, cls: type, data: st.DataObject) -> None:
-        """Reading without a key ends as constructing without the argument does."""
+        """Reading without a key has the result of a construction without the argument."""
         obj = data.draw(from_type(cls))
         plain = ENGINES[0].unstructure(obj)
         for name in [field.name for field in attrs.fields(cls) if field.default in (None, (), False) or field.default]:
@@ -241,7 +241,7 @@ class TestDefaults:
                 assert expected == outcome(engine.loads, text, cls)
 
     def test_a_missing_key_without_a_default_is_a_problem(self, cls: type) -> None:
-        """An empty object misses every required key, in field order, and nothing else."""
+        """Reading an empty object lists exactly the required keys as missing, in field order."""
         required = [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING]
 
         for engine in ENGINES:
@@ -253,7 +253,7 @@ class TestIdentity:
     @pytest.mark.parametrize("cls", [cls for cls in TYPES if has_own_id(cls)], ids=name_of)
     @given(data=st.data())
     def test_a_missing_id_is_a_new_one(self, cls: type, data: st.DataObject) -> None:
-        """Reading a model without its id gives it one of its own, as constructing it does."""
+        """A model that is read without an id gets a new id each time."""
         obj = data.draw(from_type(cls))
         plain = ENGINES[0].unstructure(obj)
         text = json.dumps({key: value for key, value in plain.items() if key != "id"})
@@ -264,5 +264,5 @@ class TestIdentity:
             assert obj == attrs.evolve(first, id=obj.id)
 
     def test_models_have_ids_of_their_own(self) -> None:
-        """Of all types it is the models of which an id is made where none is given."""
+        """Models, and no other types, create an id if none is given."""
         assert {cls for cls in TYPES if has_own_id(cls)} == set(exported("model")) & set(TYPES)

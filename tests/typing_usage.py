@@ -1,4 +1,4 @@
-"""How the types of the package are used. Only type-checked: mypy and pyright agree on what is asserted here."""
+"""Uses of the types of the package. This file is only type-checked, by mypy and pyright."""
 
 from datetime import datetime
 from typing import Literal, assert_type

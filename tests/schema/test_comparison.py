@@ -1,4 +1,4 @@
-"""The changes between two schemas and their effects: the contract's table, row by row, in every nesting."""
+"""The changes between two schemas and their effects, for each row of the table in the contract, in every nesting."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def record(name: str, **fields: Any) -> Any:
     """Make an attrs class. A field is an annotation, or an annotation and a default."""
     annotations = {key: each[0] if isinstance(each, tuple) else each for key, each in fields.items()}
     defaults = {key: each[1] for key, each in fields.items() if isinstance(each, tuple)}
-    # What is documented is not looked for in the source, which takes long.
+    # With a docstring, the schema does not search the source, which is slow.
     text = "A record.\n\nAttributes:\n" + "".join(f"    {name}: A field.\n" for name in fields)
     return attrs.frozen(kw_only=True)(type(name, (), {"__doc__": text, "__annotations__": annotations, **defaults}))
 
@@ -162,12 +162,12 @@ class TestTable:
         assert change.breaks == tuple(effect for effect in effects if effect in (WRITERS, READERS))
 
     def test_every_kind_is_in_it(self) -> None:
-        """Every kind of change has a row and so a test."""
+        """Every kind of change has a row in the test above."""
         [mark] = TestTable.test_effects.pytestmark  # type: ignore[attr-defined]
         assert {row[0] for row in mark.args[1]} == set(ChangeKind)
 
     def test_changes_are_said_in_words(self) -> None:
-        """The text of a change has its place and its detail."""
+        """The text of a change has its pointer and its detail."""
         assert str(Change("/x", ChangeKind.NULL_ALLOWED)) == "/x: null is now allowed"
         assert str(Change("/x", ChangeKind.VALUE_ADDED, '"b"')) == '/x: a value of an enum was added: "b"'
 
@@ -176,12 +176,12 @@ class TestTable:
 class TestNestings:
     @pytest.mark.parametrize(("old", "new", "kind", "detail"), TYPES)
     def test_types_and_rules(self, nesting: str, old: Any, new: Any, kind: ChangeKind, detail: str) -> None:
-        """A change is listed once, with its place."""
+        """A change is listed with its pointer and its detail."""
         place = NESTINGS[nesting][1]
         found = [change for change in changes(nesting, old, new) if change.kind is kind]
 
         if nesting == "a union" and (kind is ChangeKind.TYPE_CHANGED or detail == "propertyNames"):
-            # Types of a union are told apart by their kinds and their names.
+            # Types of a union are matched by JSON type and name.
             found = [Change(place, each) for each in (ChangeKind.ALTERNATIVE_REMOVED, ChangeKind.ALTERNATIVE_ADDED)]
             assert [change for change in changes(nesting, old, new) if "defs/Outer" in change.pointer] == found
             return
@@ -189,7 +189,7 @@ class TestNestings:
 
     @pytest.mark.parametrize(("old", "new", "kind"), NULLS)
     def test_null(self, nesting: str, old: Any, new: Any, kind: ChangeKind) -> None:
-        """Null is compared next to other types, too, except where any value is allowed."""
+        """A change of null is listed unless the nesting allows null already."""
         is_allowed = nesting in ("an optional field", "a root that may be null")
         expected = [] if is_allowed else [Change(NESTINGS[nesting][1], kind)]
         assert changes(nesting, old, new) == expected
@@ -199,7 +199,7 @@ class TestNestings:
         """Changes of an enum are listed at its definition."""
         found = changes(nesting, old, new)
         assert Change("/$defs/Choice", kind, detail) in found
-        # In a union with another type, that it is another one is told there, too.
+        # A changed type in a union is also listed at the union.
         assert len(found) == 1 or kind is ChangeKind.TYPE_CHANGED
 
     @pytest.mark.parametrize(("old", "new", "kind"), FIELDS)
@@ -209,7 +209,7 @@ class TestNestings:
         assert [(change.pointer, change.kind) for change in found] == [("/$defs/Inner/properties/f", kind)]
 
     def test_nothing_changed(self, nesting: str) -> None:
-        """A schema has no changes from itself."""
+        """A comparison of a schema with itself finds no changes."""
         for hint in (
             str,
             choice("a"),
@@ -271,7 +271,7 @@ class TestDefinitions:
         assert [str(change) for change in found] == ["/$defs/New: a type was added", "/$defs/Old: a type was removed"]
 
     def test_another_name_is_no_change_where_it_is_used(self) -> None:
-        """A renamed type is compared with the old one, since names are not on the wire, and listed once."""
+        """A renamed type is compared with the old one, because documents do not contain names of types."""
         old, new = record("Old", f=int, g=int, again=Any), record("New", f=int, again=Any)
         for hint in (old, new):
             hint.__annotations__["again"] = tuple[hint, ...]
@@ -286,7 +286,7 @@ class TestDefinitions:
         assert compare({"$defs": part["$defs"]}, part) == []
 
     def test_descriptions_and_formats_do_not_count(self) -> None:
-        """Descriptions and formats are no changes, since they make no document invalid."""
+        """Changes of descriptions and formats are not listed, because they make no document invalid."""
         node = {"type": "string", "description": "a", "title": "a", "format": "a", "$comment": "a"}
         assert compare({**node, "$defs": {}}, {"type": "string", "$defs": {}}) == []
 
@@ -294,14 +294,14 @@ class TestDefinitions:
         "wrong", [None, [], 1, {}, {"$defs": []}, {"$defs": {"A": 1}}, {"$ref": "#/$defs/A", "$defs": {}}]
     )
     def test_what_is_no_schema_is_refused(self, wrong: Any) -> None:
-        """An argument that is no schema is refused on either side."""
+        """An old or new schema that is no schema is refused."""
         right = {"$ref": "#/$defs/A", "$defs": {"A": {"type": "string"}}}
         for pair in ((wrong, right), (right, wrong)):
             with pytest.raises(ValueError, match=r"expected JSON Schemas as cicd_common\.schema\.schema makes them"):
                 compare(*pair)
 
 
-# --- what is told is so --------------------------------------------------------------------------------------------
+# --- random versions -----------------------------------------------------------------------------------------------
 
 HINTS: list[tuple[Any, list[Any]]] = [
     (int, [-1, 0, 5, 9]),

@@ -1,4 +1,4 @@
-"""The examples of the guide on schemas run, one after the other, and its tables are complete."""
+"""The guide on schemas: its examples run, and its tables are complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEXT = GUIDE.read_text(encoding="utf-8")
 
 
 def test_examples_run() -> None:
-    """Each example does what the guide says."""
+    """The examples run, one after the other."""
     names: dict[str, Any] = {"__name__": "guide"}
     for example in re.finditer(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
         line = TEXT.count("\n", 0, example.start(1))
@@ -22,7 +22,7 @@ def test_examples_run() -> None:
 
 
 def test_effects_are_described_as_they_describe_themselves() -> None:
-    """Each effect has a row with its description."""
+    """The guide has a row for each effect, with the description of the effect in the code."""
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", TEXT, re.MULTILINE))
     assert {name: f"{text[0].upper()}{text[1:]}." for name, text in rows.items()} == {
         effect.value: effect.description for effect in Effect

@@ -1,4 +1,4 @@
-"""The types are components of an OpenAPI document, and the guide for FastAPI works with the real one."""
+"""The types as components of an OpenAPI document, and the guide for FastAPI."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "fastapi.md"
 
 class TestComponents:
     def test_are_the_definitions_of_the_schema(self) -> None:
-        """Components equal the definitions, except for their references."""
+        """Components equal the definitions of the schema, except for the paths of their references."""
         moved = json.loads(json.dumps(schema()["$defs"]).replace("#/$defs/", "#/components/schemas/"))
         components = openapi_components()["schemas"]
         assert {name: each for name, each in components.items() if name != "ProblemDocument"} == moved
@@ -38,7 +38,7 @@ class TestComponents:
         assert set(components) == {"EndReason", "ExecutionStatus", "JobStatusUpdate", "ProblemDocument"}
 
     def test_are_new_all_through(self) -> None:
-        """A change of the components changes no others."""
+        """Each call returns new components that share nothing with others."""
         openapi_components()["schemas"]["ProblemDocument"]["properties"].clear()
         assert openapi_components()["schemas"]["ProblemDocument"]["properties"]
 
@@ -86,7 +86,7 @@ class TestFastAPI:
     def test_a_wrong_body_is_answered_by_a_problem_document(
         self, app: Any, content: bytes, status: int, code: str
     ) -> None:
-        """The problem document has all problems with their places."""
+        """A wrong body is answered with a problem document and the status of the error."""
         answer = self.ask(app, "POST", "/job-status-updates", content)
 
         assert answer.status_code == status

@@ -1,4 +1,4 @@
-"""Files of releases are kept: later versions read their documents, and breaking changes are in the changelog."""
+"""The schemas and documents of releases: later versions read them, and breaking changes are in the changelog."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TestKept:
         assert {path.stem for path in releases.DOCUMENTS.iterdir()} == expected
 
     def test_the_version_under_way_is_as_it_is_now(self) -> None:
-        """``python -m tests.support.releases`` writes the files; after a release the version must be raised."""
+        """The schema file of the current version is up to date. ``python -m tests.support.releases`` writes it."""
         assert [str(change) for change in compare(schema_of(version()), schema())] == []
 
     def test_every_type_has_documents(self) -> None:
@@ -80,7 +80,7 @@ class TestTold:
         ],
     )
     def test_what_breaks_is_named_by_its_pointer(self, pointer: str, since: str, is_told: bool) -> None:
-        """A breaking change must be in a newer section, under the heading."""
+        """A breaking change counts as told if a newer section names its pointer under "Breaking"."""
         change = Change(pointer, ChangeKind.TYPE_CHANGED)
         assert not_told([change], CHANGELOG, since) == ([] if is_told else [str(change)])
 
@@ -95,7 +95,7 @@ class TestTold:
 
 class TestWriting:
     def test_a_released_version_is_not_written_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The files of a released version must not change."""
+        """Writing the files of a released version is refused."""
         monkeypatch.setattr(releases, "version", lambda: "0.9.0")
         monkeypatch.setattr(releases, "changelog", lambda: CHANGELOG)
         with pytest.raises(SystemExit, match=r"0\.9\.0 was released"):

