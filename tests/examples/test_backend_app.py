@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 from hashlib import sha256
@@ -14,7 +15,7 @@ import pytest
 from cicd_system.backend.app import MAX_CONTENT
 from cicd_system.recent import RecentRuns
 
-from cicd_common import converter
+from cicd_common import ContractError, converter
 from cicd_common.api.response import (
     JobExecutionResponse,
     JobReportResponse,
@@ -226,6 +227,17 @@ class TestBadBodies:
     def test_just_small_enough(self, untouched):
         """A body of exactly the largest size is read."""
         problem(untouched.post(UPDATE, b"{}" + b" " * (BOUND - 2)), 422)
+
+    def test_is_not_kept(self, untouched, monkeypatch):
+        """No reference cycle keeps the error, whose traceback refers to the body, in memory."""
+        monkeypatch.setattr("cicd_system.backend.reading._SMALL_BODY", 0)  # It is read in a thread.
+        gc.collect()
+        gc.disable()
+        try:
+            problem(untouched.post(UPDATE, b"{}"), 422)
+            assert not any(isinstance(each, ContractError) for each in gc.get_objects())
+        finally:
+            gc.enable()
 
 
 RIGHT = f"Bearer {TOKEN}".encode()

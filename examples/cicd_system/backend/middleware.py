@@ -92,6 +92,9 @@ class AccessLog:
             await answer_to(error)(scope, receive, send_with_headers)
         finally:
             _log(scope, status, perf_counter() - began, failure)
+            if failure is not None:
+                # It is part of reference cycles, whose frames have the bodies of requests: they would pile up in memory.
+                failure.__traceback__ = None
 
 
 def _log(scope: Scope, status: int, seconds: float, failure: Exception | None) -> None:
