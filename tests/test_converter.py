@@ -1,4 +1,4 @@
-"""The converter as its users see it; what it reads and writes is tested by type, by document and by engine."""
+"""The public behaviour of the converter. `tests/wire` tests annotations and documents in detail."""
 
 import datetime as dt
 import enum
@@ -30,27 +30,27 @@ every_engine = pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 
 class TestMakeConverter:
     def test_the_shared_one_is_a_cattrs_converter(self):
-        """The package exports its methods, and the module that it is in."""
+        """The shared converter is a cattrs converter, and the package exports its methods and its module."""
         assert isinstance(converter, cattrs.Converter)
         assert cicd_common.converter is module
         for name in ("loads", "dumps", "structure", "unstructure"):
             assert getattr(cicd_common, name) == getattr(module, name) == getattr(converter, name)
 
     def test_engines_by_name(self):
-        """Each converter says which it has."""
+        """`make_converter` takes the name of an engine, and the converter has this name."""
         assert [make_converter(engine.engine).engine for engine in ENGINES] == [engine.engine for engine in ENGINES]
 
     def test_by_default_the_fastest(self):
-        """Of those that are installed."""
+        """The default is the fastest installed engine."""
         assert make_converter().engine == converter.engine == ENGINES[-1].engine
 
     def test_an_engine_that_is_none(self):
-        """One clear error."""
+        """An unknown engine is an error that names the known ones."""
         with pytest.raises(ValueError, match="expected the engine 'json' or 'msgspec'"):
             make_converter("orjson")  # type: ignore[arg-type]
 
     def test_without_msgspec(self, monkeypatch):
-        """The default is json, and asking for msgspec names the extra; `test_package` asks a whole interpreter."""
+        """Without msgspec the default is json, and asking for msgspec is an error that names the extra."""
         monkeypatch.setitem(sys.modules, "cicd_common._wire.msgspec_engine", None)
         assert make_converter().engine == "json"
         with pytest.raises(ImportError, match=r"pip install 'cicd-common\[fast\]'"):
@@ -58,7 +58,7 @@ class TestMakeConverter:
 
     @every_engine
     def test_hooks_of_ones_own_are_seen_by_no_one_else(self, engine):
-        """A type that JSON does not know, made known."""
+        """Hooks of one converter have no effect on the shared converter."""
         own = make_converter(engine.engine)
         own.register_unstructure_hook(complex, lambda value: [value.real, value.imag])
         own.register_structure_hook(complex, lambda value, _: complex(*value))
@@ -78,30 +78,30 @@ class Signal:
 class TestLoads:
     @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, bytes.decode], ids=lambda kind: kind.__name__)
     def test_bytes_and_texts(self, engine, kind):
-        """Whatever holds them, with and without characters past ASCII."""
+        """A document can be bytes, a bytearray, a memoryview or a str, with and without non-ASCII characters."""
         for make in (full, least):
             update = make(JobStatusUpdate)
             assert engine.loads(kind(engine.dumps(update)), JobStatusUpdate) == update
 
     def test_a_memoryview_that_is_not_contiguous(self, engine):
-        """Every second byte of it."""
+        """A memoryview of every second byte is read."""
         data = engine.dumps(full(JobStatusUpdate))
         spread = bytes(byte for each in data for byte in (each, 0))
         assert engine.loads(memoryview(spread)[::2], JobStatusUpdate) == full(JobStatusUpdate)
 
     @pytest.mark.parametrize("data", [1000, [123, 125], None, {}])
     def test_nothing_else_is_a_document(self, engine, data):
-        """A number is not taken for as many zeros, nor a list for its bytes."""
+        """A value that is neither text nor bytes, such as a number or a list, raises a TypeError."""
         with pytest.raises(TypeError):
             engine.loads(data, JobStatusUpdate)
 
     def test_blanks_around_and_inside(self, engine):
-        """As RFC 8259 allows them."""
+        """The white space that RFC 8259 allows is ignored."""
         text = engine.dumps(full(JobStatusUpdate)).decode().replace(",", " ,\r\n\t").replace(":{", " : {")
         assert engine.loads(f"\n {text}\t", JobStatusUpdate) == full(JobStatusUpdate)
 
     def test_tuples_and_lists_of_types(self, engine):
-        """Of the contract, read and written."""
+        """Tuples and lists of a type are written and read, and pointers begin with the index."""
         jobs = (full(JobDTO), least(JobDTO))
         assert engine.loads(engine.dumps(jobs), tuple[JobDTO, ...]) == jobs
         assert engine.loads(engine.dumps(list(jobs)), list[JobDTO]) == list(jobs)
@@ -110,32 +110,32 @@ class TestLoads:
         assert {problem.pointer.split("/")[1] for problem in caught.value.problems} == {"0", "1"}
 
     def test_a_missing_key_takes_its_default(self, engine):
-        """Also one that is made anew."""
+        """A field with a factory, such as the id, gets a new value each time."""
         text = b'{"name":"job","script":["true"]}'
         first, second = (engine.loads(text, Job) for _ in range(2))
         assert first.id != second.id
         assert attrs.evolve(first, id=second.id) == second
 
     def test_an_unknown_key_is_ignored_however_strange_it_is(self, engine):
-        """As long as it is JSON."""
+        """The value of an unknown key can be any JSON, also a huge number."""
         text = engine.dumps(full(JobStatusUpdate)).decode()
         for strange in ("9" * 5_000, "-" + "9" * 5_000, "1e999", '"\\ud83d\\ude00"', "[[[{}]]]", '"\x7f"'):
             assert engine.loads(text.replace("{", '{"":' + strange + ",", 1), JobStatusUpdate) == full(JobStatusUpdate)
 
     def test_blanks_before_a_huge_integer(self, engine):
-        """Two ways that are seldom gone, together."""
+        """A document can have both blanks before it and a huge integer in it."""
         text = engine.dumps(full(JobStatusUpdate)).decode().replace("{", '{"":' + "9" * 5_000 + ",", 1)
         assert engine.loads(" " + text, JobStatusUpdate) == full(JobStatusUpdate)
 
     def test_the_data_is_not_changed(self, engine):
-        """Neither what is read nor what is structured."""
+        """`loads` does not change its data."""
         data = bytearray(engine.dumps(full(JobExecutionDTO)))
         before = bytes(data)
         engine.loads(data, JobExecutionDTO)
         assert data == before
 
     def test_rules_about_several_fields_hold_when_a_time_had_to_be_shifted(self, engine):
-        """To UTC, which is done on the way."""
+        """Rules about several fields are checked also if a time is converted to UTC."""
         text = b'{"sequence":0,"timestamp":"2026-01-31T13:30:00+01:00","log_text":"","job_execution_id":"%s"}'
         read = engine.loads(text % (b"0" * 32), ExecutionLog)
         assert read.timestamp == dt.datetime(2026, 1, 31, 12, 30, tzinfo=dt.UTC)
@@ -143,13 +143,13 @@ class TestLoads:
             engine.loads(text.replace(b'"%s"', b"null"), ExecutionLog)
 
     def test_a_type_that_cannot_be_read_is_no_problem_of_the_data(self, engine):
-        """It is the caller's."""
+        """A type without hooks raises the error of cattrs, and not a ContractError."""
         with pytest.raises(cattrs.errors.StructureHandlerNotFoundError):
             engine.loads(b'{"value":1}', Unreadable)
 
 
 class Opaque:
-    """No one knows how to read this."""
+    """A class without hooks."""
 
 
 @attrs.frozen
@@ -175,7 +175,7 @@ class Point:
 
 @attrs.frozen
 class Foreign:
-    """A class that the contract does not know, of all that it may hold."""
+    """A class outside the contract, with many types of fields."""
 
     points: list[Point]
     by_name: dict[str, Point]
@@ -220,18 +220,18 @@ def foreign(**changes):
 
 
 class Tag(str):
-    """A text of a kind of its own."""
+    """A class derived from str."""
 
     __slots__ = ()
 
 
 class Seconds(float):
-    """A number of a kind of its own."""
+    """A class derived from float."""
 
 
 @attrs.frozen
 class Holder:
-    """Holds sequences, and nothing else."""
+    """A class with only collections as fields."""
 
     numbers: list[int]
     ids: list[UUID]
@@ -245,7 +245,7 @@ NO_TAG, NO_REST = Tag(""), Seconds(0)
 
 @attrs.frozen
 class Borrower:
-    """A class outside the contract that uses its annotations, and kinds of its own."""
+    """A class outside the contract that uses annotations of the contract and derived classes."""
 
     name: Name
     script: Texts = ("true",)
@@ -258,7 +258,7 @@ class Borrower:
 class TestForeignClasses:
     @every_engine
     def test_works_without_a_line_in_the_converter(self, engine):
-        """Both ways."""
+        """A class outside the contract is read and written without hooks."""
         data = engine.dumps(foreign())
         read = engine.loads(data, Foreign)
         assert read == foreign()
@@ -266,7 +266,7 @@ class TestForeignClasses:
         assert read.when.utcoffset() == dt.timedelta(0)
 
     def test_the_engines_write_the_same_bytes(self):
-        """A time in UTC, an enum as its value, a set as a list."""
+        """Both engines write the same bytes: times in UTC, enums as their values, sets as lists."""
         written = {engine.dumps(foreign()) for engine in ENGINES}
         assert len(written) == 1
         assert b'"colour":"blue","kind":"b","when":"2026-01-31T12:30:00Z","level":1,"tags":["x"]' in written.pop()
@@ -300,7 +300,7 @@ class TestForeignClasses:
         ],
     )
     def test_what_is_wrong_is_one_contract_error(self, engine, changes, pointer, code):
-        """With its place, as far as the class's own hooks tell it."""
+        """A wrong value in a class outside the contract is a problem with its pointer."""
         plain = engine.unstructure(foreign()) | changes
         with pytest.raises(ContractError) as caught:
             engine.structure(plain, Foreign)
@@ -309,21 +309,21 @@ class TestForeignClasses:
     @every_engine
     @pytest.mark.parametrize("wrong", ["[]", '"a"', "null", "1"])
     def test_a_class_of_defaults_is_still_an_object(self, engine, wrong):
-        """Nothing is missing in a list, and yet it is none."""
+        """A class without required fields is read only from an object."""
         assert engine.loads("{}", Lax) == Lax()
         with pytest.raises(ContractError, match="expected a Lax as an object"):
             engine.loads(wrong, Lax)
 
     @every_engine
     def test_validators_are_asked_even_if_the_class_can_not_be_made(self, engine):
-        """So that their problems are told as well."""
+        """A validator is called even if another field is wrong, and both problems are listed."""
         with pytest.raises(ContractError) as caught:
             engine.loads(b'{"x":-1,"y":"0"}', Point)
         assert {problem.pointer for problem in caught.value.problems} == {"/x", "/y"}
 
     @every_engine
     def test_a_validator_that_wants_the_object_is_not_asked_without_it(self, engine):
-        """It is asked when there is one."""
+        """A validator that compares fields is called only if all fields could be read."""
         assert engine.loads(b'{"low":1,"high":2}', Range) == Range(1, 2)
         with pytest.raises(ContractError) as caught:
             engine.loads(b'{"low":3,"high":2}', Range)
@@ -334,7 +334,7 @@ class TestForeignClasses:
 
     @every_engine
     def test_annotations_of_the_contract_and_kinds_of_ones_own(self, engine):
-        """Their rules are kept, and their kinds made."""
+        """Rules of annotations are checked, and derived classes of str and float are created."""
         text = b'{"name":"n","script":["a"],"count":1,"tag":"t","rest":1.5,"share":0.5}'
         read = engine.loads(text, Borrower)
         assert read == Borrower("n", ("a",), 1, Tag("t"), Seconds(1.5), 0.5)
@@ -359,7 +359,7 @@ class TestForeignClasses:
 
     @every_engine
     def test_sequences_of_every_kind(self, engine):
-        """Of what JSON has by itself, and of what it has not."""
+        """Collections are written as lists, and read as the type of the field."""
         holder = Holder(numbers=[1, 2], ids=[UUID(int=1)], flags={True}, names=("a",), levels=frozenset({Level.LOW}))
         text = engine.dumps(holder)
         assert text == (
@@ -371,7 +371,7 @@ class TestForeignClasses:
     @every_engine
     @pytest.mark.parametrize("y", [float("nan"), float("inf"), float("-inf")])
     def test_what_json_can_not_say_is_not_written(self, engine, y):
-        """Rather than something else."""
+        """NaN and infinity are not written."""
         with pytest.raises(ContractError, match="Point: /y: expected a number in the range of a double"):
             engine.dumps(Point(1, y))
 
@@ -380,7 +380,7 @@ class TestForeignClasses:
         "wrong", [foreign(when=dt.datetime(2026, 1, 31)), foreign(when=dt.datetime.min.replace(tzinfo=NOW.tzinfo))]
     )
     def test_a_time_that_is_no_moment_is_not_written(self, engine, wrong):
-        """Neither one without an offset, nor one before the first year."""
+        """A time without an offset, or before year 1 in UTC, is not written."""
         with pytest.raises(ContractError, match="expected a time with an offset"):
             engine.dumps(wrong)
         with pytest.raises(ContractError, match="expected a time with an offset"):
@@ -388,7 +388,7 @@ class TestForeignClasses:
 
     @every_engine
     def test_half_of_a_character_is_not_written(self, engine):
-        """In a class that does not look at its texts itself."""
+        """A lone surrogate is neither written nor read, also in a class without checks."""
         with pytest.raises(ContractError, match="lone surrogates"):
             engine.dumps(Lax(b="\ud83d"))
         with pytest.raises(ContractError, match="/b: expected a text without lone surrogates"):
@@ -396,7 +396,7 @@ class TestForeignClasses:
 
     @every_engine
     def test_a_number_out_of_the_range_of_a_double_is_refused(self, engine):
-        """It would be read as infinite."""
+        """A number beyond the range of a double is refused, and not read as infinity."""
         with pytest.raises(ContractError, match="/y: expected a number in the range of a double"):
             engine.loads(b'{"x":1,"y":1e999}', Point)
         assert engine.loads(b'{"x":1,"y":2}', Point).y == 2.0
@@ -415,7 +415,7 @@ class Range:
 
 @attrs.frozen
 class Tree:
-    """A class that holds itself, as deep as one likes."""
+    """A recursive class."""
 
     child: "Tree | None" = None
     children: "tuple[Tree, ...]" = ()
@@ -428,21 +428,21 @@ attrs.resolve_types(Tree)
 
 @attrs.frozen
 class Endless:
-    """Its construction has no end."""
+    """A class whose construction never ends."""
 
     def __attrs_post_init__(self) -> None:
         Endless()
 
 
 class Deep:
-    """Written by a hook of one's own, and deeper than that hook would think."""
+    """A class whose hook writes deeply nested data."""
 
 
 TOO_DEEP = "expected JSON that nests at most 100 levels deep"
 
 
 class TestStructure:
-    """Plain data may hold what no JSON text does."""
+    """Plain data can contain values that JSON text cannot."""
 
     @every_engine
     @pytest.mark.parametrize(
@@ -461,7 +461,7 @@ class TestStructure:
         ],
     )
     def test_what_is_not_plain_is_refused(self, engine, cls, changes, pointer, code):
-        """Neither halves of characters nor objects, though they may equal what is plain."""
+        """Lone surrogates and objects in plain data are refused, even if an object equals a plain value."""
         for strict in (False, True):
             with pytest.raises(ContractError) as caught:
                 engine.structure(engine.unstructure(full(cls)) | changes, cls, strict=strict)
@@ -469,7 +469,7 @@ class TestStructure:
 
     @every_engine
     def test_a_checked_class_may_hold_what_those_of_the_contract_do_not(self, engine):
-        """It is read and written the patient way."""
+        """A checked class can have a field of any class, and is read and written with all its rules."""
         mixed = Mixed(name="n", share=0.5, point=Point(1, 2.0))
         text = b'{"name":"n","share":0.5,"point":{"x":1,"y":2.0}}'
         assert engine.dumps(mixed) == text
@@ -484,7 +484,7 @@ class TestStructure:
 @attrs.frozen(kw_only=True)
 @checked
 class Mixed:
-    """Checked by its annotations, and yet not of the contract."""
+    """A checked class outside the contract."""
 
     name: Name
     share: float
@@ -493,7 +493,7 @@ class Mixed:
 
 @attrs.frozen(kw_only=True)
 class Longer(JobStatusUpdate):
-    """A class of the contract, and more."""
+    """A class derived from a class of the contract, with more fields."""
 
     worker: Name
     seen: dt.datetime | None = None
@@ -514,7 +514,7 @@ class TestInheriting:
 
     @every_engine
     def test_what_is_added_is_read_as_strictly(self, engine):
-        """Though the check that it inherits knows nothing of it."""
+        """Fields of a derived class are checked like those of its base."""
         plain = engine.unstructure(self.longer())
         for changes, pointer in (
             ({"worker": " "}, "/worker"),
@@ -528,7 +528,7 @@ class TestInheriting:
 
     @every_engine
     def test_what_was_written_is_read(self, engine):
-        """With its times in UTC."""
+        """A derived class is equal after a round trip, and its times are in UTC."""
         longer = self.longer(seen=NOW)
         text = engine.dumps(longer)
         assert text.endswith(b'"worker":"w","seen":"2026-01-31T12:30:00Z","size":0}')
@@ -538,7 +538,7 @@ class TestInheriting:
 
     @every_engine
     def test_an_object_is_written_and_read_as_what_it_is(self, engine):
-        """Alone and in a list, whether its class adds fields or not."""
+        """An instance of a derived class is written like its base, and read as the requested class."""
         own, job = OwnJob(id=UUID(int=1), name="n", script=("true",)), Job(id=UUID(int=1), name="n", script=("true",))
         assert engine.dumps(own) == engine.dumps(job)
         assert engine.dumps([own, job]) == b"[%b,%b]" % (engine.dumps(own), engine.dumps(job))
@@ -557,24 +557,24 @@ class TestInheriting:
         ],
     )
     def test_a_field_takes_none_of_a_derived_class(self, make, problem):
-        """Its reader would make one of the base of it, which does not equal it."""
+        """A field refuses an instance of a derived class, because reading would create an instance of the base."""
         with pytest.raises(ContractError) as caught:
             make(OwnJob(name="n", script=("true",)))
         assert str(caught.value) == f"{problem} itself, no instance of a derived class"
         assert [each.code for each in caught.value.problems] == ["type"]
 
     def test_a_field_takes_nothing_else(self):
-        """And says no more of it."""
+        """For a value of another class, the message does not mention derived classes."""
         with pytest.raises(ContractError, match=r"^JobExecution: /job: expected a Job$"):
             JobExecution(job=full(JobDTO))
 
 
 class OwnJob(Job):
-    """A job that knows how to do more, and not more."""
+    """A class derived from Job without further fields."""
 
 
 class OwnPoint(Point):
-    """A point, likewise."""
+    """A class derived from Point without further fields."""
 
 
 @every_engine
@@ -582,7 +582,7 @@ class TestDepth:
     @pytest.mark.parametrize("depth", [1, 49, 50, 99, 100, 150, 200, 300, 900, 2_000, 20_000])
     @pytest.mark.parametrize(("opener", "closer"), [('{"child":', "}"), ('{"children":[', "]}"), ('{"others":[', "]}")])
     def test_reading_ends_in_an_instance_or_in_one_problem(self, engine, depth, opener, closer):
-        """A class that holds itself is read up to the bound, and refused beyond it."""
+        """A recursive class is read up to 100 levels, and refused beyond them."""
         text = opener * depth + "{}" + closer * depth
         is_deep = depth * (opener.count("{") + opener.count("[")) + 1 > 100
         for strict in (False, True):
@@ -593,8 +593,8 @@ class TestDepth:
             assert ending == (f"Tree: {TOO_DEEP}" if is_deep else Tree)
 
     def test_writing_what_is_too_deep_is_one_contract_error(self, engine):
-        """What is deeper than a reader takes is not written, nor is what holds itself."""
-        # The innermost holds an empty list, which is a level too.
+        """Data beyond 100 levels, or with a cycle, is not written."""
+        # The innermost object contains an empty list, which is a level, too.
         deeper, deep = (
             functools.reduce(lambda tree, _: Tree(child=tree), range(levels - 2), Tree()) for levels in (101, 20_000)
         )
@@ -607,7 +607,7 @@ class TestDepth:
                 assert [(problem.code, problem.message) for problem in caught.value.problems] == [("value", TOO_DEEP)]
 
     def test_hooks_and_classes_of_others_may_go_too_deep_as_well(self, engine):
-        """It is told in the same way."""
+        """Constructors and hooks that nest too deep cause the same error."""
         with pytest.raises(ContractError, match=f"Endless: {TOO_DEEP}"):
             engine.loads(b"{}", Endless)
         own = make_converter(engine.engine)
@@ -617,22 +617,22 @@ class TestDepth:
 
 
 class TestPlainValues:
-    """What callers give to constructors, and what is kept of it."""
+    """The values that constructors accept and store."""
 
     class TheirUUID(UUID):
-        """Such as a database driver's."""
+        """A derived class, as database drivers have."""
 
     class TheirText(str):
         __slots__ = ()
 
     class TheirTime(dt.datetime):
-        """Such as a test's that freezes the clock."""
+        """A derived class, as tests use to freeze the clock."""
 
     def update(self, **changes):
         return attrs.evolve(full(JobStatusUpdate), **changes)
 
     def test_subclasses_are_kept_as_the_plain_values_that_they_equal(self):
-        """So that equal objects have equal bytes."""
+        """An instance of a derived class is stored as a plain value, so that equal objects have equal bytes."""
         ours = self.update()
         theirs = self.update(
             job_execution_id=self.TheirUUID(int=ours.job_execution_id.int),
@@ -646,7 +646,7 @@ class TestPlainValues:
 
     @given(st.timezones() | st.just(dt.UTC), st.datetimes(dt.datetime(2, 1, 1), dt.datetime(9998, 1, 1)), st.booleans())
     def test_a_time_is_kept_in_utc(self, zone, naive, fold):
-        """Whatever its zone, at the hours that come twice too; equal moments are equal objects with equal bytes."""
+        """A time in any zone is stored in UTC, also in the repeated hour at the end of summer time."""
         moment = naive.replace(tzinfo=zone, fold=fold)
         for time in (moment, self.TheirTime.combine(moment.date(), moment.timetz())):
             kept = self.update(occurred_at=time).occurred_at
@@ -669,7 +669,7 @@ class TestPlainValues:
         ],
     )
     def test_what_is_refused(self, changes, code, message):
-        """With the field as its place."""
+        """A wrong value is refused, and the pointer names the field."""
         with pytest.raises(ContractError) as caught:
             self.update(**changes)
         [problem] = caught.value.problems
@@ -684,13 +684,13 @@ class TestPlainValues:
         ],
     )
     def test_sequences_are_tuples(self, script, pointer, message):
-        """A list could be changed behind the object's back, and a text is no list of its characters."""
+        """A sequence must be a tuple. A list, which could be changed later, and a text are refused."""
         with pytest.raises(ContractError) as caught:
             attrs.evolve(full(JobDTO), script=script)
         assert [(problem.pointer, problem.message) for problem in caught.value.problems] == [(pointer, message)]
 
     def test_all_values_that_break_a_rule_are_told_at_once(self):
-        """With their places."""
+        """All values that break a rule are listed, with their pointers."""
         with pytest.raises(ContractError) as caught:
             attrs.evolve(full(Job), name="", kind="A", dependencies=("a", " ", ""))
         assert [problem.pointer for problem in caught.value.problems] == [
@@ -701,23 +701,23 @@ class TestPlainValues:
         ]
 
     def test_the_first_value_of_another_type_is_told_alone(self):
-        """What is no value of its field has no rule to keep."""
+        """A value of a wrong type is listed alone, without problems of other fields."""
         with pytest.raises(ContractError) as caught:
             attrs.evolve(full(JobDTO), name="", script=["make"], created_at=dt.datetime(2026, 1, 1))
         assert [problem.pointer for problem in caught.value.problems] == ["/script"]
 
 
 def test_the_shared_converter_is_the_contract_s():
-    """To be told from a stock one."""
+    """The shared converter is a ContractConverter."""
     assert isinstance(converter, ContractConverter)
 
 
 class TestFastWays:
-    """What is sound is read the fast way: the slow one would hide that it is not, since it reads the same."""
+    """Valid documents are read by the fast path. Other tests cannot notice this, because the slow path reads the same."""
 
     @pytest.mark.parametrize("cls", TYPES, ids=name_of)
     def test_msgspec_reads_every_type_of_the_contract_itself(self, cls, monkeypatch):
-        """Without asking the plain engine."""
+        """The msgspec engine reads every type without the json engine."""
         pytest.importorskip("msgspec")
         monkeypatch.setattr(ContractConverter, "loads", None)
         engine = make_converter("msgspec")
@@ -725,7 +725,7 @@ class TestFastWays:
 
     @pytest.mark.parametrize("cls", TYPES, ids=name_of)
     def test_json_reads_every_type_of_the_contract_without_a_second_look(self, cls, monkeypatch):
-        """Which only finds out what is wrong."""
+        """The json engine reads every type without `Reading`, which only finds the problems of wrong documents."""
         monkeypatch.setattr(sys.modules[ContractConverter.__module__], "Reading", None)
         engine = make_converter("json")
         assert [engine.loads(engine.dumps(make(cls)), cls) for make in (full, least)] == [full(cls), least(cls)]

@@ -1,4 +1,4 @@
-"""The store with killed writers, full disks, and many processes at once."""
+"""The artifact store with killed writers, full disks, and many processes at once."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class TestKilledWriters:
         assert list((tmp_path / "incoming").iterdir()) == []
 
     def test_leave_only_whole_contents(self, tmp_path):
-        """When writers are killed at any moment, each stored content has the SHA-256 in its name."""
+        """After writers are killed at random moments, each stored content matches the SHA-256 in its name."""
         chance = random.Random(7)
         for seed in range(12):
             with start(WRITE_FOR_EVER, tmp_path, seed) as process:

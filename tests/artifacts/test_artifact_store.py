@@ -1,4 +1,4 @@
-"""The artifact store: contents are written, verified and read, in a directory and on other file systems."""
+"""The artifact store, in a directory and on other file systems."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class TestContent:
         assert target.read_bytes() == CONTENTS[3]
 
     def test_is_stored_once(self, directory):
-        """Content that is written again is the same file."""
+        """Equal contents are stored in one file."""
         store = ArtifactStore(directory)
         assert store.put([b"same"]) == store.put([b"sa", b"me"])
         sha256 = sha256_of(b"same")
@@ -104,7 +104,7 @@ class TestContent:
         assert len(files_in(tmp_path / name)) == 1
 
     def test_lies_where_a_relative_directory_was(self, tmp_path, monkeypatch):
-        """A relative name is resolved when the store is made."""
+        """A relative directory is resolved when the store is created."""
         monkeypatch.chdir(tmp_path)
         store = ArtifactStore("relative")
         monkeypatch.chdir("/")
@@ -157,7 +157,7 @@ class TestRefusedContent:
         assert len(taken) == 3
 
     def test_leaves_nothing(self, directory):
-        """Neither refused content nor content whose source fails leaves a file."""
+        """Refused content, and content whose source fails, leave no file."""
         store = ArtifactStore(directory)
 
         def failing():
@@ -174,7 +174,7 @@ class TestRefusedContent:
         "sha256", ["", "../../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n", None, b"0" * 64]
     )
     def test_has_no_name(self, store, tmp_path, sha256):
-        """A text that is no SHA-256 is refused by every method, since it would become part of a path."""
+        """Every method refuses a text that is no SHA-256, because it would become part of a path."""
         calls = [
             lambda: store.writer(sha256=sha256 or ""),
             lambda: store.read(sha256),
@@ -277,7 +277,7 @@ class TestWriter:
         assert [path.rpartition("/")[2] for path in files_in(directory)] == [sha256_of(b"kept")]
 
     def test_refuses_at_its_end(self, directory):
-        """A commit of content that was announced otherwise fails and leaves nothing."""
+        """A commit of content with another size than announced fails, and leaves no file."""
         writer = ArtifactStore(directory).writer(size=4)
         writer.write(b"few")
         with pytest.raises(ContentMismatchError):
@@ -285,7 +285,7 @@ class TestWriter:
         assert files_in(directory) == []
 
     def test_of_another_process_is_left_alone(self, store):
-        """Recent files of living writers stay, and older ones are removed."""
+        """`remove_abandoned` removes unfinished files that are older than the given time."""
         assert store.remove_abandoned(before=datetime.now(UTC)) == 0
         abandoned = store.writer()
         abandoned.write(b"never committed")
@@ -312,7 +312,7 @@ class TestManyAtOnce:
             list(pool.map(work, range(8)))
 
     def test_a_child_process_uses_the_store_of_its_parent(self, store, monkeypatch):
-        """A forked process makes its own file system."""
+        """A process with another id creates a new file system object."""
         before = store._directory()
         monkeypatch.setattr(os, "getpid", lambda: -1)
         assert store._directory() is not before

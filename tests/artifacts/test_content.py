@@ -1,4 +1,4 @@
-"""Files are described as artifacts, and contents are saved as files."""
+"""Describing files as artifacts, and saving contents as files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TestSave:
 
     @pytest.mark.parametrize("chunks", [[], [b"conten"], [b"contend"], [b"content", b"s"]])
     def test_keeps_what_was_there_when_it_refuses(self, tmp_path, chunks):
-        """Content that was announced otherwise changes nothing and leaves nothing."""
+        """If the content has another size or SHA-256, the existing file is kept and no other file is left."""
         (tmp_path / "target").write_bytes(b"before")
         with pytest.raises(ContentMismatchError):
             save(chunks, tmp_path / "target", sha256=self.SHA256, size=7)
@@ -68,7 +68,7 @@ class TestSave:
 
 
 def test_needs_fsspec(monkeypatch):
-    """Without fsspec the import is one error, which names the extra."""
+    """Without fsspec, the import raises an ImportError that names the extra."""
     for name in [name for name in sys.modules if name.startswith("cicd_common.artifacts")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fsspec", None)

@@ -1,4 +1,4 @@
-"""Constructors of checked classes: what they show, take and refuse."""
+"""Constructors of checked classes: their signatures, and the values that they accept and refuse."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.golden_files import full
 @pytest.mark.parametrize("cls", TYPES, ids=name_of)
 class TestSignature:
     def test_shows_the_types_of_the_fields(self, cls: Any) -> None:
-        """What ``inspect.signature`` says of an argument is the type of the field."""
+        """``inspect.signature`` shows the types of the fields."""
         hints = get_type_hints(cls)
         parameters = inspect.signature(cls).parameters
         assert {name: each.annotation for name, each in parameters.items()} == {
@@ -37,14 +37,14 @@ class TestSignature:
         }
 
     def test_has_hints_that_resolve(self, cls: Any) -> None:
-        """``typing.get_type_hints`` of the constructor gives the types of the fields."""
+        """``typing.get_type_hints`` of the constructor returns the types of the fields."""
         hints = get_type_hints(cls)
         fields = {field.name: hints[field.name] for field in attrs.fields(cls) if field.init}
         assert get_type_hints(cls.__init__) == fields | {"return": type(None)}
 
 
 def test_help_shows_the_types() -> None:
-    """``help()`` names types, and no field is of the type Any."""
+    """``help()`` shows the types of the fields, and no type Any."""
     shown = pydoc.render_doc(JobStatusUpdate, renderer=pydoc.plaintext)
     assert "job_execution_id: uuid.UUID" in shown
     assert "status: cicd_common.enums.ExecutionStatus" in shown
@@ -57,14 +57,14 @@ REPLACERS = [attrs.evolve] + ([copy.replace] if sys.version_info >= (3, 13) else
 @pytest.mark.parametrize("replace", REPLACERS, ids=lambda each: each.__name__)
 class TestReplacing:
     def test_changes_a_field(self, replace: Any) -> None:
-        """The other fields stay as they are."""
+        """A replaced field has its new value, and other fields do not change."""
         update = full(JobStatusUpdate)
         changed = replace(update, sequence=7)
         assert changed.sequence == 7
         assert replace(changed, sequence=update.sequence) == update
 
     def test_checks_the_new_value(self, replace: Any) -> None:
-        """A value of another type is refused, and so is a name that is no field."""
+        """A value of a wrong type and a name that is no field are refused."""
         with pytest.raises(ContractError, match="/sequence: expected an integer"):
             replace(full(JobStatusUpdate), sequence="7")
         with pytest.raises(TypeError):
@@ -79,7 +79,7 @@ class Access(Flag):
 @attrs.frozen(kw_only=True)
 @checked
 class Probe:
-    """A class of a team, as strict as those of the contract."""
+    """A checked class outside the contract, with all kinds of leaves."""
 
     name: Name
     port: Ordinal = 80
@@ -112,7 +112,7 @@ PROBE = Probe(
 @attrs.frozen(kw_only=True)
 @checked
 class Day:
-    """A class of leaves that all have JSON text at hand, and that msgspec would read in another way."""
+    """A checked class whose leaves msgspec would read differently."""
 
     begin: date
     prices: tuple[Decimal, ...] = ()
@@ -120,16 +120,16 @@ class Day:
 
 
 class OwnDate(date):
-    """Such as a test's that freezes the calendar."""
+    """A derived class, as tests use to freeze the date."""
 
 
 class OwnDecimal(Decimal):
-    """Such as a database driver's."""
+    """A derived class, as database drivers have."""
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 def test_a_time_with_an_offset_is_held_in_utc(engine: ContractConverter) -> None:
-    """A class without rules about several fields shifts its times, too."""
+    """A time with an offset is read as UTC in a class without rules about several fields."""
     stage = full(StageDTO)
     text = engine.dumps(stage).replace(b"Z", b"+00:00")
     read = engine.loads(text, StageDTO)
@@ -142,7 +142,7 @@ def test_a_time_with_an_offset_is_held_in_utc(engine: ContractConverter) -> None
 class TestClassesOfOthers:
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_come_back(self, engine: ContractConverter) -> None:
-        """Every kind of leaf can be a field of a checked class, on both engines, with equal bytes."""
+        """A checked class with every kind of leaf is equal after a round trip, with equal bytes on both engines."""
         day = Day(begin=date(2026, 1, 31), prices=(Decimal("1.50"), Decimal(2)), clock=time(12))
         for probe in (PROBE, Probe(name="least"), day, Day(begin=date(2026, 2, 1))):
             assert engine.loads(engine.dumps(probe), type(probe)) == probe
@@ -150,7 +150,7 @@ class TestClassesOfOthers:
             assert len({each.dumps(probe) for each in ENGINES}) == 1
 
     def test_keep_plain_values(self) -> None:
-        """An instance of a derived type becomes the plain value that it equals."""
+        """An instance of a derived class is stored as the plain value."""
         probe = attrs.evolve(PROBE, day=OwnDate(2026, 1, 31), price=OwnDecimal("1.50"))
         assert probe == PROBE
         assert (type(probe.day), type(probe.price)) == (date, Decimal)
@@ -171,7 +171,7 @@ class TestClassesOfOthers:
         ],
     )
     def test_refuse_what_does_not_fit(self, changes: dict[str, Any], message: str) -> None:
-        """The message says what was expected, and where."""
+        """A wrong value is refused with a message that has its pointer and what was expected."""
         with pytest.raises(ContractError) as caught:
             attrs.evolve(PROBE, **changes)
         assert str(caught.value).startswith(f"Probe: {message}")
@@ -202,7 +202,7 @@ class Loose:
 class TestDerivedClasses:
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_check_the_fields_of_their_bases(self, engine: ContractConverter) -> None:
-        """The rules of a base hold in a constructor and in a reader, as those of the class do."""
+        """Constructor and reader of a derived class check the rules of its base, too."""
         for changes, message in (
             ({"port": 0}, "/port: expected an integer of 1 or more"),
             ({"replicas": 0}, "/replicas: expected an integer of 1 or more"),
@@ -217,7 +217,7 @@ class TestDerivedClasses:
 
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_come_back(self, engine: ContractConverter) -> None:
-        """A class variable is no field."""
+        """A derived class is equal after a round trip, and its class variables are not written."""
         service = Service(name="a", since=PROBE.since, started=PROBE.since, port=8080)
         text = engine.dumps(service)
         assert b'"kind"' not in text
@@ -231,7 +231,7 @@ class TestDerivedClasses:
 
 @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 def test_a_class_may_have_no_slots(engine: ContractConverter) -> None:
-    """It is read and checked as one with slots."""
+    """A class without slots is read and checked like one with slots."""
     assert engine.loads(engine.dumps(Loose(7)), Loose) == Loose(7)
     assert engine.structure({}, Loose) == Loose()
     with pytest.raises(ContractError, match="/_port: expected an integer of 1 or more"):
@@ -244,13 +244,13 @@ def test_a_class_may_have_no_slots(engine: ContractConverter) -> None:
     ids=str,
 )
 def test_fields_of_other_types_are_refused(hint: Any) -> None:
-    """The decorator tells which types a field can have."""
+    """The decorator refuses fields of other types."""
     with pytest.raises(TypeError, match=r"expected a class or tuple.* as the type of a checked field, and not "):
         checked(type("Made", (), {"__annotations__": {"field": hint}}))
 
 
 def test_a_field_is_declared_by_its_annotation() -> None:
-    """A declaration by ``attrs.field`` would be lost."""
+    """The decorator refuses ``attrs.field``, which it would ignore."""
     with pytest.raises(TypeError, match=r"expected a default or a Factory for Made\.port, and not attrs\.field"):
         checked(type("Made", (), {"__annotations__": {"port": int}, "port": attrs.field(default=1)}))
 
@@ -282,7 +282,7 @@ class TestTuplesOfOptionalItemsAndTuples:
         ids=lambda changes: next(iter(changes)),
     )
     def test_come_back(self, engine: ContractConverter, changes: dict[str, Any]) -> None:
-        """Both engines read and write them, with equal bytes."""
+        """Nested tuples and optional items are equal after a round trip, with equal bytes on both engines."""
         matrix = Matrix(**changes)
         assert engine.loads(engine.dumps(matrix), Matrix) == matrix
         assert len({each.dumps(matrix) for each in ENGINES}) == 1
@@ -296,7 +296,7 @@ class TestTuplesOfOptionalItemsAndTuples:
         ],
     )
     def test_keep_their_rules(self, engine: ContractConverter, changes: dict[str, Any], message: str) -> None:
-        """The constructor and the readers check items at any depth, and tell their places."""
+        """Constructor and readers check items at any depth, and the pointer has their place."""
         with pytest.raises(ContractError, match=f"Matrix: {message}"):
             Matrix(**changes)
         with pytest.raises(ContractError, match=f"Matrix: {message}"):
@@ -304,5 +304,5 @@ class TestTuplesOfOptionalItemsAndTuples:
 
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_of_a_default_that_follows_from_the_object(self, engine: ContractConverter) -> None:
-        """A factory may take the object, whose earlier fields are set."""
+        """The factory of a default can use earlier fields of the object."""
         assert engine.loads(b'{"ports":[[1]]}', Matrix) == Matrix(ports=((1,),), more=((1,),))

@@ -1,4 +1,4 @@
-"""What generated code says again for speed is what the functions say, and stands in one module."""
+"""Generated code has the same results as the functions that it replaces, and is in one module."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def compiled(rule: Rule) -> Any:
 class TestInlined:
     @pytest.mark.parametrize("accepts", [each for each in RULES if each not in (has_items, is_in_utc)])
     def test_rules_of_texts_say_what_their_functions_say(self, accepts: Any) -> None:
-        """The expression and the function accept the same texts."""
+        """The generated expression and the function accept the same texts."""
         test = compiled(Rule("", accepts))
 
         @settings(max_examples=settings.default.max_examples * 10)
@@ -48,7 +48,7 @@ class TestInlined:
 
     @pytest.mark.parametrize("together", TOGETHER)
     def test_rules_together_say_what_each_of_them_says(self, together: Any) -> None:
-        """The expression accepts what all functions accept."""
+        """The expression for several rules accepts a text exactly if all functions accept it."""
         names: dict[str, Any] = {}
         lines = ["def test(value):", f"    return {all_of([Rule('', each) for each in together], names)}"]
         test = define("test", lines, names)
@@ -61,13 +61,13 @@ class TestInlined:
         check()
 
     def test_the_rule_of_collections_says_what_its_function_says(self) -> None:
-        """Empty ones are refused."""
+        """Expression and function refuse empty collections."""
         assert [compiled(Rule("", has_items))(value) for value in ((), (1,), [])] == [False, True, False]
         assert [has_items(value) for value in ((), (1,), [])] == [False, True, False]
 
     @given(times())
     def test_the_rule_of_times_says_what_its_function_says(self, time: Any) -> None:
-        """A time is one in UTC, or not."""
+        """Expression and function agree whether a time is in UTC."""
         for each in (time, time.replace(tzinfo=None)):
             assert compiled(Rule("", is_in_utc))(each) is is_in_utc(each)
 
@@ -75,19 +75,19 @@ class TestInlined:
     @example(Between(0, 1), 2)
     @given(st.builds(Between, st.integers(), st.integers()), st.integers())
     def test_ranges_say_what_their_objects_say(self, between: Between, value: int) -> None:
-        """Both ends are in the range."""
+        """The expression for a range agrees with `Between`."""
         assert compiled(Rule("", between))(value) is between(value)
 
     @given(st.integers())
     def test_other_functions_are_called(self, value: int) -> None:
-        """A rule that this package does not know is asked by itself."""
+        """A rule with an unknown function calls the function."""
         assert compiled(Rule("even", lambda value: value % 2 == 0))(value) is (value % 2 == 0)
 
     @settings(max_examples=settings.default.max_examples * 10)
     @given(TEXTS | st.text(st.characters()) | st.integers() | st.booleans() | st.floats() | st.just([]))
     @example("\ud83d")
     def test_tests_of_leaves_say_what_their_readers_say(self, value: Any) -> None:
-        """What the expression lets pass, and keeps the rules of the leaf, the reader reads as it stands."""
+        """A value passes the expression and the rules of its leaf exactly if the reader returns it unchanged."""
         for kind, expression in TESTS.items():
             leaf = LEAVES[kind]
             test = define("test", ["def test(value):", f"    return {expression}"], {})
@@ -102,7 +102,7 @@ class TestInlined:
 
 
 def test_code_is_made_of_text_in_one_module_alone() -> None:
-    """No other module calls exec or eval, or compiles text."""
+    """Only one module of the package calls exec, eval or compile."""
     calls = {
         (path.relative_to(PACKAGE).as_posix(), node.func.id)
         for path in PACKAGE.rglob("*.py")

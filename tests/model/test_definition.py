@@ -1,4 +1,4 @@
-"""What a pipeline refuses, and what it says."""
+"""The rules of a pipeline definition, and their messages."""
 
 import itertools
 import random
@@ -23,14 +23,14 @@ def problems(*stages):
 
 
 def cycle_in(*jobs):
-    """The cycle that is named, as the names of its jobs."""
+    """The names of the jobs in the cycle that the error names."""
     [(_, message)] = problems(list(jobs))
     return message.removeprefix("expected no cycle of dependencies, found ").split(" -> ")
 
 
 class TestNamesAndIds:
     def test_two_stages_of_one_name(self):
-        """Each after the first is a problem."""
+        """Every stage with the name of an earlier stage is a problem."""
         stages = [attrs.evolve(stage, name="same") for stage in pipeline(["a"], ["b"], ["c"]).stages]
         with pytest.raises(ContractError) as caught:
             attrs.evolve(pipeline(["x"]), stages=tuple(stages))
@@ -40,14 +40,14 @@ class TestNamesAndIds:
         ]
 
     def test_two_jobs_of_one_name(self):
-        """In one stage or in two."""
+        """Every job with the name of an earlier job is a problem, in the same stage or in another."""
         assert problems(["a", "a"], ["a"]) == [
             ("/stages/0/jobs/1/name", "expected one job named a, found another"),
             ("/stages/1/jobs/0/name", "expected one job named a, found another"),
         ]
 
     def test_two_of_one_id(self):
-        """Records point to them by it."""
+        """Two jobs or two stages with one id are refused, because records refer to them by id."""
         first = job("a")
         found = problems([first, job("b", id=first.id)])
         assert found == [
@@ -58,7 +58,7 @@ class TestNamesAndIds:
             attrs.evolve(pipeline(["x"]), stages=(stage, attrs.evolve(stage, name="other", jobs=(job("b"),))))
 
     def test_one_job_twice(self):
-        """Both its name and its id are there twice, whether in one stage or in two."""
+        """A repeated job has two problems, its name and its id, in the same stage or in another."""
         same = job("a")
         for stages, pointer in (([[same, same]], "/stages/0/jobs/1"), ([[same], [same]], "/stages/1/jobs/0")):
             assert problems(*stages) == [
@@ -67,7 +67,7 @@ class TestNamesAndIds:
             ]
 
     def test_one_stage_twice(self):
-        """With other jobs in it."""
+        """A repeated stage with other jobs has two problems, its name and its id."""
         stage = pipeline(["a"]).stages[0]
         with pytest.raises(ContractError) as caught:
             attrs.evolve(pipeline(["x"]), stages=(stage, attrs.evolve(stage, jobs=(job("b"),))))
@@ -83,7 +83,7 @@ class TestNamesAndIds:
 
 class TestScript:
     def test_a_job_of_the_kind_script_has_commands(self) -> None:
-        """Only a job of another kind may have none."""
+        """A job of the kind script needs a command. A job of another kind does not."""
         assert Job(name="a", kind="http-check").script == ()
         with pytest.raises(ContractError, match="/script: expected at least one command for a job of the kind script"):
             Job(name="a")
@@ -91,7 +91,7 @@ class TestScript:
 
 class TestDependencies:
     def test_one_wrong_job_and_nothing_else(self):
-        """What it depends on is not there, or is itself."""
+        """A dependency on an unknown job, or of a job on itself, is a problem."""
         for name, message in (
             ("a", "expected job a not to depend on itself"),
             ("b", "expected job a to depend on jobs of this pipeline, which has no job b"),
@@ -99,7 +99,7 @@ class TestDependencies:
             assert problems([job("a", name)]) == [("/stages/0/jobs/0/dependencies/0", message)]
 
     def test_all_that_is_wrong_is_told_at_once(self):
-        """On itself, on none, on a later stage; each names the jobs."""
+        """All wrong dependencies are listed: on the job itself, on an unknown job, and on a later stage."""
         found = problems([job("a", "a"), job("b", "a", "nowhere", "late")], ["late"])
         assert found == [
             ("/stages/0/jobs/0/dependencies/0", "expected job a not to depend on itself"),
@@ -114,51 +114,51 @@ class TestDependencies:
         ]
 
     def test_on_an_earlier_stage_and_on_one_s_own(self):
-        """Both are fine, and so is one that is named twice."""
+        """Dependencies on earlier stages and on the same stage are valid, also if repeated."""
         made = pipeline(["a"], [job("b", "a", "c", "c"), "c"])
         assert made.stages[1].jobs[0].dependencies == ("a", "c", "c")
 
 
 class TestCycles:
     def test_its_jobs_are_named_in_order(self):
-        """Each waits for the one behind it, and the last is the first again."""
+        """The message names the jobs of the cycle, and repeats the first one at the end."""
         assert cycle_in(job("compile", "test"), job("test", "compile")) in (
             ["compile", "test", "compile"],
             ["test", "compile", "test"],
         )
 
     def test_each_waits_for_the_one_behind_it(self):
-        """And not the other way round."""
+        """Each job in the message depends on the next one."""
         found = cycle_in(job("a", "b"), job("b", "c"), job("c", "a"))
         assert " -> ".join(found + found[1:]).startswith(("a -> b -> c", "b -> c -> a", "c -> a -> b"))
 
     @pytest.mark.parametrize("needs", [("b", "d"), ("d", "b")])
     def test_the_shortest_way_round(self, needs):
-        """Not the first that is found."""
+        """The message names the shortest cycle, in any order of the dependencies."""
         jobs = [job("a", *needs), job("b", "c"), job("c", "a"), job("d", "a")]
         found = cycle_in(*jobs)
         assert set(found) == {"a", "d"}
 
     def test_two_ways_round_of_one_length(self):
-        """Both through one job; either is named."""
+        """Of two cycles of the same length, either can be named."""
         found = cycle_in(job("a", "b", "c"), job("b", "d"), job("c", "d"), job("d", "a"))
         assert len(found) == 4
         assert set(found) in ({"a", "b", "d"}, {"a", "c", "d"})
 
     def test_jobs_that_only_wait_for_a_cycle_are_not_part_of_it(self):
-        """Neither are those that it waits for."""
+        """Jobs before or after a cycle are not part of the message."""
         found = cycle_in(job("before"), job("a", "b", "before"), job("b", "a"), job("after", "a"), job("last", "after"))
         assert set(found) == {"a", "b"}
         assert set(cycle_in(job("after", "a"), job("a", "b"), job("b", "a"))) == {"a", "b"}
 
     def test_in_a_later_stage(self):
-        """The place is that of its first job."""
+        """A cycle in a later stage has the pointer of a job in it."""
         found = problems(["x"], ["y", job("a", "b"), job("b", "a")])
         assert found == [("/stages/1/jobs/1/dependencies", "expected no cycle of dependencies, found a -> b -> a")]
 
     @given(strategies.pipelines(max_stages=1, max_jobs=6), st.data())
     def test_a_dependency_more_closes_a_cycle_or_leaves_a_pipeline(self, made, data):
-        """Decided by looking for a way; the cycle that is named is one, and none through its first job is shorter."""
+        """A new dependency is refused exactly if it closes a cycle, and the message names a shortest cycle."""
         jobs = list(made.stages[0].jobs)
         at = data.draw(st.integers(0, len(jobs) - 1))
         other = data.draw(st.sampled_from([each.name for each in jobs]))
@@ -179,7 +179,7 @@ class TestCycles:
 
     @pytest.mark.no_cover
     def test_a_hundred_thousand_jobs_in_a_circle(self):
-        """No limit of recursion is hit, and every job is named."""
+        """A cycle of 100,000 jobs is named without reaching the recursion limit."""
         count = 100_000
         jobs = [job(str(at), str((at + 1) % count)) for at in range(count)]
         random.Random(1).shuffle(jobs)
@@ -189,7 +189,7 @@ class TestCycles:
 
 
 def distance(needs, start, goal):
-    """How many steps it takes along what jobs wait for; None if there is no way."""
+    """The least number of dependencies from one job to another, or None if there is no path."""
     reached, steps = {start}, 0
     while goal not in reached:
         more = reached.union(*(needs[name] for name in reached))
@@ -204,7 +204,7 @@ def reachers(needs, goal):
 
 
 def paths(text, names):
-    """The ways in which a text may be a path of names, which may hold arrows themselves."""
+    """All ways to read a text as a path of names, which may contain arrows themselves."""
     for name in names:
         if text == name:
             yield [name]

@@ -1,4 +1,4 @@
-"""Why an execution is in its status, by named cases."""
+"""Explanations of the status of an execution, by named cases."""
 
 import pytest
 
@@ -146,7 +146,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_explanation(case):
-    """The rule, the jobs that it rests on, and the text."""
+    """An explanation has the status, the reason, the jobs and the text of its case."""
     execution, reason, jobs, text = CASES[case]
     explanation = execution.explain()
     assert (explanation.status, explanation.reason) == (execution.status, reason)
@@ -155,5 +155,5 @@ def test_explanation(case):
 
 
 def test_jobs_that_never_ran_are_counted():
-    """As data, beside the text."""
+    """An explanation has the number of canceled jobs."""
     assert moved(new(["test"], ["x", "y"]), "test", FAILED).explain().canceled == 2

@@ -1,4 +1,4 @@
-"""What a piece of a log is of."""
+"""The executions to which a log record belongs."""
 
 import attrs
 import pytest
@@ -13,12 +13,12 @@ EXECUTIONS = ("pipeline_execution_id", "stage_execution_id", "job_execution_id")
 class TestExecutionLog:
     @pytest.mark.parametrize("execution", EXECUTIONS)
     def test_one_execution_is_enough(self, execution: str) -> None:
-        """Whichever it is of."""
+        """The id of any one execution is enough."""
         log = attrs.evolve(full(ExecutionLog), **dict.fromkeys({*EXECUTIONS} - {execution}))
 
         assert [execution] == [each for each in EXECUTIONS if getattr(log, each) is not None]
 
     def test_none_is_not(self) -> None:
-        """It says which there are."""
+        """A log record without any id is refused, and the message names the fields."""
         with pytest.raises(ContractError, match=f"expected at least one of {EXECUTIONS[0]}, {EXECUTIONS[1]} and"):
             attrs.evolve(full(ExecutionLog), **dict.fromkeys(EXECUTIONS))

@@ -1,4 +1,4 @@
-"""Backend, network and Workers, played by a machine on generated pipelines."""
+"""A state machine that plays Backend, network and Workers on random pipelines."""
 
 from collections import Counter
 
@@ -22,15 +22,15 @@ SUCCESS, FAILED, CANCELED = ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, Exe
 
 
 class System(RuleBasedStateMachine):
-    """Hands out what is ready, plays what Workers report, and lets the network delay, repeat and reorder it."""
+    """Hands out ready jobs and sends the updates of Workers, which the network delays, repeats and reorders."""
 
     @initialize(pipeline=strategies.pipelines())
     def start(self, pipeline):
         self.execution = PipelineExecution.of(pipeline, run_number=1)
         self.before = self.execution
         self.handed_out = set()
-        self.to_send = {}  # What the Worker of each job will still report.
-        self.owners = {}  # By job: the attempt that was handed out last, and who claimed it.
+        self.to_send = {}  # By job: the updates that its Worker has not sent yet.
+        self.owners = {}  # By job: the last attempt, and the Worker that has claimed it.
         self.losses = Counter()
         self.under_way = []
         self.delivered = []
@@ -72,7 +72,7 @@ class System(RuleBasedStateMachine):
     @precondition(lambda self: self.handed_out)
     @rule(data=st.data())
     def lose(self, data):
-        """A lease ends: the next Worker goes on, and what the one before still sends comes from nobody."""
+        """A lease ends: the next Worker continues, and later updates of the lost Worker are superseded."""
         job_id = data.draw(st.sampled_from(sorted(self.handed_out)))
         before = self.execution.job(job_id)
         attempt, owner = self.owners[job_id]
@@ -98,7 +98,7 @@ class System(RuleBasedStateMachine):
     @precondition(lambda self: self.owners)
     @rule(data=st.data())
     def release(self, data):
-        """A Worker ends, and gives back a job of which all that it told has arrived."""
+        """A Worker ends and releases a job, after all its updates have arrived."""
         running = [
             job
             for job in jobs_of(self.execution)
@@ -128,7 +128,7 @@ class System(RuleBasedStateMachine):
         self.go_on(data, after)
 
     def go_on(self, data, job):
-        """The next attempt of a job, by another Worker, behind what is known of it."""
+        """Another Worker continues the job in its next attempt, with the sequences after the last one."""
         self.owners[job.id] = (job.attempt, None)
         self.to_send[job.id] = [
             attrs.evolve(
@@ -138,17 +138,17 @@ class System(RuleBasedStateMachine):
                 sequence=update.sequence + job.last_sequence,
             )
             for update in data.draw(strategies.job_histories(job.id))
-            # A job that has started is PENDING no more.
+            # A job that has started is never PENDING again.
             if not update.status.can_become(job.status)
         ]
 
     def end(self, job_id):
-        """The end is nobody's: whatever the Worker still tells comes too late."""
+        """The job has ended without its Worker, whose later updates are superseded."""
         self.owners[job_id] = (self.owners[job_id][0], "nobody")
         self.to_send[job_id] = []
 
     def is_fenced(self, update):
-        """Whether an update is not from the Worker that has the job, by the words of the contract."""
+        """Whether an update is superseded by the rules of the contract: of another attempt or another Worker."""
         attempt, owner = self.owners[update.job_execution_id]
         return update.attempt != attempt or owner not in (None, update.worker)
 
@@ -161,7 +161,7 @@ class System(RuleBasedStateMachine):
         self.execution, to_stop = self.execution.cancel(MOMENT)
         assert [job.id for job in to_stop] == ([] if has_ended else running)
         for job in to_stop:
-            # A Worker that was told to stop does so, or was just about to end anyway.
+            # A Worker that is told to stop does so, or reports the end that it has reached.
             if self.to_send[job.id] and data.draw(st.booleans()):
                 self.to_send[job.id][-1] = attrs.evolve(self.to_send[job.id][-1], status=CANCELED)
 
@@ -187,7 +187,7 @@ class System(RuleBasedStateMachine):
 
     @invariant()
     def what_follows_from_the_jobs_equals_a_recount(self):
-        # Made of its fields, with nothing carried on.
+        # Constructed from fields, without cached values.
         stages = tuple(attrs.evolve(stage) for stage in self.execution.stages)
         counted = attrs.evolve(self.execution, stages=stages)
         assert isinstance(counted, PipelineExecution)
@@ -222,7 +222,7 @@ class System(RuleBasedStateMachine):
                 self.apply(update)
             self.under_way, self.to_send = [], {}
             self.execution, jobs = self.execution.hand_out(MOMENT)
-            assert jobs or self.execution.status.is_terminal, "it waits for nothing and has not ended"
+            assert jobs or self.execution.status.is_terminal, "the run has not ended, but no job is ready"
             self.to_send = {job.id: own_strategies.shortest_history(job.id) for job in jobs}
             self.owners |= {job.id: (1, None) for job in jobs}
 

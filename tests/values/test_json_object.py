@@ -1,4 +1,4 @@
-"""JSON objects as values: their canonical text, what is equal, what is refused, on both engines."""
+"""JSON objects as values: canonical text, equality, and invalid values, on both engines."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ from tests.support.contract import ENGINES, name_of, outcome
 @attrs.frozen(kw_only=True)
 @checked
 class Holder:
-    """A class of the contract that holds JSON objects in every way."""
+    """A checked class with all kinds of fields with JSON objects."""
 
     parameters: JsonObject
     environment: Environment = Environment()
@@ -36,7 +36,7 @@ class Holder:
 
 @attrs.frozen
 class PlainHolder:
-    """An attrs class that is not of the contract."""
+    """An attrs class outside the contract."""
 
     parameters: JsonObject
     ratio: float = 0.5
@@ -49,7 +49,7 @@ def problems_of(make: Callable[..., Any], *args: Any) -> list[tuple[str, str]]:
 
 
 def doubles(value: Any) -> Any:
-    """JSON data as the oracle takes it, which refuses integers past 2^53 - 1: every number as the double it is."""
+    """JSON data with all numbers as doubles, because the oracle refuses integers above 2^53 - 1."""
     if isinstance(value, Mapping):
         return {key: doubles(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -58,7 +58,7 @@ def doubles(value: Any) -> Any:
 
 
 def nested(levels: int) -> dict[str, Any]:
-    """An object with as many levels, objects and lists in turn."""
+    """An object with this number of levels, objects and lists in turn."""
     value: Any = {}
     for level in range(1, levels):
         value = [value] if level % 2 and level < levels - 1 else {"a": value}
@@ -70,13 +70,13 @@ class TestCanonicalText:
     @example(dict.fromkeys(EDGE_KEYS, 1))
     @example({"numbers": EDGE_NUMBERS})
     def test_it_is_what_the_oracle_writes(self, plain: dict[str, Any]) -> None:
-        """The package ``rfc8785`` is an independent implementation."""
+        """The text equals that of ``rfc8785``, an independent implementation."""
         assert rfc8785.dumps(doubles(plain)).decode() == JsonObject(plain).text
 
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     @given(plain_objects())
     def test_it_does_not_depend_on_who_reads(self, engine: ContractConverter, plain: dict[str, Any]) -> None:
-        """An object that an engine reads is the one that is constructed of the same data."""
+        """An object that an engine reads has the same text as one constructed from the same data."""
         text = json.dumps(plain)
 
         assert JsonObject(plain).text == engine.loads(f'{{"parameters":{text}}}', Holder).parameters.text
@@ -84,7 +84,7 @@ class TestCanonicalText:
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     @given(json_objects())
     def test_it_is_read_back(self, engine: ContractConverter, value: JsonObject) -> None:
-        """Whatever was written reads as an equal object with the same types of numbers."""
+        """The text is read as an equal object, with the same types of numbers."""
         again = engine.loads(value.text, JsonObject)
 
         assert repr(value) == repr(again)
@@ -92,7 +92,7 @@ class TestCanonicalText:
 
     @given(json_objects())
     def test_objects_inside_have_theirs(self, value: JsonObject) -> None:
-        """The text of an inner object is its part of the outer text."""
+        """The text of an inner object is a part of the outer text."""
         for key, each in value.items():
             if isinstance(each, JsonObject):
                 assert JsonObject({key: each}).text in (f"{{{json.dumps(key, ensure_ascii=False)}:{each.text}}}",)
@@ -105,7 +105,7 @@ class TestWire:
     def test_a_class_that_holds_them_travels(
         self, writer: ContractConverter, reader: ContractConverter, first: JsonObject, second: JsonObject, null: bool
     ) -> None:
-        """The bytes are canonical, and equal on every engine."""
+        """A class with JSON objects is equal after a round trip, with the same canonical bytes on both engines."""
         holder = Holder(parameters=first, other=None if null else second, more=(second, first))
         data = writer.dumps(holder)
 
@@ -120,7 +120,7 @@ class TestWire:
     def test_other_classes_write_them_canonically_too(
         self, engine: ContractConverter, value: JsonObject, ratio: float
     ) -> None:
-        """Also where a dict is written, in which ``json.dumps`` writes small numbers in another way."""
+        """A class outside the contract also writes the canonical text of its JSON objects."""
         data = engine.dumps(PlainHolder(value, ratio))
 
         assert f'{{"parameters":{value.text},"ratio":'.encode() in data
@@ -140,7 +140,7 @@ class TestWire:
         ids=lambda text: text[:20],
     )  # fmt: skip
     def test_engines_refuse_alike(self, text: str) -> None:
-        """With the same problems, at the same places."""
+        """Both engines refuse an invalid object with the same problems."""
         documents = [f'{{"parameters":{text}}}', f'{{"parameters":{{}},"more":[{{}},{text}]}}']
         for document in documents:
             results = [outcome(engine.loads, document, Holder) for engine in ENGINES]
@@ -167,7 +167,7 @@ class TestWire:
         ],
     )
     def test_engines_accept_alike(self, text: str, canonical: str | None) -> None:
-        """And make the same text of it."""
+        """Both engines read a valid object with the same canonical text."""
         document = f'{{"parameters":{text}}}'
         expected = canonical or text.replace(" ", "")
 
@@ -175,14 +175,14 @@ class TestWire:
 
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_an_exact_integer_survives_a_document_of_hopeless_ones(self, engine: ContractConverter) -> None:
-        """A number of more digits than Python reads elsewhere in the document does not change how others are read."""
+        """A number with too many digits for Python in an unknown key does not change how other numbers are read."""
         document = f'{{"parameters":{{"a":{10**22}}},"unknown":{"1" * 5_000}}}'
 
         assert JsonObject({"a": 1e22}) == engine.loads(document, Holder).parameters
 
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_all_problems_are_told_from_the_root_of_the_document(self, engine: ContractConverter) -> None:
-        """Not only the first, and without the texts of the document."""
+        """All problems are listed, with pointers from the root of the document."""
         document = {
             "parameters": {"a": [1, 2**53 + 1]},
             "environment": {"A-B": "1", "C": 2, "D": "\0"},
@@ -208,13 +208,13 @@ class TestWire:
 
     @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
     def test_keys_of_plain_data_are_strings(self, engine: ContractConverter) -> None:
-        """The encoders of JSON would turn other keys into strings."""
+        """A key that is no string is refused, although JSON encoders would convert it."""
         assert problems_of(engine.structure, {"parameters": {"a": {1: 2}}}, Holder) == [("/parameters/a", "type")]
 
 
 class TestEquality:
     def test_numbers_are_equal_by_their_value(self) -> None:
-        """An integral float is the int, and zero has no sign; true is no number."""
+        """Numbers are equal if their values are equal. True does not equal 1."""
         assert JsonObject({"a": 1.0, "b": -0.0}) == JsonObject({"b": 0, "a": 1})
         assert hash(JsonObject({"a": 1.0})) == hash(JsonObject({"a": 1}))
         assert JsonObject({"a": True}) != JsonObject({"a": 1})
@@ -222,7 +222,7 @@ class TestEquality:
 
     @pytest.mark.parametrize("make", [dict, UserDict, MappingProxyType, JsonObject, Environment])
     def test_it_equals_any_mapping_of_the_same_contents(self, make: Any) -> None:
-        """Whichever stands on the left."""
+        """An object equals any mapping with the same contents, on either side of ``==``."""
         value = JsonObject({"a": "1"})
 
         assert value == make({"a": "1"})
@@ -230,7 +230,7 @@ class TestEquality:
         assert value != make({"a": "2"})
 
     def test_it_equals_nothing_else(self) -> None:
-        """A mapping with no place in JSON is unequal, and so is its text."""
+        """An object does not equal a mapping that is not JSON, its own text, or a list."""
         assert JsonObject({"a": 1}) != {"a": {1}}
         assert JsonObject({"a": 1}) != '{"a":1}'
         assert JsonObject() != []
@@ -238,7 +238,7 @@ class TestEquality:
     @pytest.mark.cover
     @given(json_objects())
     def test_copies_are_equal(self, value: JsonObject) -> None:
-        """A pickled one, and one constructed of its contents or its plain data."""
+        """Pickled and reconstructed objects have the same text, and `copy` returns the same object."""
         again = pickle.loads(pickle.dumps(value))
 
         assert [value.text] * 4 == [
@@ -249,7 +249,7 @@ class TestEquality:
 
 class TestContents:
     def test_plain_data_has_the_same_numbers(self) -> None:
-        """A large number is a float, since its shortest digits may be those of another integer."""
+        """A large integer becomes a float, because its shortest digits can be those of another integer."""
         value = JsonObject({"a": [2**60, 2**53 - 1]})
 
         assert value.text == '{"a":[1152921504606847000,9007199254740991]}'
@@ -257,7 +257,7 @@ class TestContents:
         assert list(map(type, value.to_plain()["a"])) == [float, int]
 
     def test_they_are_immutable(self) -> None:
-        """Objects inside are of the same class, and lists are tuples."""
+        """Inner objects are JsonObjects, lists are tuples, and nothing can be assigned."""
         value = JsonObject({"b": [{"c": [1]}], "a": {"d": 1e20}})
 
         assert (JsonObject({"c": (1,)}),) == value["b"]
@@ -275,11 +275,11 @@ class TestContents:
 
     @given(json_objects())
     def test_equal_objects_iterate_alike(self, value: JsonObject) -> None:
-        """In the order of the canonical text."""
+        """The keys have the order of the canonical text."""
         assert list(json.loads(value.text)) == list(value)
 
     def test_what_was_given_is_copied(self) -> None:
-        """Changing it later does not change the object."""
+        """A later change of the given data does not change the object."""
         given_list = [1]
         value = JsonObject({"a": given_list})
         given_list.append(2)
@@ -287,7 +287,7 @@ class TestContents:
         assert JsonObject({"a": [1]}) == value
 
     def test_an_overlay_has_the_keys_of_both(self) -> None:
-        """Those of the right one win, and the class stays."""
+        """``|`` returns an object of the same class with all keys. Values of the right side win."""
         overlaid = Environment({"A": "1", "B": "1"}) | {"B": "2"}
 
         assert Environment({"A": "1", "B": "2"}) == overlaid
@@ -298,7 +298,7 @@ class TestContents:
             JsonObject() | []  # type: ignore[operator]
 
     def test_it_is_shown_as_python_writes_it(self) -> None:
-        """So that it can be pasted."""
+        """The repr is a valid Python expression."""
         assert repr(JsonObject({"a": (1, None, {"b": 2.5})})) == "JsonObject({'a': [1, None, {'b': 2.5}]})"
 
 
@@ -332,16 +332,16 @@ class TestConstruction:
         ],
     )
     def test_what_has_no_place_is_refused(self, value: Any, pointer: str, code: str) -> None:
-        """With a pointer from the object."""
+        """An invalid value is refused with a pointer from the object."""
         assert [(pointer, code)] == problems_of(JsonObject, value)
 
     def test_levels_are_counted_with_the_object_itself(self) -> None:
-        """The first refused level is where the pointer points to."""
+        """The object itself is the first level, and `MAX_LEVELS` is the limit."""
         assert JsonObject(nested(MAX_LEVELS))
         assert [code for _, code in problems_of(JsonObject, nested(MAX_LEVELS + 1))] == ["value"]
 
     def test_data_that_shares_its_parts_is_refused_soon(self) -> None:
-        """An anchor of YAML makes a few lines exponentially long."""
+        """Data that is exponentially large because it shares its parts, as with YAML anchors, is refused quickly."""
         value: list[Any] = ["lol"]
         for _ in range(28):
             value = [value, value]
@@ -349,27 +349,27 @@ class TestConstruction:
         assert problems_of(JsonObject, {"a": value}) == [("", "value")]
 
     def test_data_that_holds_itself_is_refused(self) -> None:
-        """As nested too deeply."""
+        """Data with a cycle is refused."""
         value: dict[str, Any] = {}
         value["a"] = value
 
         assert [code for _, code in problems_of(JsonObject, value)] == ["value"]
 
     def test_instances_of_derived_classes_become_plain(self) -> None:
-        """As they do in every field of the contract."""
+        """Strings and mappings of derived classes become plain."""
         value = JsonObject({"a": Text("x"), "b": MappingProxyType({"c": UserDict({"d": (True, 1)})})})
 
         assert value.text == '{"a":"x","b":{"c":{"d":[true,1]}}}'
         assert str is type(value["a"])
 
     def test_the_largest_integers_are_ints(self) -> None:
-        """Past them, a double stands for what it holds exactly."""
+        """Integers up to `MAX_INTEGER` stay ints, and larger ones become floats."""
         value = JsonObject({"a": MAX_INTEGER, "b": MAX_INTEGER + 1, "c": -MAX_INTEGER})
 
         assert [int, float, int] == [type(each) for each in value.values()]
 
     def test_a_field_takes_the_class_itself(self) -> None:
-        """An `Environment` in a field of a `JsonObject` becomes one; a dict is refused, as a list is for a tuple."""
+        """An `Environment` in a field of the type `JsonObject` becomes a `JsonObject`. A dict is refused."""
         assert JsonObject is type(Holder(parameters=Environment({"A": "1"})).parameters)
         assert problems_of(lambda: Holder(parameters={})) == [("/parameters", "type")]  # type: ignore[arg-type]
 
@@ -377,12 +377,12 @@ class TestConstruction:
 class TestEnvironment:
     @pytest.mark.parametrize("name", ["", "1A", "A-B", "A=B", "Ä", "A B", "A\n", "\u0661"])
     def test_names_are_those_of_a_shell(self, name: str) -> None:
-        """ASCII letters, digits and underscores."""
+        """A name of a variable that a shell does not allow is refused."""
         assert [code for _, code in problems_of(Environment, {name: "x"})] == ["value"]
 
     @pytest.mark.parametrize(("value", "code"), [(1, "type"), (None, "type"), ("a\0b", "value"), ({"B": "x"}, "type")])
     def test_values_are_strings_without_nul(self, value: Any, code: str) -> None:
-        """The pointer names the variable."""
+        """A value that is no string, or that contains NUL, is refused, and the pointer names the variable."""
         assert [("/A", code)] == problems_of(Environment, {"A": value})
 
     @pytest.mark.parametrize("cls", [JsonObject, Environment])
@@ -391,7 +391,7 @@ class TestEnvironment:
         assert [(f"/{'K' * 199}…", "type")] == problems_of(cls, {"K" * 1000: object() if cls is JsonObject else 1})
 
     def test_messages_do_not_repeat_values(self) -> None:
-        """Somebody may have put a secret there."""
+        """An error does not contain the value of a variable, which can be a secret."""
         with pytest.raises(ContractError) as caught:
             Environment({"A": "hunter2\0"})
 

@@ -1,4 +1,4 @@
-"""The converter as a converter of cattrs: copies and strategies, on both engines."""
+"""Copies, options and strategies of cattrs, on both engines."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def twice(converter: ContractConverter) -> list[ContractConverter]:
 
 class TestCopy:
     def test_has_the_hooks_that_were_registered_before(self, engine: Any) -> None:
-        """A copy reads and writes as its original, and is of the same engine."""
+        """A copy has the engine and the hooks of its original."""
         own = make_converter(engine)
         own.register_unstructure_hook(complex, lambda value: [value.real, value.imag])
         own.register_structure_hook(complex, lambda value, _: complex(*value))
@@ -93,13 +93,13 @@ class TestCopy:
             assert converter.loads(converter.dumps(full(JobStatusUpdate)), JobStatusUpdate) == full(JobStatusUpdate)
 
     def test_is_independent(self, engine: Any) -> None:
-        """What is registered with a copy is not seen by its original."""
+        """Hooks of a copy have no effect on its original."""
         own = make_converter(engine)
         own.copy().register_unstructure_hook(UUID, lambda value: value.hex)
         assert own.unstructure(UUID(int=1)) == "00000000-0000-0000-0000-000000000001"
 
     def test_takes_the_options_of_cattrs(self, engine: Any) -> None:
-        """Options that change what is written or read hold for the contract's own types, too."""
+        """The options of `copy` in cattrs also apply to types of the contract and to checked classes."""
         update = full(JobStatusUpdate)
         short = make_converter(engine).copy(omit_if_default=True)
         assert b'"is_released":false' not in short.dumps(attrs.evolve(update, is_released=False))
@@ -122,7 +122,7 @@ class TestCopy:
 
 class TestStrategies:
     def test_tagged_unions(self, engine: Any) -> None:
-        """The tag tells the class, in a field too; a tag that is not known is a problem."""
+        """A tag selects the class, also in a field. An unknown or missing tag is a problem."""
         own = make_converter(engine)
         configure_tagged_union(Shell | Fetch, own)
         for converter in twice(own):
@@ -135,13 +135,13 @@ class TestStrategies:
                     converter.structure({"step": plain}, Recipe)
 
     def test_unions_of_classes(self, engine: Any) -> None:
-        """Without a tag, cattrs tells classes by the fields that only one of them has."""
+        """Without a tag, cattrs selects the class by its unique fields."""
         own = make_converter(engine)
         for step in (SHELL, FETCH):
             assert own.loads(own.dumps(Recipe(step)), Recipe) == Recipe(step)
 
     def test_subclasses(self, engine: Any) -> None:
-        """A field of a class holds instances of derived classes."""
+        """A field can contain instances of derived classes."""
         own = make_converter(engine)
         include_subclasses(Step, own)
         plan = Plan([SHELL, FETCH, Step("plain")])
@@ -149,7 +149,7 @@ class TestStrategies:
             assert converter.loads(converter.dumps(plan), Plan) == plan
 
     def test_tagged_subclasses(self, engine: Any) -> None:
-        """The strategies can be combined."""
+        """`include_subclasses` works with `configure_tagged_union`."""
         own = make_converter(engine)
         include_subclasses(Step, own, union_strategy=configure_tagged_union)
         plan = Plan([SHELL, FETCH, Step("plain")])
@@ -159,7 +159,7 @@ class TestStrategies:
                 converter.structure({"steps": [{"_type": "Other"}]}, Plan)
 
     def test_class_methods(self, engine: Any) -> None:
-        """A class reads and writes itself."""
+        """`use_class_methods` reads and writes a class with its own methods."""
         own = make_converter(engine)
         use_class_methods(own, "from_plain", "to_plain")
         room = Room(Celsius(20.5), [Celsius(1)])
@@ -170,7 +170,7 @@ class TestStrategies:
                 converter.structure({"temperature": "warm"}, Room)
 
     def test_generated_functions(self, engine: Any) -> None:
-        """A missing key of a renamed field is a problem, as it would be without the hook."""
+        """Generated functions with a renamed field work, and a missing key is a problem."""
         own = make_converter(engine)
         own.register_structure_hook(Step, make_dict_structure_fn(Step, own, name=override(rename="Name")))
         own.register_unstructure_hook(Step, make_dict_unstructure_fn(Step, own, name=override(rename="Name")))
@@ -181,7 +181,7 @@ class TestStrategies:
 
 class TestBounds:
     def test_the_reader_stops_after_100_problems(self, engine: Any) -> None:
-        """It says that there may be more."""
+        """Reading stops after 100 problems, and the error says that there may be more."""
         converter = make_converter(engine)
         for count in (33, 34, 50_000):
             text = b'{"job_execution_id":"%s","artifacts":[%s]}' % (b"0" * 32, b",".join([b"{}"] * count))
@@ -191,7 +191,7 @@ class TestBounds:
             assert caught.value.is_complete is (3 * count < MAX_PROBLEMS)
 
     def test_a_rule_stops_after_100_problems(self, engine: Any) -> None:
-        """What constructing an object finds is bounded as well."""
+        """A constructor also stops after 100 problems."""
         plain = make_converter(engine).unstructure(full(Job)) | {"dependencies": [""] * 1_000}
         for make in (
             lambda: attrs.evolve(full(Job), dependencies=("",) * 1_000),

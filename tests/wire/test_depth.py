@@ -1,4 +1,4 @@
-"""How deep JSON may nest: one bound, on every Python, engine and stack, looked at before any decoder recurses."""
+"""The limit of nested levels, which is the same for every Python, engine and stack size."""
 
 import sys
 import threading
@@ -24,7 +24,7 @@ every_form = pytest.mark.parametrize(("opener", "closer"), FORMS)
 
 
 def document(levels: int, opener: str = "[", closer: str = "]", inside: str = "1") -> str:
-    """A `JobStatusUpdate` of so many levels, under a key that no one knows."""
+    """A `JobStatusUpdate` with this number of levels, in an unknown key."""
     nested = opener * (levels - 1) + inside + closer * (levels - 1)
     return ENGINES[0].dumps(UPDATE).decode().replace("{", f'{{"unknown":{nested},', 1)
 
@@ -36,7 +36,7 @@ def problems(read: Any, *args: Any) -> list[tuple[str, str, str]]:
 
 
 def levels_of(text: str) -> int:
-    """How deep JSON text nests, found one character after the other."""
+    """The number of levels of a JSON text, counted character by character."""
     deepest = level = 0
     is_inside = is_escaped = False
     for character in text:
@@ -54,7 +54,7 @@ def levels_of(text: str) -> int:
 
 
 def in_a_thread(stack: int, call: Any) -> Any:
-    """What a function returns in a thread with a stack of so many bytes."""
+    """The result of a function in a thread with this stack size in bytes."""
     found: list[Any] = []
     before = threading.stack_size(stack)
     try:
@@ -84,25 +84,25 @@ class TestIsDeep:
     @settings(max_examples=settings.default.max_examples * 8)
     @given(text=values)
     def test_counts_as_one_character_after_the_other_does(self, text: str) -> None:
-        """Brackets in texts and escaped quotes do not disturb the count of the levels."""
+        """`is_deep` agrees with a count character by character, also with brackets in texts and escaped quotes."""
         assert is_deep(text.encode()) == (levels_of(text) > MAX_LEVELS)
 
     @every_form
     @pytest.mark.parametrize("levels", [1, 8, 9, 99, 100, 101, 102, 1_000])
     def test_is_exact_around_the_bound(self, opener: str, closer: str, levels: int) -> None:
-        """Each form of nesting is refused from level 101 on."""
+        """Every form of nesting is deep from level 101 on."""
         text = opener * levels + "1" + closer * levels
         assert is_deep(text.encode()) == (levels_of(text) > MAX_LEVELS)
 
     @pytest.mark.parametrize("text", ["[" * 100, "]" * 500, "[]" * 500, "[}" * 500, '"' * 500, '"' + "[" * 500])
     def test_what_is_no_json_is_not_deep(self, text: str) -> None:
-        """A decoder finds such a text to be broken before it is deep."""
+        """A text that is not JSON is not deep, because a decoder stops at its syntax error."""
         assert not is_deep(text.encode())
 
     @example(b"[" * 300)
     @given(data=st.binary(max_size=400))
     def test_looks_at_any_bytes(self, data: bytes) -> None:
-        """Bytes that are no JSON are looked at without an error."""
+        """`is_deep` accepts any bytes without an error."""
         assert is_deep(data) in (True, False)
 
 
@@ -110,7 +110,7 @@ class TestBound:
     @every_engine
     @every_form
     def test_is_the_same_for_every_document(self, engine: ContractConverter, opener: str, closer: str) -> None:
-        """A document of 100 levels is read, as text and as bytes, and one of more is refused."""
+        """Every form of nesting is read up to 100 levels, and refused beyond them, as text and as bytes."""
         opened = levels_of(opener)
         for levels in (1, 2, 50, 99, 100):
             text = document((levels - 1) // opened + 1, opener, closer)
@@ -122,21 +122,21 @@ class TestBound:
 
     @every_engine
     def test_is_one_hundred_levels(self, engine: ContractConverter) -> None:
-        """The object of the document is the first level."""
+        """The limit is 100 levels, and the object of the document is the first one."""
         assert engine.loads(document(100), JobStatusUpdate) == UPDATE
         assert problems(engine.loads, document(101), JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
         assert problems(engine.loads, document(101, inside="[]"), JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
 
     @every_engine
     def test_counts_no_brackets_in_texts(self, engine: ContractConverter) -> None:
-        """Brackets in texts are no levels, nor are those that were closed."""
+        """Brackets in texts and closed brackets do not count as levels."""
         for inside in ('"%s"' % ("[{" * 20_000), '"%s"' % ('\\"[' * 20_000), '"\\\\",%s1' % ("[],{}," * 20_000)):
             for levels in (2, 50, 99):
                 assert engine.loads(document(levels, inside=inside), JobStatusUpdate) == UPDATE
 
     @every_engine
     def test_what_is_deep_is_looked_at(self, engine: ContractConverter) -> None:
-        """What is ignored is JSON, or refused."""
+        """The value of an unknown key must be valid JSON, at any depth."""
         for inside in ("NaN", "1,", "01", '"\n"', "]", "[}", '{"a":1,"a"}', "", '"\\ud83d"'):
             for levels in (2, 50, 100):
                 (found,) = problems(engine.loads, document(levels, inside=inside or "["), JobStatusUpdate)
@@ -146,7 +146,7 @@ class TestBound:
 
     @every_engine
     def test_what_the_types_hold_is_read_beside_it(self, engine: ContractConverter) -> None:
-        """Problems beside a deep value are told as ever."""
+        """Problems of other fields are found in a document with a deep value."""
         text = document(100).replace('"sequence":42', '"sequence":[]')
         for strict in (False, True):
             with pytest.raises(ContractError) as caught:
@@ -156,14 +156,14 @@ class TestBound:
 
     @every_engine
     def test_tells_where_a_text_breaks(self, engine: ContractConverter) -> None:
-        """A text that breaks off is told by line and column, if it is not too deep."""
+        """A syntax error after 100 levels is reported with its line and column."""
         with pytest.raises(ContractError) as caught:
             engine.loads("[\n" * 100 + "  x", JobStatusUpdate)
         assert "the text breaks at line 101, column 3" in str(caught.value)
 
 
 def nested(levels: int, kind: Any = list) -> Any:
-    """Plain data of so many levels."""
+    """Plain data with this number of levels."""
     data: Any = kind()
     for _ in range(levels - 1):
         data = [data] if kind is list else {"a": data}
@@ -174,7 +174,7 @@ class TestPlainData:
     @every_engine
     @pytest.mark.parametrize("kind", [list, dict])
     def test_has_the_same_bound(self, engine: ContractConverter, kind: Any) -> None:
-        """The object itself is the first level, whatever is read of it."""
+        """Plain data has the same limit of 100 levels, also in an unknown key."""
         plain = engine.unstructure(UPDATE)
         assert engine.structure(plain | {"unknown": nested(99, kind)}, JobStatusUpdate) == UPDATE
         for levels in (100, 101, 20_000):
@@ -182,13 +182,13 @@ class TestPlainData:
             assert problems(engine.structure, deep, JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
 
     def test_that_holds_itself_is_refused(self) -> None:
-        """A cycle has no end."""
+        """Data with a cycle is deep."""
         data: list[Any] = []
         data += [data, data]
         assert is_deep_data(data)
 
     def test_that_shares_its_parts_is_looked_at_once_a_level(self) -> None:
-        """2^100 paths lead through data of 100 levels that holds each part twice."""
+        """Data with 2^100 paths through shared parts is checked quickly."""
         data: Any = 1
         for _ in range(MAX_LEVELS):
             data = [data, data]
@@ -197,13 +197,13 @@ class TestPlainData:
 
     @pytest.mark.parametrize("data", [None, 1, "text", [], {}, [[1], {"a": [2]}]])
     def test_that_is_shallow_passes(self, data: Any) -> None:
-        """Data of a few levels is no problem, nor is data without levels."""
+        """Data with few or no levels is not deep."""
         assert not is_deep_data(data)
 
 
 @attrs.frozen
 class Tree:
-    """A class that holds itself."""
+    """A recursive class."""
 
     branch: "list[Tree]" = attrs.field(factory=list)
 
@@ -212,7 +212,7 @@ attrs.resolve_types(Tree)
 
 
 def tree(levels: int) -> Tree:
-    """A tree that is written with so many levels: an object and a list for each branch."""
+    """A tree whose JSON has this number of levels: an object and a list for each branch."""
     made = Tree()
     for _ in range(levels // 2 - 1):
         made = Tree(branch=[made])
@@ -222,18 +222,18 @@ def tree(levels: int) -> Tree:
 class TestWriting:
     @every_engine
     def test_what_could_not_be_read_is_not_written(self, engine: ContractConverter) -> None:
-        """Classes outside the contract may nest without a bound; their JSON may not."""
+        """A recursive object with more than 100 levels is not written."""
         assert engine.loads(engine.dumps(tree(100)), Tree) == tree(100)
         assert problems(engine.dumps, tree(102)) == [("", "value", TOO_DEEP)]
 
 
 class TestStack:
-    """How deep the caller's own calls are, and how large its stack is, does not matter."""
+    """Reading does not depend on the stack size or on the depth of the calls before it."""
 
     @every_engine
     @pytest.mark.parametrize("levels", [1, 10, 100, 101, 10_000, 100_000])
     def test_a_small_stack_is_enough(self, engine: ContractConverter, levels: int) -> None:
-        """A thread with a stack of 256 KiB reads and refuses as any other does."""
+        """A thread with a stack of 256 KiB reads and refuses the same documents."""
         text = document(levels)
         for data in (text, text.encode()):
             expected = outcome(engine.loads, data, JobStatusUpdate)
@@ -242,21 +242,21 @@ class TestStack:
     @every_engine
     @pytest.mark.parametrize("levels", [99, 101, 10_000])
     def test_a_small_stack_is_enough_for_plain_data(self, engine: ContractConverter, levels: int) -> None:
-        """A thread with a stack of 256 KiB makes instances of plain data as any other does."""
+        """A thread with a stack of 256 KiB has the same results with plain data."""
         plain = engine.unstructure(UPDATE) | {"unknown": nested(levels)}
         expected = outcome(engine.structure, plain, JobStatusUpdate)
         assert in_a_thread(256 * 1024, lambda: outcome(engine.structure, plain, JobStatusUpdate)) == expected
 
     @every_engine
     def test_a_small_stack_is_enough_for_a_class_that_holds_itself(self, engine: ContractConverter) -> None:
-        """A thread with a stack of 256 KiB reads and writes 100 levels of a class."""
+        """A thread with a stack of 256 KiB reads and writes 100 levels of a recursive class."""
         data = engine.dumps(tree(100))
         assert in_a_thread(256 * 1024, lambda: engine.dumps(engine.loads(data, Tree))) == data
 
     @every_engine
     @pytest.mark.parametrize("levels", [1, 10, 100, 101, 10_000])
     def test_few_calls_are_enough(self, engine: ContractConverter, levels: int) -> None:
-        """Where 150 more calls can be made, reading ends as it does elsewhere."""
+        """Reading has the same result with only 150 calls left before the recursion limit."""
         text = document(levels)
         expected = outcome(engine.loads, text, JobStatusUpdate)
         for calls in (150, 200, 300):
@@ -264,7 +264,7 @@ class TestStack:
 
 
 def far_up(calls: int, read: Any, *args: Any) -> Any:
-    """What reading ends in where the interpreter follows so many more calls, and no more."""
+    """The outcome of reading with this number of calls left before the recursion limit."""
     frame, depth = sys._getframe(), 0
     while frame is not None:
         frame, depth = frame.f_back, depth + 1  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Documents that are refused, by name, with the exact problems."""
+"""Invalid documents, by name, with their exact problems."""
 
 import json
 from datetime import datetime
@@ -36,7 +36,7 @@ BITS = "expected an integer of at most 64 bits"
 
 
 def plain(cls, **changes):
-    """The plain data of a valid object, but for some keys; None takes one out."""
+    """The plain data of a valid object with some changes; ``...`` removes a key."""
     data = json.loads(ENGINES[0].dumps(full(cls))) | changes
     return {key: value for key, value in data.items() if value is not ...}
 
@@ -50,7 +50,7 @@ JOB = plain(Pipeline)["stages"][0]["jobs"][0]
 
 
 def pipeline(*stages):
-    """A pipeline of stages of jobs, each a name and the names that it depends on."""
+    """A pipeline. Each job is its name, followed by the names of its dependencies."""
     return text(
         Pipeline,
         stages=[
@@ -71,7 +71,7 @@ def update(**changes):
     return JobStatusUpdate, text(JobStatusUpdate, **changes)
 
 
-# What is read, and each problem: where, of what kind, and what was expected.
+# The type, the document, and the pointer, code and message of each problem.
 CASES = {
     # Not JSON.
     "nothing at all": (JobStatusUpdate, b"", ("", "syntax", SYNTAX.format(1, 1))),
@@ -107,7 +107,7 @@ CASES = {
     "a single quote": (JobStatusUpdate, b"{'sequence':1}", ("", "syntax", SYNTAX.format(1, 2))),
     "a line break in a string": (JobStatusUpdate, b'{"logs":"\n"}', ("", "syntax", SYNTAX.format(1, 10))),
     "nesting without end": (JobStatusUpdate, b"[" * 200_000, ("", "syntax", LEVELS)),
-    # Another kind of value.
+    # Values of another JSON type.
     "null": (JobStatusUpdate, b"null", ("", "type", "expected a JobStatusUpdate as an object")),
     "a list": (JobStatusUpdate, b"[]", ("", "type", "expected a JobStatusUpdate as an object")),
     "a string of JSON": (JobStatusUpdate, b'"{}"', ("", "type", "expected a JobStatusUpdate as an object")),
@@ -146,7 +146,7 @@ CASES = {
         text(JobExecutionDTO, job=[]),
         ("/job", "type", "expected a JobDTO as an object"),
     ),
-    # A value that is refused.
+    # Values of the right type that are invalid.
     "an unknown status": (*update(status="DONE"), ("/status", "value", STATUS)),
     "a status in lower case": (*update(status="running"), ("/status", "value", STATUS)),
     "a reason before the end": (
@@ -312,7 +312,7 @@ CASES = {
         json.dumps([plain(ReportRequest), plain(ReportRequest, stage_name=None)]),
         ("/1/stage_name", "value", "expected the name of the job's stage"),
     ),
-    # What is no object of the contract.
+    # Values outside a type of the contract.
     "a naive time alone": (datetime, b'"2026-01-31T12:30:00"', ("", "value", TIME)),
     "naive times in a list": (tuple[datetime, ...], b'["2026-01-31T12:30:00"]', ("/0", "value", TIME)),
     "a huge integer alone": (int, b"9223372036854775808", ("", "value", BITS)),
@@ -389,7 +389,7 @@ CASES = {
 @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 @pytest.mark.parametrize("case", CASES)
 def test_is_refused_with_exactly_these_problems(case, engine):
-    """On each engine, and whether the reader is strict or not."""
+    """Each engine refuses the document with exactly these problems, strict or not."""
     cls, data, *expected = CASES[case]
     for strict in (False, True):
         with pytest.raises(ContractError) as caught:
@@ -400,7 +400,7 @@ def test_is_refused_with_exactly_these_problems(case, engine):
 
 @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 def test_a_strict_reader_names_every_unknown_key(engine):
-    """By its pointer, at every depth, beside the other problems; another reader ignores them."""
+    """A strict reader lists the unknown keys at all depths, and other readers ignore them."""
     job = json.loads(engine.dumps(least(JobExecutionDTO)))
     job |= {"a/b": 1, "job": {**json.loads(engine.dumps(full(JobExecutionDTO)))["job"], "m~n": None}, "sequence": 2}
     assert engine.loads(json.dumps(job), JobExecutionDTO).job is not None

@@ -1,4 +1,4 @@
-"""What every kind of annotation reads, writes and refuses: what is written is read back as it was."""
+"""Reading and writing fields with every kind of annotation."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ CHOICE = Literal["a", 1, True, Colour.RED]
 INT64 = st.integers(-(2**63), 2**63 - 1)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 MINUTES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-# For each leaf the strategy of its values, and whether its values may be keys, items of a set and parts of a union.
+# For each leaf, the strategy of its values.
 LEAVES: dict[Any, st.SearchStrategy[Any]] = {
     str: texts(),
     int: INT64,
@@ -112,7 +112,7 @@ KEYS = [leaf for leaf in LEAVES if leaf not in (CHOICE, Name, Ordinal)]
 
 
 def collections(item: Any, key: Any) -> list[tuple[Any, Any]]:
-    """Annotations of collections, each with what makes a strategy of those of its items."""
+    """Annotations of collections, each with a function from strategies of items and keys to a strategy."""
 
     def of(kind: Any) -> Any:
         return lambda items, _: st.lists(items, max_size=3).map(kind)
@@ -178,7 +178,7 @@ class TestRoundTrip:
     @settings(max_examples=settings.default.max_examples * 20)
     @given(data=st.data())
     def test_what_is_written_is_read_back(self, data: st.DataObject) -> None:
-        """A field of any annotation comes back equal, of the same type, on both engines, with equal bytes."""
+        """A field with any annotation is equal after a round trip, with equal bytes on both engines."""
         hint, values = data.draw(hints(), label="hint")
         cls = attrs.make_class("Made", {"field": attrs.field(type=hint)}, frozen=True)
         obj = cls(data.draw(values, label="value"))
@@ -193,7 +193,7 @@ class TestRoundTrip:
     @every_engine
     @pytest.mark.parametrize("leaf", LEAVES, ids=range(len(LEAVES)))
     def test_of_a_leaf_alone(self, engine: ContractConverter, leaf: Any) -> None:
-        """Leaves that stand alone are read as in a field."""
+        """A leaf outside a class is equal after a round trip."""
 
         @given(LEAVES[leaf])
         def check(value: Any) -> None:
@@ -210,7 +210,7 @@ class TestRoundTrip:
         )
     )
     def test_of_anything(self, value: Any) -> None:
-        """A field of the type Any holds plain JSON data, which comes back as it was."""
+        """Plain JSON data in a field of the type Any is equal after a round trip."""
         for engine in ENGINES:
             assert engine.loads(engine.dumps(Anything(value)), Anything) == Anything(value)
 
@@ -222,7 +222,7 @@ class Anything:
 
 @attrs.frozen
 class Stack:
-    """A class that holds itself in every way."""
+    """A class with all kinds of recursive fields."""
 
     child: Stack | None = None
     children: tuple[Stack, ...] = ()
@@ -232,7 +232,7 @@ class Stack:
 
 @every_engine
 def test_a_class_that_holds_itself_comes_back(engine: ContractConverter) -> None:
-    """At every depth the same hooks are used."""
+    """A recursive class is equal after a round trip."""
     deep = Stack(child=Stack(children=(Stack(others=frozenset([Stack()])),), named={"a": Stack(child=Stack())}))
     read = engine.loads(engine.dumps(deep), Stack)
     assert read == deep
@@ -257,7 +257,7 @@ class Boxes(Box[int]):
 class TestGenericClasses:
     @every_engine
     def test_come_back(self, engine: ContractConverter) -> None:
-        """A field has the type that stands in the annotation of the class."""
+        """Generic classes and their derived classes are equal after a round trip, also if strict."""
         for strict in (False, True):
             plain = engine.unstructure(Box(UUID(int=1)), Box[UUID])
             assert engine.structure(plain, Box[UUID], strict=strict) == Box(UUID(int=1))
@@ -267,7 +267,7 @@ class TestGenericClasses:
     @every_engine
     @pytest.mark.parametrize("strict", [False, True])
     def test_are_refused_with_all_problems(self, engine: ContractConverter, strict: bool) -> None:
-        """What is expected of a field follows from the arguments of the class, or of its base."""
+        """Fields are checked by the type arguments of the class or of its base, and all problems are listed."""
         with pytest.raises(ContractError) as caught:
             engine.structure({"content": "a", "more": [1, "b"], "inner": {"content": 1}}, Boxes, strict=strict)
         assert str(caught.value).splitlines()[1:] == [
@@ -280,7 +280,7 @@ class TestGenericClasses:
 
     @every_engine
     def test_name_the_place_of_what_is_not_written(self, engine: ContractConverter) -> None:
-        """A value of another type than the annotation has is refused."""
+        """A value of another type than the type argument is not written, and the pointer has its place."""
         with pytest.raises(ContractError, match="Made: /field/content: expected an integer"):
             engine.dumps(made(Box[int])(Box("a")))
 
@@ -292,13 +292,13 @@ class TestGenericClasses:
     ids=str,
 )
 def test_names_of_classes_in_annotations_are_known(engine: ContractConverter, hint: Any, value: Any) -> None:
-    """A class can be named by a text inside an annotation that is none itself."""
+    """A forward reference inside an annotation is resolved."""
     obj = made(hint)(value)
     assert engine.loads(engine.dumps(obj), type(obj)) == obj
 
 
 class TestBareCollections:
-    """Annotations that do not say what is in a collection, which is any JSON data then."""
+    """Annotations of collections without item types, which can contain any JSON data."""
 
     @every_engine
     @pytest.mark.parametrize(
@@ -321,14 +321,14 @@ class TestBareCollections:
         ids=str,
     )
     def test_come_back(self, engine: ContractConverter, hint: Any, value: Any) -> None:
-        """A list is read as the collection of the annotation."""
+        """A bare collection is equal after a round trip, with the same type."""
         obj = made(hint)(value)
         read = engine.loads(engine.dumps(obj), type(obj))
         assert (read, type(read.field)) == (obj, type(value))
 
     @every_engine
     def test_alone_are_written_by_what_is_in_them(self, engine: ContractConverter) -> None:
-        """A list, a tuple or a dict that is no field holds instances of classes, too."""
+        """Instances in a list, tuple or dict outside a class are written."""
         expected = {"a": [{"x": 1, "y": 0.0}, ["00000000-0000-0000-0000-000000000001"]]}
         assert engine.unstructure({"a": [Point(1), (UUID(int=1),)]}) == expected
         assert json.loads(engine.dumps({"a": [Point(1), (UUID(int=1),)]})) == expected
@@ -347,7 +347,7 @@ class TestBareCollections:
     ids=str,
 )
 def test_a_member_of_a_union_comes_back(engine: ContractConverter, hint: Any, value: Any) -> None:
-    """It is told from the other members by its kind in JSON."""
+    """A member of a union is recognized by its JSON type."""
     obj = made(hint)(value)
     assert engine.loads(engine.dumps(obj), type(obj)) == obj
 
@@ -358,7 +358,7 @@ class Typed(TypedDict, total=False):
 
 @every_engine
 def test_a_typed_dict_has_no_hook(engine: ContractConverter) -> None:
-    """A class does the same, and is read strictly."""
+    """A TypedDict is refused, with a message that asks for hooks."""
     for make in (engine.get_structure_hook, engine.get_unstructure_hook):
         with pytest.raises(StructureHandlerNotFoundError, match="not the TypedDict Typed; register hooks for it"):
             make(Typed)
@@ -373,7 +373,7 @@ A_DURATION = "expected a duration as in RFC 3339, without years and months: P1DT
 
 
 class TestRefusals:
-    """What was expected is said, and where."""
+    """Problems have a pointer and say what was expected."""
 
     @every_engine
     @pytest.mark.parametrize(
@@ -446,7 +446,7 @@ class TestRefusals:
     def test_say_what_was_expected(
         self, engine: ContractConverter, hint: Any, value: Any, pointer: str, message: str
     ) -> None:
-        """The first problem has the place and the words of the part that is wrong."""
+        """The first problem has the pointer and the message of the wrong part."""
         for strict in (False, True):
             with pytest.raises(ContractError) as caught:
                 engine.structure({"field": value}, made(hint), strict=strict)
@@ -463,14 +463,14 @@ class TestRefusals:
         ],
     )
     def test_anything_is_in_range(self, engine: ContractConverter, text: str, pointer: str, message: str) -> None:
-        """A field of the type Any takes no number that JSON writers would not write."""
+        """A field of the type Any refuses numbers that cannot be written."""
         with pytest.raises(ContractError) as caught:
             engine.loads(f'{{"field":{text}}}', Anything)
         assert [(each.pointer, each.message) for each in caught.value.problems] == [(pointer, message)]
 
     @every_engine
     def test_list_every_problem(self, engine: ContractConverter) -> None:
-        """In every kind of container all items are looked at."""
+        """The problems of all items are listed, in every kind of container."""
         cls = attrs.make_class(
             "Made",
             {
@@ -571,7 +571,7 @@ class TestWriting:
         ids=lambda hint: getattr(hint, "__name__", str(hint)),
     )
     def test_what_json_cannot_tell_apart_has_no_hook(self, engine: ContractConverter, hint: Any) -> None:
-        """The error names the annotation, when it is read and when it is written."""
+        """An annotation whose values JSON cannot distinguish is refused for reading and writing."""
         for make in (engine.get_structure_hook, engine.get_unstructure_hook):
             with pytest.raises(StructureHandlerNotFoundError, match="register hooks for"):
                 make(hint)
@@ -580,13 +580,13 @@ class TestWriting:
 
     @every_engine
     def test_sets_have_one_order(self, engine: ContractConverter) -> None:
-        """Equal sets are written alike, however they came to be."""
+        """Equal sets are written as the same bytes."""
         many = [f"{number}" for number in range(100)]
         assert engine.dumps(made(set[str])(set(many))) == engine.dumps(made(set[str])({*reversed(many)}))
 
     @every_engine
     def test_plain_forms(self, engine: ContractConverter) -> None:
-        """Values of the standard library are written as RFC 3339 or cattrs has them."""
+        """Values of the standard library are written as in RFC 3339 or as cattrs writes them."""
         values = [
             (date(2026, 1, 31), "2026-01-31"),
             (time(1, 2, 3, 500_000), "01:02:03.500000"),
@@ -617,7 +617,7 @@ class TestWriting:
         ],
     )
     def test_durations_are_read_as_in_rfc_3339(self, text: str, duration: timedelta | None) -> None:
-        """Weeks, days, hours, minutes and seconds, of which none need be there, but one must."""
+        """A duration has at least one of weeks, days, hours, minutes and seconds."""
         if duration is None:
             with pytest.raises(ContractError):
                 ENGINES[0].structure(text, timedelta)
@@ -630,7 +630,7 @@ class TestHooksOfOthers:
     @pytest.mark.parametrize("error", [KeyError, AttributeError, ZeroDivisionError, LookupError, OSError])
     @pytest.mark.parametrize("strict", [False, True])
     def test_a_bug_comes_out_as_it_is(self, engine: ContractConverter, error: type[Exception], strict: bool) -> None:
-        """A hook that raises anything but ValueError and TypeError is not taken to refuse the document."""
+        """An error of a hook other than ValueError and TypeError is raised unchanged."""
         own = make_converter(engine.engine)
 
         def read(_: Any, __: Any) -> Any:
@@ -643,7 +643,7 @@ class TestHooksOfOthers:
     @every_engine
     @pytest.mark.parametrize("error", [ValueError, TypeError])
     def test_a_refusal_is_a_problem(self, engine: ContractConverter, error: type[Exception]) -> None:
-        """A hook refuses data by a ValueError or a TypeError; what that says is not repeated."""
+        """A ValueError or TypeError of a hook becomes a problem, without its message."""
         own = make_converter(engine.engine)
 
         def read(_: Any, __: Any) -> Any:
@@ -656,7 +656,7 @@ class TestHooksOfOthers:
 
     @every_engine
     def test_for_types_of_the_contract_count(self, engine: ContractConverter) -> None:
-        """A hook for a UUID, registered late, is used for the contract's own types, too."""
+        """A hook for UUID is used for types of the contract, too, even if registered after the first use."""
         own = make_converter(engine.engine)
         obj = made(UUID)(UUID(int=1))
         assert own.dumps(obj) == b'{"field":"00000000-0000-0000-0000-000000000001"}'
@@ -674,7 +674,7 @@ class TestHooksOfOthers:
 
     @every_engine
     def test_read_the_union_that_they_are_for(self, engine: ContractConverter) -> None:
-        """A hook for a union goes before the one of this package, in a copy too."""
+        """A registered hook for a union replaces that of this package, also in a copy."""
         own = make_converter(engine.engine)
         union = int | Own
         own.register_structure_hook(union, lambda value, _: value + 1)
@@ -683,7 +683,7 @@ class TestHooksOfOthers:
 
 @every_engine
 def test_a_missing_null_is_told(engine: ContractConverter) -> None:
-    """A field of no other value than None is required as any other."""
+    """A field of the type None without a default is required."""
     with pytest.raises(ContractError, match="/field: missing: expected null"):
         engine.structure({}, made(type(None)))
 
@@ -693,7 +693,7 @@ class TestKeysOfOthers:
 
     @every_engine
     def test_come_back_as_text(self, engine: ContractConverter) -> None:
-        """What the hook writes is the key, and what it reads is of it."""
+        """A key is written and read with the hooks of its type."""
         own = make_converter(engine.engine)
         own.register_unstructure_hook(complex, str)
         own.register_structure_hook(complex, lambda value, _: complex(value))
@@ -707,7 +707,7 @@ class TestKeysOfOthers:
     def test_are_refused_if_json_does_not_carry_them(
         self, engine: ContractConverter, written: Any, message: str
     ) -> None:
-        """Two keys of one text, and a key that is no text, are not written."""
+        """Keys are not written if the hook gives two keys the same text, or no text."""
         own = make_converter(engine.engine)
         own.register_unstructure_hook(complex, lambda _: written)
         own.register_structure_hook(complex, lambda value, _: complex(value))
@@ -717,7 +717,7 @@ class TestKeysOfOthers:
 
 @every_engine
 def test_a_refusal_by_an_override_has_no_place(engine: ContractConverter) -> None:
-    """Where no field alone is refused, the object is."""
+    """A refusal in an override is a problem of the object, without a pointer to a field."""
 
     def refuse(_: Any) -> Any:
         raise Refusal("value", "expected something else")
@@ -732,7 +732,7 @@ Port = Annotated[int, Rule("a port", lambda value: 0 < value < 2**16)]
 
 @every_engine
 def test_rules_of_ones_own_hold_in_any_class(engine: ContractConverter) -> None:
-    """A rule in an annotation is kept when reading and when writing."""
+    """A rule in an annotation is checked when reading and when writing."""
     assert engine.loads(b'{"field":80}', made(Port)).field == 80
     with pytest.raises(ContractError, match="/field: expected a port"):
         engine.loads(b'{"field":0}', made(Port))
@@ -742,7 +742,7 @@ def test_rules_of_ones_own_hold_in_any_class(engine: ContractConverter) -> None:
 
 @every_engine
 def test_a_json_object_stands_in_any_class(engine: ContractConverter) -> None:
-    """A leaf that is defined elsewhere is read and written as one of this package."""
+    """A JsonObject in a class outside the contract is equal after a round trip."""
     obj = made(JsonObject)(JsonObject({"a": 1}))
     assert engine.loads(engine.dumps(obj), type(obj)) == obj
 
@@ -764,7 +764,7 @@ def test_a_json_object_stands_in_any_class(engine: ContractConverter) -> None:
     ids=str,
 )
 def test_mappings_come_back(engine: ContractConverter, hint: Any, value: Any) -> None:
-    """Of every kind, with keys of every kind, and with the factory of a `defaultdict`."""
+    """All kinds of mappings and keys are equal after a round trip, and a `defaultdict` has its factory again."""
     read = engine.loads(engine.dumps(made(hint)(value)), made(hint)).field
 
     assert read == value

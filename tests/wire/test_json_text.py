@@ -1,4 +1,4 @@
-"""What is read as a UUID, a time and JSON, and how they are written; what is refused stands in `test_diagnosis`."""
+"""How UUIDs, times, texts and keys are read and written. `test_diagnosis` tests invalid documents."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -18,7 +18,7 @@ TEXT = converter.dumps(full(JobStatusUpdate)).decode()
 
 
 def read(engine: Any, **values: str) -> JobStatusUpdate:
-    """Read a document in which some values stand as they are given."""
+    """Read a document with the given JSON texts as values of some fields."""
     plain = engine.unstructure(full(JobStatusUpdate))
     written = {name: values.get(name) or engine.dumps([value]).decode()[1:-1] for name, value in plain.items()}
     text = ",".join(f'"{name}":{value}' for name, value in written.items())
@@ -38,7 +38,7 @@ class TestUUIDs:
         ],
     )
     def test_are_read_in_any_case_with_hyphens_or_without(self, engine: Any, text: str) -> None:
-        """And written in one way."""
+        """A UUID is read in any case, with hyphens or without, and written in lower case with hyphens."""
         update = read(engine, job_execution_id=f'"{text}"')
 
         assert UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8") == update.job_execution_id
@@ -46,7 +46,7 @@ class TestUUIDs:
 
     @pytest.mark.parametrize("number", [0, 1, 2**127, 2**128 - 1])
     def test_are_written_with_all_their_digits(self, engine: Any, number: int) -> None:
-        """Those that begin with zeros, too."""
+        """A UUID is written with leading zeros."""
         update = attrs.evolve(full(JobStatusUpdate), job_execution_id=UUID(int=number))
 
         assert f'"job_execution_id":"{UUID(int=number)}"'.encode() in engine.dumps(update)
@@ -77,7 +77,7 @@ class TestTimes:
         ],
     )
     def test_are_read_with_any_offset(self, engine: Any, text: str, time: datetime) -> None:
-        """And kept in UTC."""
+        """A time is read with any offset, and stored in UTC."""
         found = read(engine, occurred_at=f'"{text}"').occurred_at
 
         assert (time.replace(tzinfo=UTC), UTC) == (found, found.tzinfo)
@@ -95,7 +95,7 @@ class TestTimes:
         ],
     )
     def test_are_written_in_utc(self, engine: Any, time: datetime, text: str) -> None:
-        """Without a fraction that is zero."""
+        """A time is written in UTC, without a fraction if it is zero."""
         update = attrs.evolve(full(JobStatusUpdate), occurred_at=time)
 
         assert f'"occurred_at":"{text}"'.encode() in engine.dumps(update)
@@ -117,7 +117,7 @@ class TestTexts:
         ],
     )
     def test_are_read_with_escapes_and_without(self, engine: Any, written: str, text: str) -> None:
-        """What is escaped twice is no escape."""
+        """A text is read with its escapes resolved. An escaped backslash begins no escape."""
         assert text == read(engine, logs=written).logs
 
     @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ class TestTexts:
         ],
     )
     def test_are_escaped_where_they_must_be(self, engine: Any, text: str, written: str) -> None:
-        """And nowhere else."""
+        """Only characters that JSON requires to be escaped are escaped."""
         assert f'"logs":{written},'.encode() in engine.dumps(attrs.evolve(full(JobStatusUpdate), logs=text))
 
     def test_may_be_huge(self, engine: Any) -> None:
-        """Of a few million characters, each written in another way."""
+        """A text of millions of characters is equal after a round trip."""
         update = attrs.evolve(full(JobStatusUpdate), logs=f'a"\\\x00{ASTRAL}' * 500_000)
 
         assert update == engine.loads(engine.dumps(update), JobStatusUpdate)
@@ -144,19 +144,19 @@ class TestTexts:
 @every_engine
 class TestKeys:
     def test_the_last_of_a_repeated_key_counts(self, engine: Any) -> None:
-        """Whatever the others held."""
+        """The last value of a repeated key counts, also if others are invalid."""
         for first in ("7", "null", '"x"', "[]", "1e999"):
             text = TEXT.replace("{", f'{{"sequence":{first},"logs":0,', 1)
             assert full(JobStatusUpdate) == engine.loads(text, JobStatusUpdate)
 
     def test_a_key_may_be_escaped(self, engine: Any) -> None:
-        """It is the same key."""
+        """A key with escapes is the same key."""
         text = TEXT.replace('"sequence"', '"\\u0073equence"')
 
         assert full(JobStatusUpdate) == engine.loads(text, JobStatusUpdate)
 
     def test_keys_come_in_any_order(self, engine: Any) -> None:
-        """That of the fields is the one in which they are written."""
+        """Keys are read in any order, and written in the order of the fields."""
         parts = [
             f'"{name}":{engine.dumps([value]).decode()[1:-1]}'
             for name, value in engine.unstructure(full(JobStatusUpdate)).items()
