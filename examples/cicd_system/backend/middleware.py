@@ -93,7 +93,7 @@ class AccessLog:
         finally:
             _log(scope, status, perf_counter() - began, failure)
             if failure is not None:
-                # It is part of reference cycles, whose frames have the bodies of requests: they would pile up in memory.
+                # It is part of reference cycles, and its frames have the bodies of requests, which would pile up.
                 failure.__traceback__ = None
 
 
