@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
+from math import inf
+from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -65,33 +67,27 @@ async def read_body(request: Request, limit: int) -> bytes:
     """
     announced_size(request, limit)
     body = bytearray()
-    async with _in_time(WHOLE):
-        async for chunk in chunks_of(request):
-            body += chunk
-            if len(body) > limit:
-                raise _too_large(limit)
+    async for chunk in chunks_of(request, within=WHOLE):
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
     return bytes(body)
 
 
-async def chunks_of(request: Request) -> AsyncIterator[bytes]:
-    """The body of a request in chunks; 408 if the next chunk does not arrive in time."""
+async def chunks_of(request: Request, *, within: float = inf) -> AsyncIterator[bytes]:
+    """The body of a request in chunks; 408 if the next chunk or the whole body does not arrive in time."""
+    end = monotonic() + within
     more = True
     while more:
-        async with _in_time(PATIENCE):
-            message = await request.receive()
+        try:
+            async with asyncio.timeout(min(PATIENCE, end - monotonic())):
+                message = await request.receive()
+        except TimeoutError:
+            raise HTTPException(408, "Expected the body sooner.", {"Connection": "close"}) from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         more = message.get("more_body", False)
         yield message.get("body", b"")
-
-
-@asynccontextmanager
-async def _in_time(seconds: float) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise HTTPException(408, "Expected the body sooner.", {"Connection": "close"}) from None
 
 
 def _too_large(limit: int) -> HTTPException:
