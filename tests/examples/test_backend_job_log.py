@@ -1,12 +1,10 @@
 """Reading the output of a job for its page."""
 
-from uuid import UUID
-
 import pytest
-from cicd_system.backend.ansi import START, Position
+from cicd_system.backend.ansi import Position
 from cicd_system.backend.job_log import JobLogs
 
-from cicd_common.store import ExecutionStore, UnknownJobExecutionError
+from cicd_common.store import ExecutionStore
 from tests.support.examples.backend_in_process import simple, update
 
 LINE = "x" * 99 + "\n"
@@ -65,20 +63,7 @@ def test_what_is_missing_is_waited_for(store, job):
     assert list(logs.more(job, end.end).lines) == ["two", "three", ""]
 
 
-def test_what_is_added_goes_on_in_the_last_line(store, job):
-    logs = JobLogs(store)
-    say(store, job, 1, "one\ntw")
-    piece = logs.more(job, START)
-    say(store, job, 2, "o\r")
-    assert list(logs.more(job, piece.end).lines) == ["o"]
-
-
 def test_one_long_chunk_is_shown(store, job):
     """A chunk that alone is longer than what is shown at first keeps its lines."""
     say(store, job, 1, LINE * 25_000)
     assert JobLogs(store).end(job).end.line == 25_001
-
-
-def test_an_unknown_job_is_told(store):
-    with pytest.raises(UnknownJobExecutionError):
-        JobLogs(store).end(UUID(int=1))

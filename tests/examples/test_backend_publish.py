@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import socket
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cicd_system.backend.publish import Publisher, sending_events
 from cicd_system.backend.repeating import repeating
 from cicd_system.backend.traces import Traces, tracing
+from sqlalchemy import update
 
 from cicd_common.api.request import Artifact, ArtifactUploadRequest
 from cicd_common.integrations.cdevents import execution_of, from_http
 from cicd_common.logging import capture_logs
 from cicd_common.store import ExecutionStore, OutboxCounts
+from cicd_common.store.tables import outbox
 from tests.support.examples.backend_in_process import Backend, order, simple
 from tests.support.examples.waiting import until
 from tests.support.http_receiver import DROP, receiver
 
 pytest.importorskip("cloudevents")
 
-SOURCE = "/ci"
 TO_START = ["pipelinerun.queued"]
 TO_END = ["pipelinerun.started", "taskrun.started", "taskrun.finished", "pipelinerun.finished"]
 
@@ -33,6 +34,13 @@ def backend():
         backend = Backend(store)
         yield backend
         backend.close()
+
+
+@contextmanager
+def publishing(backend, *answers):
+    """A receiver with these answers, and a publisher that sends events to it."""
+    with receiver(*answers) as events, sending_events(events.url, source="/ci", token="its-token") as send:
+        yield events, Publisher(backend.store, send, None)
 
 
 def end(backend, job):
@@ -49,84 +57,61 @@ def kinds(events):
     return [event.type.removeprefix("dev.cdevents.").rpartition(".0.")[0].removesuffix(".0") for event in told(events)]
 
 
+def counts(waiting, given_up=0):
+    return {"events": {"waiting": waiting, "given_up": given_up}}
+
+
 def make_due(store):
     """Make all failed changes due now."""
-    from sqlalchemy import update
-
-    from cicd_common.store.tables import outbox
-
     with store._database.write() as connection:
         connection.execute(update(outbox).where(outbox.c.due_at.is_not(None)).values(due_at=datetime.now(UTC)))
 
 
 class TestEvents:
     def test_are_sent_as_they_happen(self, backend):
-        """The thread of the publisher sends them, and the run can be rebuilt from them."""
-        with (
-            receiver() as events,
-            sending_events(events.url, source=SOURCE, token="its-token") as send,
-            repeating(Publisher(backend.store, send, None).look, 0.01),
-        ):
+        """The thread of the publisher sends them, also those of artifacts, and the run can be rebuilt from them."""
+        files = tuple(Artifact(path=f"dist/{at}.whl", size=3, sha256=f"{at:064x}") for at in range(2))
+        with publishing(backend) as (events, publisher), repeating(publisher.look, 0.01):
             job = backend.start(simple())
             until(lambda: kinds(events) == TO_START, "the start", pause=0.01)
+            backend.store.add_artifacts(ArtifactUploadRequest(job_execution_id=job, artifacts=files))
             end(backend, job)
-            until(lambda: kinds(events)[-1] == "pipelinerun.finished", "the end", pause=0.01)
-        assert kinds(events) == TO_START + TO_END
+            until(lambda: len(told(events)) == 9, "the end", pause=0.01)
+        assert sorted(kinds(events)) == sorted(TO_START + TO_END + 2 * ["artifact.packaged", "artifact.published"])
         run = execution_of(told(events))
         assert run == backend.store.execution(run.id)
-        assert {event.source for event in told(events)} == {SOURCE}
+        assert len({event.id for event in told(events)}) == 9
+        assert {event.source for event in told(events)} == {"/ci"}
         assert {request.headers["Authorization"] for request in events.requests} == {"Bearer its-token"}
 
-    def test_tell_of_artifacts(self, backend):
-        """At the end of a job there are events for each of its artifacts."""
-        files = tuple(Artifact(path=f"dist/{at}.whl", size=3, sha256=f"{at:064x}") for at in range(2))
-        with receiver() as events, sending_events(events.url, source=SOURCE) as send:
-            publisher = Publisher(backend.store, send, None)
-            job = backend.start(simple())
-            backend.store.add_artifacts(ArtifactUploadRequest(job_execution_id=job, artifacts=files))
-            assert publisher.look()
-            end(backend, job)
-            assert publisher.look()
-        assert kinds(events) == TO_START + TO_END + 2 * ["artifact.packaged", "artifact.published"]
-        assert len({event.id for event in told(events)}) == len(events.requests)
-        assert [event.subject_id.split("?")[0] for event in told(events)][-1].endswith("/dist/1.whl@1")
-        assert execution_of(told(events)).status.is_terminal
-
-    @pytest.mark.parametrize("answers", [(500,), (DROP,), (403,)])
-    def test_are_sent_again(self, backend, answers):
+    @pytest.mark.parametrize("answer", [500, DROP, 403])
+    def test_are_sent_again(self, backend, answer):
         """After an error all events of the change are sent again."""
-        with receiver(200, *answers) as events, sending_events(events.url, source=SOURCE) as send:
-            publisher = Publisher(backend.store, send, None)
+        with publishing(backend, 200, answer) as (events, publisher):
             end(backend, backend.start(simple()))
             with capture_logs() as lines:
                 assert publisher.look()
                 assert not publisher.look()
-                assert publisher.state() == {"events": {"waiting": 1, "given_up": 0}}
+                assert publisher.state() == counts(1)
                 make_due(backend.store)
                 assert publisher.look()
-            assert publisher.state() == {"events": {"waiting": 0, "given_up": 0}}
+            assert publisher.state() == counts(0)
         both = TO_START + TO_END
         assert kinds(events) == both[:2] + both
         assert [line["level"] for line in lines] == ["WARNING", "INFO"]
 
     def test_are_given_up(self, backend, monkeypatch):
-        """After a number of attempts the change is given up; the log names the run, and the state counts it."""
+        """After a number of attempts the change is given up, until the Backend is started again."""
         monkeypatch.setattr("cicd_system.backend.publish.MAX_ATTEMPTS", 1)
-        with receiver(500) as events, sending_events(events.url, source=SOURCE) as send:
-            publisher = Publisher(backend.store, send, None)
+        with publishing(backend, 500) as (events, publisher), capture_logs() as lines:
             backend.start(simple())
-            with capture_logs() as lines:
-                assert publisher.look()
-            assert publisher.state() == {"events": {"waiting": 0, "given_up": 1}}
-        run = backend.queue.jobs[0].pipeline_execution_id
+            assert publisher.look()
+            assert publisher.state() == counts(0, given_up=1)
         [line] = [line for line in lines if line["level"] == "ERROR"]
-        assert line["cicd.pipeline.run.id"] == str(run)
-        with (
-            receiver() as events,
-            sending_events(events.url, source=SOURCE) as send,
-            repeating(Publisher(backend.store, send, None).look, 0.01),
-        ):
-            until(lambda: kinds(events) == TO_START, "the events, once it runs anew", pause=0.01)
+        assert line["cicd.pipeline.run.id"] == str(backend.queue.jobs[0].pipeline_execution_id)
+        with publishing(backend) as (events, publisher):
+            assert publisher.look()
+            assert kinds(events) == TO_START
 
     def test_that_cannot_be_made_keep_no_others_back(self, backend):
         """A change whose events cannot be made fails alone, and the reason is logged."""
@@ -143,7 +128,7 @@ class TestEvents:
         with capture_logs() as lines:
             assert [publisher.look() for _ in range(3)] == [True, True, False]
         assert sent == [2]
-        assert backend.store.outbox.counts() == OutboxCounts(waiting=1, given_up=0)
+        assert publisher.state() == counts(1)
         assert [line["level"] for line in lines] == ["ERROR"]
 
     def test_no_request_waits_for_a_receiver_that_hangs(self, backend, monkeypatch):
@@ -151,7 +136,7 @@ class TestEvents:
         monkeypatch.setattr("cicd_system.backend.repeating._AT_END", 0.1)
         with (
             socket.create_server(("127.0.0.1", 0)) as silent,
-            sending_events(f"http://127.0.0.1:{silent.getsockname()[1]}", source=SOURCE) as send,
+            sending_events(f"http://127.0.0.1:{silent.getsockname()[1]}", source="/ci") as send,
         ):
             publisher = Publisher(backend.store, send, None)
             with closing(publisher), repeating(publisher.look, 0.01):
@@ -160,19 +145,10 @@ class TestEvents:
                 end(backend, job)
                 backend.start(simple())
                 assert backend.ask("GET", "/health").status_code == 200
-                assert publisher.state() == {"events": {"waiting": 2, "given_up": 0}}
+                assert publisher.state() == counts(2)
             in_seconds = datetime.now(UTC) + timedelta(seconds=5)  # Less than a claim lasts.
             assert len(backend.store.outbox.claim(at=in_seconds)) == 2
             accepted.close()
-
-
-def test_nobody_is_told_where_there_is_no_receiver(backend):
-    """The outbox is not read, and the state is empty."""
-    publisher = Publisher(backend.store, None, None)
-    backend.start(simple())
-    assert not publisher.look()
-    assert publisher.state() == {}
-    assert backend.store.outbox.counts() == OutboxCounts(waiting=1, given_up=0)
 
 
 class TestTraces:
@@ -193,7 +169,7 @@ class TestTraces:
             assert publisher.look()
         run = backend.queue.jobs[0].pipeline_execution_id
         assert recorded == [backend.store.execution(run)]
-        assert publisher.state() == {"events": {"waiting": 1, "given_up": 0}, "traces": {"given_up": 7}}
+        assert publisher.state() == counts(1) | {"traces": {"given_up": 7}}
 
     def test_that_fail_keep_no_events_back(self, backend):
         """The error is logged, and the events are sent."""
@@ -209,44 +185,38 @@ class TestTraces:
         assert len(sent) == 1
         assert [line["level"] for line in lines] == ["ERROR"]
 
-    def test_are_exported_where_a_collector_is_named(self, backend, monkeypatch):
-        """A run is one trace, and jobs get their parent span."""
+    @pytest.mark.parametrize(("answer", "given_up"), [(200, 0), (400, 3)])
+    def test_are_exported_where_a_collector_is_named(self, backend, monkeypatch, answer, given_up):
+        """A run is one trace, and jobs get their parent span. Spans that are not accepted are counted."""
         pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
         from cicd_common.integrations.opentelemetry import trace_id, traceparent
 
-        with receiver() as collector:
+        with receiver(answer) as collector:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-            with tracing() as traces:
+            with capture_logs(), tracing() as traces:
                 end(backend, backend.start(simple()))
                 Publisher(backend.store, None, traces).look()
-        assert traces.given_up() == 0
+        assert traces.given_up() == given_up
         assert backend.store.outbox.counts() == OutboxCounts(waiting=0, given_up=0)
         [request] = collector.requests
         assert request.path == "/v1/traces"
         [sent] = ExportTraceServiceRequest.FromString(request.body).resource_spans
-        assert {each.key: each.value.string_value for each in sent.resource.attributes}[
-            "service.name"
-        ] == "cicd-backend"
+        [service] = [each.value.string_value for each in sent.resource.attributes if each.key == "service.name"]
+        assert service == "cicd-backend"
         [scope] = sent.scope_spans
         job = backend.queue.jobs[0]
         assert {int.from_bytes(span.trace_id) for span in scope.spans} == {trace_id(job.pipeline_execution_id)}
         assert [span.name for span in scope.spans if not span.parent_span_id] == ["RUN app"]
         assert traces.with_parent(job).environment["TRACEPARENT"] == traceparent(job)
 
-    def test_that_are_not_taken_are_counted(self, backend, monkeypatch):
-        """The spans of the run, its stage and its job are counted."""
-        pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
-        with receiver(400) as collector:
-            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-            with capture_logs(), tracing() as traces:
-                end(backend, backend.start(simple()))
-                Publisher(backend.store, None, traces).look()
-        assert traces.given_up() == 3
-
-    def test_are_not_where_none_is_named(self, monkeypatch):
-        """Without a collector OpenTelemetry is not imported."""
+    def test_are_not_where_nothing_is_named(self, backend, monkeypatch):
+        """Then the outbox is not read, and the state is empty."""
         monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
-        with tracing() as traces:
-            assert traces is None
+        with tracing() as traces, sending_events(None, source="/ci") as send:
+            publisher = Publisher(backend.store, send, traces)
+        backend.start(simple())
+        assert not publisher.look()
+        assert publisher.state() == {}
+        assert backend.store.outbox.counts() == OutboxCounts(waiting=1, given_up=0)

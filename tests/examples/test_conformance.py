@@ -78,6 +78,8 @@ def take(jobs: JobQueue) -> Delivery:
 
 
 class TestBackend(BackendConformance):
+    examples = 5  # The store's own tests draw more.
+
     @pytest.fixture
     def dispatcher(self, store: ExecutionStore, jobs: JobQueue) -> Counting:
         """What sends its jobs to the broker."""
