@@ -713,7 +713,7 @@ def test_the_shared_converter_is_the_contract_s():
 
 
 class TestFastWays:
-    """Valid documents are read by the fast path. Other tests cannot notice this, because the slow path reads the same."""
+    """Valid documents are read by the fast path. Other tests cannot show this, because the slow path reads the same."""
 
     @pytest.mark.parametrize("cls", TYPES, ids=name_of)
     def test_msgspec_reads_every_type_of_the_contract_itself(self, cls, monkeypatch):

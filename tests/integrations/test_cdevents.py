@@ -1,4 +1,4 @@
-"""Events of CDEvents describe the changes of runs by the standard, and suffice to rebuild a run."""
+"""CDEvents of the changes of runs: they follow the standard, and a run can be rebuilt from them."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class TestEvents:
 
     @given(run_states())
     def test_links_point_to_events_that_were_told(self, states):
-        """All events of a run are of its chain, and linked only to earlier events."""
+        """All events of a run have its chain id, and their links point to earlier events."""
         seen = set()
         for before, after in pairwise(states):
             step = told(before, after)
@@ -371,7 +371,7 @@ class TestRead:
 
 
 def test_needs_cloudevents(monkeypatch):
-    """Without cloudevents the import is one error, which names the extra."""
+    """Without cloudevents, the import raises an ImportError that names the extra."""
     for name in [name for name in sys.modules if name.startswith("cicd_common.integrations.cdevents")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "cloudevents.core", None)

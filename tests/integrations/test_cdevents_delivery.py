@@ -46,7 +46,7 @@ class TestHttp:
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b"3", b'{"data": 3}', b"[" * 100_000])
     def test_refuses_what_is_no_event(self, mode, body):
-        """Every other body is one error."""
+        """A body that is no event raises a ContractError."""
         with pytest.raises(ContractError):
             from_http(to_http(EVENT, mode).headers, body)
 
@@ -100,7 +100,7 @@ class TestSender:
         assert waited == [0.5, 1, 7, 4]
 
     def test_opens_a_connection_that_was_closed(self):
-        """A connection that the receiver closed costs an attempt and no event."""
+        """If the receiver has closed the connection, the event is sent again over a new one."""
         with receiver(200, DROP) as server, EventSender(server.url, attempts=2, sleep=lambda _: None) as sender:
             sender.send(EVENT)
             sender.send(EVENT)
@@ -152,13 +152,13 @@ class TestSender:
             EventSender(url, **arguments)
 
     def test_refuses_a_mode(self):
-        """A mode other than the two is refused."""
+        """A mode other than "structured" and "binary" is refused."""
         with pytest.raises(ValueError, match="structured"):
             to_http(EVENT, "batched")
 
 
 def test_documentation():
-    """Every session of docs/how-to/events.md shows what the page shows."""
+    """The examples of docs/how-to/events.md have the output on the page."""
     pytest.importorskip("sqlalchemy")
     with receiver() as server:
         run_sessions(

@@ -1,4 +1,4 @@
-"""With the recipe for Celery, results, remote control and revocation work with contract types."""
+"""Celery tasks with contract types: results, remote control and revocation work."""
 
 from __future__ import annotations
 

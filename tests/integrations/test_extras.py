@@ -1,4 +1,4 @@
-"""Each integration needs an extra: without it the import is one error, and the core does not need it."""
+"""Integrations need an extra, which the core of the package does not need."""
 
 import importlib
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 
 def test_needs_kombu(monkeypatch):
-    """Without kombu the import is one error, which names the extra."""
+    """Without kombu, the import raises an ImportError that names the extra."""
     monkeypatch.delitem(sys.modules, "cicd_common.integrations.kombu", raising=False)
     monkeypatch.setitem(sys.modules, "kombu", None)
     monkeypatch.setitem(sys.modules, "kombu.serialization", None)

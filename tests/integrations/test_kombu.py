@@ -97,7 +97,7 @@ class TestNames:
 
 class TestVendor:
     def test_two_copies_in_one_process(self, tmp_path):
-        """An installed and a vendored copy register the same type, each under a vendor of its own."""
+        """An installed package and a copy of it can register the same type under different vendors."""
         package = Path(cicd_common.__file__).parent
         shutil.copytree(package, tmp_path / "theirs", ignore=shutil.ignore_patterns("__pycache__"))
         code = """
@@ -214,7 +214,7 @@ class TestRefused:
         ],
     )
     def test_other_content(self, content_type, body):
-        """A consumer that accepts one content type gets no other."""
+        """A consumer refuses other content types than the one that it accepts."""
         with pytest.raises(ContentDisallowed):
             loads(body, content_type, "utf-8", accept=[register_task(JobExecutionRequest).content_type])
 
@@ -246,7 +246,7 @@ class TestBrokers:
             with suppress(TimeoutError):
                 while not received:
                     connection.drain_events(timeout=10)
-        # That of AMQP has made text of it.
+        # The AMQP transport returns the body as text.
         assert received in [
             [(INSTANCE, body)] for body in (converter.dumps(INSTANCE), converter.dumps(INSTANCE).decode())
         ]

@@ -133,7 +133,7 @@ class TestTrace:
 
     @given(finished_runs())
     def test_is_the_same_when_recorded_again(self, run):
-        """A repeat exports the same spans under the same ids."""
+        """Recording a run again exports the same spans with the same ids."""
         first, again = ([span.to_json() for span in recorded(run).values()] for _ in range(2))
         assert first == again
 
@@ -318,7 +318,7 @@ class TestTraceparent:
 
 
 def test_needs_opentelemetry(monkeypatch):
-    """Without OpenTelemetry the import is one error, which names the extra."""
+    """Without OpenTelemetry, the import raises an ImportError that names the extra."""
     for name in [name for name in sys.modules if name.startswith("cicd_common.integrations.opentelemetry")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)

@@ -103,7 +103,7 @@ def test_through_a_queue(handler, stream):
 
 
 def test_documentation():
-    """Every session of docs/how-to/traces.md prints the output on the page, and a receiver gets the data."""
+    """The examples of docs/how-to/traces.md have the output on the page, and a receiver gets the data."""
     job = Job(name="make", script=("make",))
     pipeline = Pipeline(name="checkout", repo_url="r", stages=(Stage(name="build", jobs=(job,)),))
     queued = PipelineExecution.of(pipeline, run_number=1, id=UUID(int=0))

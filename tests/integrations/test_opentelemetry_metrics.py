@@ -1,4 +1,4 @@
-"""Runs are measured by the names of the semantic conventions."""
+"""The metrics of runs, with the names of the semantic conventions."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_of_a_run_on_its_way(run):
 
 
 def test_workers():
-    """Whenever metrics are read, the program's current numbers of Workers are returned."""
+    """Metrics have the current numbers of Workers whenever they are read."""
     workers = {"available": 2, "busy": 1}
     meter = Meter(workers=lambda: workers)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Lines for people."""
+"""The format of console lines."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ def shown(message: object = "hello", /, **fields: Any) -> str:
 
 
 class TestConsoleFormatter:
-    """The format of a console line."""
-
     def test_line(self) -> None:
         """A line has time, level, logger, message and fields."""
         written = Written(ConsoleFormatter)

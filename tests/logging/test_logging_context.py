@@ -1,4 +1,4 @@
-"""Lines carry the execution that they belong to."""
+"""Log lines have the fields of their execution context."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ JOB, STAGE, PIPELINE = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
 class Receiver:
-    """A receiver of batches that fails or waits as told."""
+    """A receiver of batches that can fail or wait."""
 
     def __init__(self) -> None:
         self.batches: queue.Queue[Sequence[ExecutionLog]] = queue.Queue()
@@ -56,7 +56,7 @@ class Receiver:
 
 
 class Sending:
-    """A logger whose lines are sent."""
+    """A logger with an ExecutionLogHandler, which sends to `receiver`."""
 
     def __init__(self, **options: Any) -> None:
         self.receiver = Receiver()
@@ -354,7 +354,7 @@ class TestDelivery:
         assert one.receiver.tries == []
 
     def test_shutdown(self, sending: Make) -> None:
-        """`logging.shutdown` holds the lock of the handler while ``send`` logs."""
+        """The handler can be closed while its lock is held, as by `logging.shutdown`, and ``send`` logs."""
         one = sending(linger=30)
         one.handler._send = lambda batch: (one.log.info("sending"), one.receiver.send(batch))
         with execution_context(job_execution_id=JOB):
@@ -402,7 +402,7 @@ class TestDelivery:
         assert one.receiver.texts() == ["INFO     worker: parent"] * 2
 
     def test_renewed(self, sending: Make) -> None:
-        """The state of a child process is empty; the test makes it in this process."""
+        """After `renew`, which runs in a forked process, records are sent even if a lock was held."""
         one = sending()
         one.handler._order.acquire()
         one.handler.renew()
@@ -413,7 +413,7 @@ class TestDelivery:
 
 
 def _in_child(one: Sending, writer: int) -> None:
-    """The code of a child process, which ends itself, by a signal if it is stuck."""
+    """The code of the child process, which a signal ends if it is stuck."""
     signal.alarm(20)
     try:
         one.handler._send = lambda batch: os.write(writer, "".join(f"{log.log_text}\n" for log in batch).encode())

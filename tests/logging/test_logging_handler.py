@@ -51,7 +51,7 @@ def messages(text: str) -> list[str]:
 
 
 class Flaky(io.StringIO):
-    """A stream that fails until it is told not to."""
+    """A stream whose `write` raises `error` while it is set."""
 
     error: Exception | None = None
 
@@ -218,7 +218,7 @@ class TestLoss:
 
     def test_closed_stream(self, log: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Nothing is written to another file with the same descriptor, and nothing is printed."""
-        stream = open(tmp_path / "one", "w")  # noqa: SIM115 - it is closed on the way
+        stream = open(tmp_path / "one", "w")  # noqa: SIM115 - it is closed below
         handler = handler_on(log, stream)
         log.info("hello")
         fd = stream.fileno()
@@ -463,7 +463,7 @@ class TestProcesses:
 
 
 def _in_child(log: logging.Logger, masker: SecretMasker, stream: MaskingStream[str]) -> None:
-    """The code of a child process, which ends itself, by a signal if it is stuck."""
+    """The code of the child process, which a signal ends if it is stuck."""
     signal.alarm(20)
     try:
         stream._write = lambda _: None

@@ -1,4 +1,4 @@
-"""Lines of JSON."""
+"""The format of JSON lines."""
 
 from __future__ import annotations
 
@@ -26,8 +26,6 @@ def record_of(**attributes: Any) -> logging.LogRecord:
 
 
 class TestJsonFormatter:
-    """The format of a JSON line."""
-
     def test_line(self) -> None:
         """The keys have a fixed order, without blanks."""
         expected = (

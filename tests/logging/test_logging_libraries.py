@@ -1,4 +1,4 @@
-"""With the libraries that programs use, lines come once, masked, with their context."""
+"""With common libraries, each line is written once, masked, and with its context."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ with start_worker(app, perform_ping_check=False, pool="solo"):
 
 
 class Own(logging.LogRecord):
-    """The record class of a program's own factory."""
+    """The record class of another factory."""
 
 
 class TestContext:

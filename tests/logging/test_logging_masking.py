@@ -221,7 +221,7 @@ class TestAdd:
         class Slow(io.StringIO):
             def write(self, text: str) -> int:
                 adding.start()
-                adding.join(0.2)  # Time enough to return, if it did not wait.
+                adding.join(0.2)  # Enough time for `add` to return if it did not wait.
                 order.append("written")
                 return super().write(text)
 

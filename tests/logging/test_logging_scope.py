@@ -1,4 +1,4 @@
-"""Secrets are known for as long as a job runs."""
+"""Secrets that are known only within a scope."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class TestScope:
         assert not masker._index._by_window
 
     def test_forgotten_already(self, masker: SecretMasker) -> None:
-        """Secrets are forgotten only once."""
+        """A secret that was dropped within its scope is not dropped again at the end of the scope."""
         with masker.scope([SECRET]):
             masker.drop([SECRET])
         masker.add(SECRET)
@@ -158,7 +158,7 @@ class TestUnderWay:
         waiting: queue.Queue[Any] = queue.Queue()
         logger = logging.getLogger("queued")
         logger.propagate = False
-        # The line that is written at once must not let go of what the one in the queue needs.
+        # Writing the first line must not forget the secrets that the queued record needs.
         logger.handlers = [LineHandler(io.StringIO(), masker=masker), logging.handlers.QueueHandler(waiting)]
         listener = logging.handlers.QueueListener(waiting, written.handler)
         with masker.scope([SECRET]):

@@ -48,7 +48,7 @@ def test_a_client_of_an_application_stays_until_it_is_answered():
 
 
 class App:
-    """An ASGI application that notes its lifespan, and answers with what its startup left in the state."""
+    """An ASGI application that records its lifespan messages, and answers with the state that its startup has set."""
 
     def __init__(self, startup: str = "complete") -> None:
         self.startup = startup
@@ -70,7 +70,7 @@ class App:
 
 
 def test_an_application_lives_as_long_as_its_client():
-    """It is started before the first request and shut down at the end, all in one event loop."""
+    """The application of a client is started before the first request and shut down at the end, in one event loop."""
     app = App()
     with client_of(app) as client:
         assert app.steps == ["lifespan.startup"]
@@ -80,13 +80,13 @@ def test_an_application_lives_as_long_as_its_client():
 
 
 def test_a_startup_that_fails_is_an_error():
-    """The error has the message of the application."""
+    """A failed startup raises an error with the message of the application."""
     with pytest.raises(RuntimeError, match="startup of the application failed: no database"):
         client_of(App(startup="failed"))
 
 
 def test_an_application_needs_no_lifespan():
-    """One that raises for what is no request is called all the same, as ASGI demands."""
+    """An application that raises for lifespan messages still gets requests, as ASGI requires."""
 
     async def app(scope, _, send):
         assert scope["type"] == "http"
@@ -97,7 +97,7 @@ def test_an_application_needs_no_lifespan():
 
 
 def test_a_path_may_have_a_query():
-    """The queries of a request are added to that of the path."""
+    """The query of a request is added to that of its path."""
     client = httpx.Client(
         base_url="http://localhost",
         transport=httpx.MockTransport(lambda request: httpx.Response(200, json=request.url.query.decode())),

@@ -1,4 +1,4 @@
-"""The kits pass Backends and Workers that keep the contract, and find each fault."""
+"""The conformance kits accept correct Backends and Workers, and find faults."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TestFakeBackend(BackendConformance):
 
 
 class TestServedAtOtherPaths(BackendConformance):
-    """A Backend behind a server passes at other paths, without a view of the requests it hands out."""
+    """A Backend behind a server passes at other paths, and without the fixture `handed_out`."""
 
     paths = Paths(execute="/v2/runs", pipeline_status="/v2/runs/{execution_id}")
     examples = 2
@@ -73,14 +73,14 @@ class TestSmallWorker(WorkerConformance):
 
 @pytest.mark.parametrize("kit", [BackendConformance, WorkerConformance])
 def test_a_kit_says_which_fixture_it_needs(kit):
-    """The error of a class without the fixture names the fixture."""
+    """Without its required fixture, a kit raises an error that names the fixture."""
     fixture = {BackendConformance: "backend", WorkerConformance: "run_job"}[kit]
     with pytest.raises(NotImplementedError, match=f"give a fixture `{fixture}`"):
         vars(kit)[fixture].__wrapped__(kit())
 
 
 def test_a_failure_of_a_worker_shows_what_it_told():
-    """The history has a line for each update."""
+    """The history of a Worker has a line for each update."""
     told = JobStatusUpdate(
         job_execution_id=uuid4(), sequence=1, status=ExecutionStatus.RUNNING, occurred_at=MOMENT, logs="x", worker="one"
     )
@@ -94,9 +94,9 @@ def test_the_machine_finds_faults_by_itself():
     kit.examples = 60
     ask = Caller(client_of(BackendApi(backends.HandsOutEarly())), kit.paths)
     settings.register_profile("before", settings.default)
-    settings.load_profile("unshrunk")  # It is found soon, and made small for a minute.
+    settings.load_profile("unshrunk")  # Shrinking takes a minute.
     try:
-        # It may be found in more than one way.
+        # Hypothesis raises a group if it finds several failures.
         with pytest.raises((AssertionError, BaseExceptionGroup)):
             kit.test_any_system_ends_as_the_model_does(ask)
     finally:

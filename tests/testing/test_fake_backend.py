@@ -52,7 +52,7 @@ def backend():
 
 class TestStart:
     def test_a_request_starts_once(self, backend):
-        """A repeated request has the same run, and no requests of jobs."""
+        """A repeated request returns the same run, and hands out no jobs."""
         request = PipelineExecutionRequest(request_id=uuid4(), repo="r", pipeline=PIPELINE)
         first, again = backend.start(request), backend.start(request)
         assert [job.job_name for job in first.jobs] == ["a", "b"]
@@ -79,7 +79,7 @@ class TestStart:
         ],
     )
     def test_a_request_that_names_no_definition_is_refused(self, backend, pointer, fields):
-        """The problem has a pointer to the wrong field."""
+        """A request without a valid definition is refused with the pointer of the wrong field."""
         backend.start(PIPELINE)
         with pytest.raises(ContractError) as caught:
             backend.start(PipelineExecutionRequest(**{"request_id": uuid4(), "repo": "r", **fields}))
@@ -88,7 +88,7 @@ class TestStart:
 
 class TestJobs:
     def test_updates_move_a_run_to_its_end(self, backend):
-        """The output is stored, and reports have it."""
+        """Updates bring a run to its end, and logs and reports have the output."""
         started = backend.start(PIPELINE)
         jobs = list(started.jobs)
         for request in jobs:
@@ -104,7 +104,7 @@ class TestJobs:
         assert backend.job_status(first).status is SUCCESS
 
     def test_another_worker_is_superseded(self, backend):
-        """No update of a Worker that does not have the job is stored."""
+        """The update of another Worker is superseded and not stored."""
         request = backend.start(PIPELINE).jobs[0]
         backend.apply(told(request, 1, RUNNING))
         assert backend.apply(told(request, 2, SUCCESS, worker="other")).response.is_superseded
@@ -118,7 +118,7 @@ class TestJobs:
         assert (again.attempt, again.last_sequence) == (2, 2)
 
     def test_an_unknown_job_in_a_batch_is_its_error(self, backend):
-        """The other updates of the batch are applied."""
+        """An unknown job in a batch has its error as result, and the other updates are applied."""
         request = backend.start(PIPELINE).jobs[0]
         unknown, known = backend.apply_all(
             [evolve(told(request, 1, RUNNING), job_execution_id=NOBODY), told(request, 1, RUNNING)]
@@ -148,7 +148,7 @@ class TestJobs:
 
 class TestWhatHangsOnRuns:
     def test_artifacts(self, backend):
-        """The last file of a path stays."""
+        """A second artifact with the same path replaces the first."""
         job = backend.start(PIPELINE).jobs[0].job_execution_id
         for size in (1, 2):
             files = (Artifact(path="a", size=size, sha256="0" * 64),)
@@ -184,6 +184,6 @@ class TestWhatHangsOnRuns:
     ],
 )
 def test_what_is_not_known_is_an_error(backend, ask):
-    """The error names the kind of the unknown id."""
+    """An unknown id raises a ContractError."""
     with pytest.raises(ContractError, match="there is none with the id"):
         ask(backend)

@@ -1,4 +1,4 @@
-"""The strategies reach the values they promise: the properties that use them would otherwise prove little."""
+"""The strategies draw the values that they promise, without which property tests would prove little."""
 
 import re
 import subprocess
@@ -46,7 +46,7 @@ from tests.support.contract import ENGINES, TYPES, name_of
 from tests.support.moves import MOMENT
 from tests.support.strategies import deep_pipeline
 
-# Found, and not made small, which would take long and is of no use here.
+# Without shrinking, which takes long and is not needed here.
 SOON = settings(
     max_examples=5_000,
     database=None,
@@ -59,12 +59,12 @@ SOON = settings(
 def found(strategy: st.SearchStrategy[Any], condition: Callable[[Any], bool]) -> Any:
     """Return a value of the strategy that satisfies the condition, or fail if there is none."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", HypothesisWarning)  # A pipeline is long when it is shown.
+        warnings.simplefilter("ignore", HypothesisWarning)  # The repr of a pipeline is long.
         return find(strategy, condition, settings=SOON)
 
 
 def seen(strategy: st.SearchStrategy[Any], facts: Callable[[Any], Iterable[Any]], wanted: set[Any]) -> set[Any]:
-    """Return those of the wanted facts that hold for values of the strategy, which are drawn until all have held."""
+    """Draw values until each wanted fact has held for one of them, and return the wanted facts that have held."""
     held: set[Any] = set()
 
     def are_all_held(value: Any) -> bool:
@@ -275,7 +275,7 @@ class TestPipelineKnobs:
 
 @attrs.frozen(kw_only=True)
 class Deployment:
-    """A user's class with annotations of the contract, of the standard library, and with a rule of its own."""
+    """A user's class with annotations of the contract and of the standard library, and with another rule."""
 
     target: Name
     port: Annotated[int, Rule("a port", Between(1, 65_535))]
@@ -299,7 +299,7 @@ class TestClassesOfUsers:
         assert converter.loads(converter.dumps(deployment), Deployment) == deployment
 
     def test_may_hold_others_of_their_own(self) -> None:
-        """A class that contains instances of itself is drawn."""
+        """A recursive class is drawn, some values with instances of itself."""
         assert found(from_type(Deployment), lambda each: len(each.others) > 0).others
 
 

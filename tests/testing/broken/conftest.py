@@ -1,4 +1,4 @@
-"""For each broken Backend and Worker exactly the tests that name its fault must fail."""
+"""For each broken Backend and Worker, exactly the tests in `fails` must fail."""
 
 import pytest
 
@@ -11,12 +11,12 @@ LEFT_OUT = {
 
 
 def pytest_collection_modifyitems(items):
-    """Expect the failures that a class names in `fails`."""
+    """Mark the tests that a class names in `fails` as expected failures, and leave out slow tests."""
     for item in list(items):
         fails = getattr(getattr(item, "cls", None), "fails", None)
         if fails is None:
             continue
-        item.add_marker(pytest.mark.no_cover)  # What passes the kits covers them.
+        item.add_marker(pytest.mark.no_cover)  # Correct Backends and Workers cover the kits.
         if item.name in fails:
             item.add_marker(pytest.mark.xfail(strict=True, raises=(AssertionError, pytest.fail.Exception)))
         elif item.originalname in LEFT_OUT:

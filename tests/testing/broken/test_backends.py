@@ -1,4 +1,4 @@
-"""Backends with one fault each, and the tests of the kit that name it."""
+"""Backends with one fault each, and the tests of the kit that find it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ RUNNING, SUCCESS, CANCELED = ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS, E
 
 
 class Broken(BackendConformance):
-    """A Backend in memory, to be broken.
+    """The kit for a Backend in memory. Derived classes use a Backend with a fault.
 
     Attributes:
-        fails: The tests that name the fault.
+        fails: The tests that find the fault.
     """
 
     fails: frozenset[str] = frozenset()
@@ -53,7 +53,7 @@ class Broken(BackendConformance):
         return lambda: api.requests
 
 
-# --- what Workers tell ------------------------------------------------------------------------------------------------
+# --- updates ----------------------------------------------------------------------------------------------------------
 
 
 class StoresRepeats(FakeBackend):

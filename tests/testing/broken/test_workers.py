@@ -1,4 +1,4 @@
-"""A small Worker, Workers with one fault each, and the tests of the kit that name it."""
+"""A small Worker, Workers with one fault each, and the tests of the kit that find it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Superseded(Exception):
 
 
 class SmallWorker:
-    """Runs one job of the kind ``script`` and sends its updates: no more than the contract requires of a Worker."""
+    """A minimal Worker by the contract: it runs one job of the kind ``script`` and sends its updates."""
 
     pace = 0.1
 
@@ -58,7 +58,7 @@ class SmallWorker:
         finally:
             self.http.close()
 
-    # --- telling --------------------------------------------------------------------------------------------------
+    # --- updates --------------------------------------------------------------------------------------------------
 
     def claim(self):
         self.tell(RUNNING)
@@ -205,11 +205,11 @@ class SmallWorker:
 
 
 class Kit(WorkerConformance):
-    """The kit for a Worker like the small one.
+    """The kit for a class of Workers.
 
     Attributes:
-        make_worker: The Worker.
-        fails: The tests that name its fault.
+        make_worker: The class of the Worker.
+        fails: The tests that find its fault.
     """
 
     make_worker = SmallWorker
