@@ -1,4 +1,4 @@
-"""The databases that the tests of the store run on: SQLite, and the PostgreSQL of `tests.support.servers`."""
+"""The databases in the tests of the store: SQLite, and the PostgreSQL of `tests.support.servers`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support.servers import POSTGRESQL
 
 if find_spec("sqlalchemy") is None:
-    # What is collected then says so: `test_extra`.
+    # `test_extra` reports that the extra is missing.
     collect_ignore_glob = [
         path.name for path in Path(__file__).parent.glob("test_*.py") if path.name != "test_extra.py"
     ]
@@ -20,7 +20,7 @@ if find_spec("sqlalchemy") is None:
 
 @pytest.fixture(scope="session")
 def postgres_schema() -> Iterator[str]:
-    """The URL of a schema of PostgreSQL that only this run of the tests uses."""
+    """The URL of a schema of PostgreSQL for this test run only."""
     from sqlalchemy import create_engine, make_url, text
 
     name = f"cicd_common_test_{uuid4().hex}"

@@ -1,4 +1,4 @@
-"""The store applies updates by the rule of the model, one at a time and many together."""
+"""Applying updates in the store, alone and in batches, by the rules of the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cicd_common.store import ExecutionStore, UnknownJobExecutionError
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
 STATES = list(ExecutionStatus)
-# The update that brings a job there has the sequence 3: the others are one that was missed, the same, and the next.
+# The update that sets the state has sequence 3. The tested update has an earlier, the same or a later sequence.
 SEQUENCES = (2, 3, 4)
 TIMES = [MOMENT + timedelta(microseconds=each) for each in (-1, 0, 1)]
 ONE_EACH = Pipeline(
@@ -48,7 +48,7 @@ def state_of(store, job):
 
 
 def test_is_joined_by_the_rule(store):
-    """An update is joined by the rule for every state of the job, every sequence and every time."""
+    """`apply` has the result of `join` for every state of the job, every sequence and every time."""
     jobs = iter(store.start(ONE_EACH).jobs)
     for state, sequence, at in product(STATES, SEQUENCES, TIMES):
         job = next(jobs).job_execution_id
@@ -76,7 +76,7 @@ def test_of_a_canceled_run(store):
 
 
 def test_of_another_worker(store):
-    """A Worker that does not have the job is told so, and nothing of its update is stored."""
+    """The update of another Worker is superseded and not stored."""
     job = store.start(ONE_EACH).jobs[0].job_execution_id
     store.apply(told(job, 1, ExecutionStatus.RUNNING))
     applied = store.apply(evolve(told(job, 2, ExecutionStatus.SUCCESS), worker="another"))
@@ -86,7 +86,7 @@ def test_of_another_worker(store):
 
 
 def test_an_unknown_job_in_a_batch_fails_alone(store):
-    """The other updates are applied, and each result has the place of its update."""
+    """An unknown job in a batch has its error as result, and the other updates are applied."""
     first, second = (job.job_execution_id for job in store.start(ONE_EACH).jobs[:2])
     batch = [told(job, 1, ExecutionStatus.RUNNING) for job in (first, ONE_EACH.id, second)]
     one, none, two = store.apply_all(batch)
@@ -96,7 +96,7 @@ def test_an_unknown_job_in_a_batch_fails_alone(store):
 
 
 def test_jobs_are_handed_out_by_the_update_that_makes_them_ready(store):
-    """In a batch each result has the jobs that it would have alone, also if the job itself is in the batch."""
+    """Each result of a batch has the jobs that its update makes ready, also if the batch has updates of these jobs."""
     jobs = (
         Job(name="a", script=("x",)),
         Job(name="b", script=("x",)),
@@ -112,7 +112,7 @@ def test_jobs_are_handed_out_by_the_update_that_makes_them_ready(store):
 
 
 def two_stages(size):
-    """Return a first stage of as many chains of two jobs, and a second one of as many jobs."""
+    """A pipeline whose first stage has `size` chains of two jobs, and whose second stage has `size` jobs."""
     first = [Job(name=f"a {at}", script=("x",)) for at in range(size)]
     first += [Job(name=f"b {at}", script=("x",), dependencies=(f"a {at}",)) for at in range(size)]
     second = [Job(name=f"c {at}", script=("x",)) for at in range(size)]
@@ -121,7 +121,7 @@ def two_stages(size):
 
 
 def succeed(store, jobs):
-    """Let jobs succeed in one batch, and return the requests of each update, and the number of function calls."""
+    """Let jobs succeed in one batch. Return the requests of each update and the number of function calls."""
     batch = [told(job.job_execution_id, 1, ExecutionStatus.SUCCESS) for job in jobs]
     calls = []
     sys.setprofile(lambda _frame, event, _argument: calls.append(1) if event == "call" else None)
@@ -159,7 +159,7 @@ def test_a_release_hands_the_job_out_again(store):
 
 
 def test_releases_in_a_batch_hand_the_job_out_as_it_is_then(store):
-    """Each request has the attempt and the sequence of its release, also if later updates change the job."""
+    """The request of each release in a batch has its attempt and sequence, although later updates change the job."""
     job = store.start(ONE_EACH).jobs[0].job_execution_id
     updates = [
         evolve(told(job, sequence, ExecutionStatus.RUNNING), attempt=attempt, is_released=is_released)
@@ -181,12 +181,6 @@ def test_releases_in_a_batch_hand_the_job_out_as_it_is_then(store):
     ],
 )
 def test_anything_else_than_a_message_is_refused(store, ask):
-    """The error names the expected type."""
+    """An argument of a wrong type is refused, and the error names the expected type."""
     with pytest.raises(ContractError, match="expected a "):
         ask(store)
-
-
-def test_of_no_job(store):
-    """Nothing is stored for a job that does not exist."""
-    with pytest.raises(UnknownJobExecutionError):
-        store.apply(told(ONE_EACH.id, 2, ExecutionStatus.RUNNING))

@@ -1,4 +1,4 @@
-"""Canceling of runs in the store."""
+"""Canceling runs in the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.store.test_leases import NOW, PIPELINE, SUCCESS, told
 
 
 def test_a_run_that_has_ended_stays_as_it_is(store):
-    """It is not canceled, and no Worker has to stop."""
+    """`cancel` does not change a run that has ended, and returns no jobs."""
     started = store.start(PIPELINE, at=NOW)
     requests = [*started.jobs]
     for request in requests:
@@ -18,7 +18,7 @@ def test_a_run_that_has_ended_stays_as_it_is(store):
 
 
 def test_a_run_that_was_canceled_names_its_running_jobs_again(store):
-    """The Workers of jobs that were handed out are told to stop, however often a run is canceled."""
+    """A second `cancel` returns the same jobs to stop."""
     started = store.start(PIPELINE, at=NOW)
     first, second = (store.cancel(started.execution.execution_id, NOW) for _ in range(2))
     assert first == second

@@ -30,7 +30,7 @@ KILLS = 100
 
 @pytest.fixture(scope="module")
 def context():
-    """Starts processes quickly: they are forked from one that has imported the store."""
+    """A context that forks processes from one that has imported the store, which is fast."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["cicd_common.store", "sqlalchemy.dialects.postgresql.psycopg", "psycopg"])
     return context
@@ -61,7 +61,7 @@ def with_own_ids(pipeline: Pipeline) -> Pipeline:
 
 
 def history_of(job_execution_id, may_fail):
-    """The updates of a job, two of them twice."""
+    """The RUNNING and the terminal update of a job, each twice."""
     end = ExecutionStatus.FAILED if may_fail else ExecutionStatus.SUCCESS
     updates = [
         JobStatusUpdate(
@@ -84,7 +84,7 @@ def jobs_of(run):
 @pytest.mark.no_cover
 class TestUpdates:
     def test_by_eight_processes(self, url, context):
-        """The shuffled, repeated updates of 500 jobs: each job is handed out once, and no update is lost."""
+        """Eight processes apply the updates of 500 jobs, shuffled and repeated: each job is handed out once."""
         pipeline = wide_pipeline(stages=5, width=100)
         with ExecutionStore(url) as store:
             started = store.start(pipeline, at=MOMENT)
@@ -99,7 +99,7 @@ class TestUpdates:
                 assert store.logs(job.id).text == "1\n2\n"
 
     def send_all(self, url, context, run, ready):
-        """Let processes apply the updates of all jobs that are handed out. Return the jobs in that order."""
+        """Let processes apply the updates of all jobs that are handed out. Return the updates."""
         may_fail = {job.id: job.job.allow_failure for job in jobs_of(run)}
         updates, results = context.Queue(), context.Queue()
         processes = [
@@ -157,8 +157,7 @@ class TestUpdates:
 @pytest.mark.no_cover
 class TestStarts:
     def test_by_eight_processes(self, bare_url, context):
-        """Processes make the tables together, and start the same and different pipelines: runs are numbered one by one,
-        and what was asked for once is started once."""
+        """Eight processes create the tables and start runs at once: numbers have no gaps, each request starts once."""
         shared = with_own_ids(wide_pipeline(1, 3))
         requests = [(shared, uuid4()) for _ in range(10)]
         barrier, results = context.Barrier(PROCESSES), context.Queue()
@@ -182,7 +181,7 @@ class TestStarts:
         for process in processes:
             process.join()
             assert process.exitcode == 0
-        # All have one name, and so share their numbers, though the definitions differ.
+        # All definitions have the same name, so their runs share one sequence of numbers.
         runs = len(requests) + PROCESSES * (5 + 3)
         assert sorted(number for each in numbers.values() for number in each) == list(range(1, runs + 1))
         assert max(Counter(handed_out).values()) == 1
@@ -220,7 +219,7 @@ class TestKill:
         process.start()
         sender.close()
         acknowledged = [receiver.recv() for _ in range(random.randint(1, 8))]
-        time.sleep(random.uniform(0, 0.004))  # Any moment of the write that is under way, not always its beginning.
+        time.sleep(random.uniform(0, 0.004))  # So that the kill is not always at the beginning of a write.
         process.kill()
         process.join()
         while True:
@@ -244,7 +243,7 @@ class TestKill:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 class TestFork:
     def test_leaves_the_connections_of_its_parent_alone(self, url):
-        """A forked process opens its own connections."""
+        """After a fork, the store of the child has a new pool, and works."""
         with ExecutionStore(url) as store:
             pool = store._database._engine.pool
             _after_fork()

@@ -1,4 +1,4 @@
-"""The store when the connection to PostgreSQL is cut, reset or delayed, at every place of a call."""
+"""Calls of the store while the connection to PostgreSQL is cut, reset or delayed at every place."""
 
 from __future__ import annotations
 
@@ -125,13 +125,13 @@ class TestEveryPlace:
             outcomes.append(applied.outcome)
 
         assert every_place(proxy, fault, call) >= 8
-        # Both occur: the write was lost, or the answer was.
+        # At some places the write is lost, and at others only the answer.
         assert set(outcomes) == {UpdateOutcome.APPLIED, UpdateOutcome.LATE}
         assert direct.logs(job.job_execution_id).text == "".join(f"{at}\n" for at in range(1, len(outcomes) + 1))
         assert direct.job_execution(job.job_execution_id).last_sequence == len(outcomes)
 
     def test_of_a_start(self, store, direct, proxy, fault):
-        """A request starts one run; numbers have no gap; a job's request is returned at most once."""
+        """A request starts one run, run numbers have no gaps, and the job is handed out at most once."""
         what = pipeline()
         runs: list[UUID] = []
 
@@ -193,7 +193,7 @@ class TestDelay:
             applied = pool.submit(store.apply, told(job.job_execution_id, 1))
             assert proxy.held.wait(30)
             assert not applied.done()
-            # Others do not wait for it.
+            # Other calls do not wait.
             assert store.job_status(job.job_execution_id).status is ExecutionStatus.PENDING
             proxy.freed.set()
             assert applied.result().outcome is UpdateOutcome.APPLIED
@@ -211,7 +211,7 @@ class TestOutage:
         assert store.apply(told(job.job_execution_id, 1)).outcome is UpdateOutcome.APPLIED
 
     def test_that_nobody_noticed_is_one_error(self, store, proxy):
-        """An outage that cut all connections of the pool is one error."""
+        """If all connections of the pool were cut, one call fails, and the next calls work."""
         (job,) = store.start(pipeline()).jobs
         with store._database.read(), store._database.read(), store._database.read():
             pass
@@ -224,7 +224,7 @@ class TestOutage:
             pass
 
     def test_a_partition_ends_a_connection(self, store):
-        """The system gives up a connection without answers after about a minute."""
+        """The connection is configured to fail after about a minute without answers."""
         with store._database.read() as connection:
             found = connection.connection.driver_connection.info.get_parameters()
         assert {name: found[name] for name in ("keepalives_idle", "tcp_user_timeout")} == {

@@ -1,4 +1,4 @@
-"""The examples in the user guide run, one after the other."""
+"""The guide on the store."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "store.md"
 
 
 def test_examples_run():
-    """Each example does what the guide says."""
+    """The examples of the guide run, one after the other."""
     text = GUIDE.read_text(encoding="utf-8")
     names = {}
     for example in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):

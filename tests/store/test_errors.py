@@ -109,7 +109,7 @@ class TestUnknown:
         ],
     )
     def test_is_one_error(self, store, error, pointer, ask):
-        """An unknown id is an error of the store and of the contract, which names the argument and the id."""
+        """An unknown id is a StoreError and a ContractError with the pointer of the argument, and can be pickled."""
         with pytest.raises(error) as caught:
             ask(store)
         assert isinstance(caught.value, StoreError)
@@ -118,7 +118,7 @@ class TestUnknown:
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
     def test_is_what_the_model_raises(self):
-        """Code that catches the errors of the model and of reports catches these, too."""
+        """Errors of the store derive from those of the model and of reports."""
         assert issubclass(UnknownJobExecutionError, UnknownJobError)
         assert issubclass(UnknownReportNameError, UnknownNameError)
 
@@ -131,7 +131,7 @@ class TestUnknown:
         ],
     )
     def test_request(self, store, error, fields):
-        """A request must name one definition that it has or the store has; nothing of another request is stored."""
+        """A request without a definition, or with an unknown or wrong id, is refused, and nothing is stored."""
         request = PipelineExecutionRequest(request_id=NOBODY, repo="r", **fields)
         for _ in range(2):
             with pytest.raises(error):
@@ -140,7 +140,7 @@ class TestUnknown:
         assert store.start(PIPELINE, request_id=NOBODY).jobs
 
     def test_another_repository_than_the_pipelines_is_refused(self, store):
-        """The code of another repository would run with the pipeline's secrets. Nothing is stored."""
+        """Another repository is refused, because its code would run with the secrets of the pipeline."""
         request = PipelineExecutionRequest(request_id=NOBODY, repo="https://evil.example", pipeline=PIPELINE)
         with pytest.raises(DefinitionError, match="/repo: expected the repository of the pipeline"):
             store.start(request)
@@ -162,7 +162,7 @@ class TestUnknown:
         assert store.started(NOBODY) == store.status(started.execution.execution_id) != started.execution
 
     def test_definition(self, store):
-        """An id belongs to one definition."""
+        """A definition that uses ids of another definition is refused."""
         store.start(PIPELINE)
         for other in (evolve(PIPELINE, name="other"), evolve(PIPELINE, id=NOBODY)):
             with pytest.raises(DefinitionError):
@@ -216,7 +216,7 @@ class TestArguments:
         assert [problem.pointer for problem in caught.value.problems] == [pointer]
 
     def test_a_cursor_may_hold_more_than_the_database(self, store):
-        """A made-up cursor behind the last run number of the database leads to the first page."""
+        """A cursor with a run number beyond the range of the database leads to the first page."""
         store.start(PIPELINE)
         for number in (2**63, 2**64 - 1):
             request = ReportRequest(pipeline_name=PIPELINE.name, cursor=str(Cursor(number, NOBODY)))
@@ -241,7 +241,7 @@ class TestUrl:
         ],
     )
     def test_is_refused(self, url):
-        """The URL of anything but a supported database is an error that does not repeat the URL."""
+        """An unsupported or invalid URL is an error that does not contain the password."""
         with pytest.raises(UrlError) as caught:
             ExecutionStore(url)
         assert "secret" not in str(caught.value)
@@ -249,7 +249,7 @@ class TestUrl:
 
     @pytest.mark.parametrize("name", ["", ":memory:", "file::memory:?uri=true", "file:x?mode=memory&uri=true"])
     def test_of_a_database_in_memory(self, name):
-        """Every spelling of a database in memory makes one database for all threads."""
+        """For every spelling of a database in memory, all threads use the same database."""
         with ExecutionStore(f"sqlite:///{name}") as store, ThreadPoolExecutor(4) as pool:
             numbers = pool.map(lambda _: store.start(PIPELINE).execution.run_number, range(4))
             assert sorted(numbers) == [1, 2, 3, 4]
@@ -257,19 +257,19 @@ class TestUrl:
 
 class TestUnavailable:
     def test_nobody_answers(self, unused_tcp_port):
-        """A missing server is an error that does not repeat the URL."""
+        """A missing server is an UnavailableError that does not contain the password."""
         with pytest.raises(UnavailableError) as caught:
             ExecutionStore(f"postgresql://user:secret@127.0.0.1:{unused_tcp_port}/name", timeout=2)
         assert "secret" not in str(caught.value)
         assert caught.value.__suppress_context__
 
     def test_no_directory(self, tmp_path):
-        """A file in a missing directory is an error that does not repeat the URL."""
+        """A file in a missing directory is an UnavailableError."""
         with pytest.raises(UnavailableError):
             ExecutionStore(f"sqlite:///{tmp_path}/none/store.db")
 
     def test_no_database(self, tmp_path):
-        """A file that is no database is an error that does not repeat the URL."""
+        """A file that is no database is an UnavailableError."""
         (tmp_path / "store.db").write_text("no database" * 1_000)
         with pytest.raises(UnavailableError):
             ExecutionStore(f"sqlite:///{tmp_path}/store.db")
@@ -369,7 +369,7 @@ class TestTimeout:
     @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), 1e9, "1", True, None])
     @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
     def test_is_checked_when_the_store_is_opened(self, database, timeout):
-        """The same rule holds for both databases, before a connection is opened."""
+        """An invalid timeout is refused for both databases, before a connection is opened."""
         url = "sqlite://" if database == "sqlite" else "postgresql://u:secret@127.0.0.1:1/n"
         with pytest.raises(UrlError, match="/timeout: expected a number of seconds"):
             ExecutionStore(url, timeout=timeout)
@@ -385,13 +385,13 @@ class TestTimeout:
                     hasty.cancel(run)
 
     def test_of_a_process_that_is_stopped_within_a_transaction(self, postgres_schema):
-        """PostgreSQL takes the locks from a process that does nothing within a transaction for a minute."""
+        """PostgreSQL ends a transaction that is idle for a minute."""
         with ExecutionStore(postgres_schema) as store, store._database.read() as connection:
             asked = text("SHOW idle_in_transaction_session_timeout")
             assert connection.execute(asked).scalar_one() == "1min"
 
     def test_a_default_isolation_level_of_the_server_does_not_matter(self, postgres_schema):
-        """Writes see what others commit while they wait, and reads change nothing, whatever the server's default is."""
+        """Writes are READ COMMITTED and reads are read-only REPEATABLE READ, for any default of the server."""
         url = make_url(postgres_schema)
         options = f"{url.query['options']} -cdefault_transaction_isolation=serializable"
         asked = text("SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')")
@@ -403,7 +403,7 @@ class TestTimeout:
         assert found == [("read committed", "off"), ("repeatable read", "on"), ("read committed", "off")]
 
     def test_an_encoding_of_the_environment_does_not_matter(self, postgres_schema, monkeypatch):
-        """Texts are sent in UTF-8, whatever encoding the environment names."""
+        """Texts are sent in UTF-8, for any encoding in the environment."""
         monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
         with ExecutionStore(postgres_schema) as store:
             pipeline = evolve(with_own_ids(PIPELINE), name="bäu")
@@ -413,7 +413,7 @@ class TestTimeout:
 
 class TestBusy:
     def test_others_write(self, url):
-        """A call that waits in vain for another writer is a BusyError, and may be repeated."""
+        """A call that waits too long for another writer raises a BusyError, and works when it is repeated."""
         with ExecutionStore(url) as store, ExecutionStore(url, timeout=0.2) as hasty:
             started = store.start(PIPELINE)
             run, update = started.execution.execution_id, told(started.jobs[0].job_execution_id)
@@ -428,7 +428,7 @@ class TestBusy:
             assert hasty.cancel(run)
 
     def test_others_read(self, tmp_path):
-        """A file that another process holds while it is opened for the first time is busy, too."""
+        """Opening a file for the first time raises a BusyError if another connection reads it."""
         other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
         other.execute("CREATE TABLE something (id)")
         other.execute("BEGIN")
@@ -439,7 +439,7 @@ class TestBusy:
         ExecutionStore(f"sqlite:///{tmp_path}/store.db").close()
 
     def test_all_connections_in_use(self):
-        """A database whose connections are all in use is busy, too."""
+        """A call raises a BusyError if all connections are in use."""
         with ExecutionStore("sqlite://", timeout=0.05) as store:
             with store._database.read(), pytest.raises(BusyError):
                 store.pipelines()
@@ -496,11 +496,11 @@ class TestFailure:
         assert type(cause).__name__ in str(found)
 
     def test_of_sqlalchemy(self):
-        """An error that did not come from the database has the name of its class."""
+        """An error of SQLAlchemy itself becomes a StoreError."""
         assert type(failure(exc.InvalidRequestError("secret"))) is StoreError
 
     def test_does_not_show_what_caused_it(self, store):
-        """The database's text may hold stored values, so no traceback shows it."""
+        """Errors and tracebacks do not show the text of the database, which can contain stored values."""
         with store._database.write() as connection:
             connection.execute(text("DROP TABLE artifacts"))
             connection.execute(text("DROP TABLE logs"))
@@ -520,14 +520,14 @@ class TestSchema:
             assert [PIPELINE.id] == [pipeline.id for pipeline in store.pipelines()]
 
     def test_of_others(self, bare_url):
-        """A database with other tables of our names is refused and not changed."""
+        """A database with foreign tables whose names the store uses is refused and not changed."""
         execute(bare_url, "CREATE TABLE jobs (id INTEGER)")
         with pytest.raises(SchemaError, match="found tables of others: jobs"):
             ExecutionStore(bare_url)
         execute(bare_url, "SELECT id FROM jobs")
 
     def test_a_database_that_cannot_hold_every_text_is_refused(self, postgres_schema):
-        """The error names the expected encoding and the one found."""
+        """A database with another encoding than UTF-8 is refused, and the error names both encodings."""
         name = f"cicd_common_test_{uuid4().hex}"
         admin = create_engine(postgres_schema, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
@@ -570,7 +570,7 @@ def unused_tcp_port():
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        yield listener.getsockname()[1]  # It is bound, so nobody else gets it, and does not listen.
+        yield listener.getsockname()[1]  # It is bound, so that no other program gets it, but does not listen.
 
 
 @pytest.mark.parametrize(
@@ -586,7 +586,7 @@ def unused_tcp_port():
     ],
 )
 def test_errors_carry_the_status_of_an_answer(error, status):
-    """Errors have the HTTP statuses 404, 409, 422 or 503, also in their problem documents."""
+    """Each error has its HTTP status, also in its problem document."""
     assert error.status == status
     if issubclass(error, ContractError):
         assert error(Pipeline, [Problem("/id", "value", "expected another one")]).to_problem()["status"] == status

@@ -1,4 +1,4 @@
-"""The store is an extra: importing it without the extra is one clear error, and the core never imports it."""
+"""The store needs an extra, which the core of the package does not need."""
 
 import importlib
 import os
@@ -10,7 +10,7 @@ import pytest
 
 
 def run(code: str) -> str:
-    """Run code in a fresh interpreter and return its output."""
+    """Run code in a new interpreter and return its output."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
@@ -18,7 +18,7 @@ def run(code: str) -> str:
 class TestImport:
     @pytest.mark.parametrize("missing", ["sqlalchemy", "alembic"])
     def test_needs_sqlalchemy_and_alembic(self, missing):
-        """Without one of the two the import is one error, which names the extra."""
+        """Without SQLAlchemy or Alembic, the import raises an ImportError that names the extra."""
         code = f"""
 import sys
 sys.modules["{missing}"] = None
@@ -46,7 +46,7 @@ print([name for name in sys.modules if name.startswith(("sqlalchemy", "alembic",
 
     @pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="SQLAlchemy is not installed")
     def test_needs_psycopg(self, monkeypatch):
-        """Without psycopg a URL of PostgreSQL gives one error, which names the extra, and not the URL."""
+        """Without psycopg, a URL of PostgreSQL raises an ImportError that names the extra and not the URL."""
         from cicd_common.store import ExecutionStore
 
         monkeypatch.setitem(sys.modules, "psycopg", None)
@@ -59,7 +59,7 @@ print([name for name in sys.modules if name.startswith(("sqlalchemy", "alembic",
 
     @pytest.mark.skipif(find_spec("sqlalchemy") is None, reason="SQLAlchemy is not installed")
     def test_says_what_is_missing_first(self, monkeypatch):
-        """The module that is imported first raises the error."""
+        """The module `_extra`, which the store imports first, raises the error."""
         from cicd_common.store import _extra
 
         monkeypatch.setitem(sys.modules, "sqlalchemy", None)

@@ -1,4 +1,4 @@
-"""Group commit: threads share transactions, and a failure of one update is its own."""
+"""Group commit: threads share transactions, and each gets the result or the error of its own update."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def applied(job: UUID) -> Applied:
 
 
 class Database:
-    """Applies updates; the first transaction waits until it may go on."""
+    """Records the sizes of batches. The first transaction waits for `goes_on`."""
 
     def __init__(self, bad: Sequence[UUID] = (), error: BaseException | None = None) -> None:
         self.batches: list[int] = []
@@ -54,7 +54,7 @@ class Database:
 
 
 def run(database: Database, updates: Sequence[JobStatusUpdate]) -> list[Applied | BaseException]:
-    """Apply each update in its own thread; all but the first come during the first transaction."""
+    """Apply each update in its own thread. All but the first arrive during the first transaction."""
     group = GroupCommit(database.apply_all)
     with ThreadPoolExecutor(len(updates)) as pool:
         first = pool.submit(group.apply, updates[0])
@@ -66,7 +66,7 @@ def run(database: Database, updates: Sequence[JobStatusUpdate]) -> list[Applied 
 
 
 def test_updates_that_wait_go_together_into_the_next_transaction():
-    """Each thread gets the result of its own update."""
+    """Updates that arrive during a transaction share the next one, and each thread gets its own result."""
     updates = [update() for _ in range(8)]
     database = Database()
     results = run(database, updates)
@@ -75,7 +75,7 @@ def test_updates_that_wait_go_together_into_the_next_transaction():
 
 
 def test_updates_that_come_while_a_transaction_begins_go_with_it():
-    """The transaction takes waiting updates once it has begun."""
+    """Updates that arrive before the transaction has begun are part of it."""
     begins = Event()
     batches = []
 
@@ -96,7 +96,7 @@ def test_updates_that_come_while_a_transaction_begins_go_with_it():
 
 @pytest.mark.parametrize("error", [BusyError("busy"), UnavailableError("gone")])
 def test_a_transaction_that_cannot_begin_fails_for_all_that_wait(error):
-    """Each thread gets its own error, and none waits once more."""
+    """If a transaction cannot begin, each thread gets its own error, without a second try."""
     fails = Event()
     calls = []
 
@@ -117,7 +117,7 @@ def test_a_transaction_that_cannot_begin_fails_for_all_that_wait(error):
 
 
 def test_when_a_batch_fails_each_update_is_tried_alone():
-    """Only the update that causes the failure fails."""
+    """After a failed batch each update is tried alone, and only the one that causes the failure fails."""
     updates = [update() for _ in range(4)]
     bad = updates[2].job_execution_id
     database = Database([bad], BusyError("busy"))
@@ -127,7 +127,7 @@ def test_when_a_batch_fails_each_update_is_tried_alone():
 
 
 def test_when_the_database_does_not_answer_no_update_is_tried_alone():
-    """Each of the threads would wait for the one before it."""
+    """If the database does not answer, all updates of the batch fail without a second try."""
     updates = [update() for _ in range(4)]
     database = Database([updates[2].job_execution_id], UnavailableError("gone"))
     results = run(database, updates)
@@ -147,14 +147,14 @@ def test_an_update_that_fails_alone_raises_its_error():
 
 
 def test_an_unknown_job_is_raised_to_its_own_thread():
-    """The transaction gives its error as a result."""
+    """The error of an unknown job is raised in the thread of its update."""
     group = GroupCommit(lambda take: [unknown_job(each.job_execution_id) for each in take()])
     with pytest.raises(type(unknown_job(uuid4()))):
         group.apply(update())
 
 
 def test_a_leader_that_is_interrupted_leaves_the_others_to_another():
-    """The interrupted thread raises, and no update of another thread is lost."""
+    """If the leader is interrupted, the updates of other threads are applied."""
     updates = [update() for _ in range(4)]
     database = Database([each.job_execution_id for each in updates[:1]], KeyboardInterrupt())
     results = run(database, updates)
@@ -163,7 +163,7 @@ def test_a_leader_that_is_interrupted_leaves_the_others_to_another():
 
 
 def test_a_leader_that_is_interrupted_in_a_batch_leaves_the_others_to_another():
-    """A leader interrupted in the second transaction loses no update of another thread."""
+    """If the leader of a batch is interrupted, the updates of other threads are applied."""
     updates = [update() for _ in range(4)]
 
     class InterruptedOnce(Database):
@@ -180,7 +180,7 @@ def test_a_leader_that_is_interrupted_in_a_batch_leaves_the_others_to_another():
 
 
 def test_no_batch_is_larger_than_the_bound():
-    """The updates that do not fit go into the next transaction."""
+    """A batch has at most 64 updates."""
     updates = [update() for _ in range(130)]
     database = Database()
     run(database, updates)
@@ -195,12 +195,12 @@ class Interrupted:
         raise KeyboardInterrupt
 
     def release(self) -> None:
-        """Do nothing: the interruption comes before the thread notices the release."""
+        """Do nothing: the thread is interrupted before it notices the release."""
 
 
 @pytest.mark.parametrize("is_led", [False, True])
 def test_a_thread_that_is_interrupted_while_it_waits_takes_no_lead_with_it(monkeypatch, is_led):
-    """Whether it was to lead or waited for a leader, its update is gone, and those of others are applied."""
+    """An interrupted thread removes its update and does not keep the lead, so that later updates are applied."""
     database = Database()
     database.goes_on.set()
     group = GroupCommit(database.apply_all)
@@ -216,7 +216,7 @@ def test_a_thread_that_is_interrupted_while_it_waits_takes_no_lead_with_it(monke
 
 
 def test_a_thread_that_is_interrupted_after_its_update_was_taken_changes_nothing():
-    """The leader has the update in its batch by then."""
+    """Leaving after the leader has taken the update changes nothing."""
     group = GroupCommit(Database().apply_all)
     group._is_led = True
     group._leave(_Entry(update()))

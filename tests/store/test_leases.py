@@ -111,7 +111,7 @@ class TestLost:
         assert store.job_execution(request.job_execution_id).reason is EndReason.WORKER_LOST
 
     def test_a_lost_job_that_may_fail_lets_the_next_stage_begin(self, store, clock):
-        """The requests include those of the next stage."""
+        """If the lost job is allowed to fail, the jobs of the next stage are handed out."""
         may_fail = Pipeline(
             name="p",
             repo_url="r",
@@ -129,12 +129,12 @@ class TestLost:
 
     @pytest.mark.parametrize("names", ["abc", "bac"])
     def test_two_jobs_at_once_end_the_same_way_in_any_order(self, store, names):
-        """The run is halted by one of them before the other, which may fail, lets the next job begin."""
+        """If two jobs are lost at once, the failure cancels the next job before the allowed failure can start it."""
         for backend in (store, FakeBackend()):
             assert lose_two(backend, names) == {"a": FAILED, "b": FAILED, "c": CANCELED}
 
     def test_a_job_that_was_not_handed_out_is_not_lost(self, store):
-        """A Worker that claims a job without its request, and is silent then, does not get the job handed out."""
+        """A job that was never handed out is not taken over, even if a Worker has sent an update of it."""
         for backend in (store, FakeBackend()):
             started = backend.start(PIPELINE, at=NOW)
             backend.take_over(NOW)
@@ -144,7 +144,7 @@ class TestLost:
             assert Clock(backend).watch(2 * LEASE) == ([], [])
 
     def test_a_release_does_not_count_as_a_loss(self, store, clock, requests):
-        """A job may be released any number of times."""
+        """A job can be released more often than it may be lost."""
         request = requests[0]
         for sequence in range(1, 11, 2):
             store.apply(told(request, sequence), at=clock.now)
@@ -171,11 +171,11 @@ class TestLost:
         assert {request.job_execution_id for request in requests} == {each.job_execution_id for each in ended}
 
     def test_the_first_calls_of_all_may_come_at_once(self, store):
-        """No call fails that finds no row of an earlier call."""
+        """The first calls of `take_over` can run at the same time."""
         is_ready = Barrier(4)
 
         def call(_):
-            store.pipelines()  # Opens the connection.
+            store.pipelines()  # Open the connection first.
             is_ready.wait()
             return store.take_over(NOW)
 
@@ -222,7 +222,7 @@ class TestUnclaimed:
 
 class TestOutage:
     def test_a_break_of_those_who_watch_costs_no_job_its_lease(self, store, clock, requests):
-        """A Worker that is heard of soon after the break keeps its job."""
+        """After a break of the calls of `take_over`, a Worker that sends an update within a lease keeps its job."""
         store.apply(told(requests[0], 1), at=clock.now)
         clock.watch(30)
         clock.now += timedelta(minutes=10)
@@ -232,7 +232,7 @@ class TestOutage:
         assert (applied.outcome, applied.response.is_superseded) == (UpdateOutcome.APPLIED, False)
 
     def test_the_lease_of_a_worker_that_is_gone_ends_after_the_break(self, store, clock, requests):
-        """The job is taken over one lease after the first call, and not at once."""
+        """After the break, the job of a missing Worker is taken over after one more lease, and not at once."""
         store.apply(told(requests[0], 1), at=clock.now)
         clock.watch(30)
         clock.now += timedelta(minutes=10)
@@ -250,7 +250,7 @@ AHEAD = pytest.mark.parametrize(
 class TestClocks:
     @AHEAD
     def test_that_was_ahead_hides_no_break_from_the_store(self, store, ahead):
-        """Once the clock is right, every lease starts anew."""
+        """After a call with a time in the future, every lease starts anew once the time is right."""
         be_ahead(store, ahead)
 
     @AHEAD
@@ -294,7 +294,7 @@ def differ(store):
 
 class TestManyWhoAsk:
     def test_a_job_that_is_not_due_any_more_stays_as_it_is(self, store, requests):
-        """Before its run was locked, the job was updated, had ended, or was sent again."""
+        """A job that was updated, ended or sent again before its run was locked is not taken over."""
         first, second = requests
         last = store.start(PIPELINE, at=NOW).jobs[0]
         store.apply(told(first, 1), at=NOW)
@@ -357,14 +357,14 @@ class Simulation:
     def proceed(self, worker):
         request, sequence = self.running[worker]
         if request.pipeline_execution_id in self.poisoned:
-            del self.running[worker]  # The job kills it.
+            del self.running[worker]  # The job kills its Worker.
             return
         if self.is_faulty and self.random.random() < 0.15:
-            del self.running[worker]  # It is killed, or cut off for a while, and then goes on.
+            del self.running[worker]  # The Worker is killed, or is cut off and continues later.
             self.cut_off += self.random.choice([[], [(request, sequence, worker)]])
             return
         if self.is_faulty and self.random.random() < 0.3:
-            return  # It is paused, or cut off.
+            return  # The Worker is paused or cut off.
         ends = self.random.random() < 0.3
         response = self.tell(request, sequence + 1, SUCCESS if ends else RUNNING, worker)
         self.running[worker][1] += 1
@@ -414,7 +414,7 @@ def simulate(store, seed):
             store.cancel(runs[0], simulation.now)
     simulation.is_faulty = False
     last_fault = simulation.now
-    # A message that was lost waits for as long as it had waited before, which doubles: so do twice the faults' time.
+    # The wait before a lost message is sent again doubles, so it can be twice as long as the time of the faults.
     bound = 2 * (last_fault - NOW) + timedelta(minutes=20)
     while not all(store.status(run).status.is_terminal for run in runs):
         simulation.step()
@@ -423,7 +423,7 @@ def simulate(store, seed):
     poisoned = [job for stage in store.execution(runs[1]).stages for job in stage.jobs]
     assert EndReason.WORKER_LOST in {job.reason for job in poisoned}
     for job, _ in simulation.outputs:
-        # No earlier attempt writes behind a later one.
+        # No earlier attempt writes after a later one.
         told_by = [text.split()[0] for _, text in store.logs(job).chunks]
         attempts = [simulation.attempts[worker] for worker in told_by]
         assert attempts == sorted(attempts)

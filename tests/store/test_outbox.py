@@ -351,7 +351,7 @@ class TestForgottenRuns:
 
 class TestCosts:
     def test_are_one_statement_for_a_change(self, store, url):
-        """More output costs no statement, and only the count scans the table."""
+        """A change costs one statement of the outbox, more output costs none, and no statement scans a table."""
         statements = []
 
         def cost(call):
@@ -377,7 +377,7 @@ class TestCosts:
 
 
 def apply_to_end(store, jobs):
-    """Bring every job of a run to its end in several changes."""
+    """Apply the updates of all jobs of a run, up to its end."""
     for job in (jobs := list(jobs)):
         for sequence, status in enumerate((RUNNING, SUCCESS), 1):
             jobs += [each.job_execution_id for each in store.apply(told(job, sequence, status)).jobs]
@@ -385,7 +385,7 @@ def apply_to_end(store, jobs):
 
 class TestSeveral:
     def test_tell_each_change_in_order(self, fresh):
-        """Two processes that drain one outbox never have the same run at once, and leave nothing out."""
+        """Two threads that drain one outbox get all changes of each run, each once and in order."""
         url = fresh()
         changes = defaultdict(list)
         done = Event()
@@ -447,7 +447,7 @@ class TestAnyHistory:
         )
     )
     def test_is_told_as_a_chain(self, steps):
-        """Each delivered state follows from the one confirmed before, from none to the current one."""
+        """Each delivered change begins with the state that was confirmed last, and the last one is current."""
         with ExecutionStore("sqlite://", outbox=True) as store:
             started = store.start(PIPELINE, at=AT)
             run_id = started.execution.execution_id
@@ -464,9 +464,9 @@ class TestAnyHistory:
                 if move := moves.get(step):
                     move()
                     continue
-                at += timedelta(hours=1)  # What failed, or was claimed by one that has died, is due again.
+                at += timedelta(hours=1)  # Failed changes, and changes with an expired claim, are due again.
                 for change in store.outbox.claim(at=at):
-                    # Nothing is kept of a run that ended and was told of.
+                    # The row of a run is deleted when its end is confirmed.
                     assert change.before == last or (change.before is None and last.status.is_terminal)
                     if step == "tell":
                         store.outbox.confirm(change, at=at)

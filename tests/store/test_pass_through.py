@@ -1,4 +1,4 @@
-"""Parameters of kinds that the store does not know come out of it unchanged."""
+"""The store does not change the parameters of unknown kinds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def unknown_pipelines(draw: st.DrawFn) -> Pipeline:
 
 @pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 def test_parameters_pass_through(fresh, engine):
-    """Parameters are equal to the byte in the definition, in the run and in each Worker's request."""
+    """The definition, the run and the requests for Workers have exactly the bytes of the parameters."""
     with ExecutionStore(fresh()) as store:
 
         @given(unknown_pipelines())

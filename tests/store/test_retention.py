@@ -1,4 +1,4 @@
-"""Runs that ended long ago are deleted, and nothing else."""
+"""Deleting old runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cicd_common.store import UnknownExecutionError, UnknownJobExecutionError
 from cicd_common.store.retention import forget_some
 from cicd_common.store.tables import logs, metadata
 
-# How many transactions wait for this one.
+# The number of transactions that wait for this one.
 WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
 DAY = datetime(2026, 1, 31, tzinfo=UTC)
 PIPELINE = Pipeline(name="p", repo_url="r", stages=(Stage(name="s", jobs=(Job(name="j", script=("x",)),)),))
@@ -51,7 +51,7 @@ def rows(store):
 
 class TestForget:
     def test_old_runs_go_with_all_that_hangs_on_them(self, store):
-        """No row of a deleted run is left, and run numbers go on."""
+        """`forget` deletes all rows of an old run, and run numbers continue."""
         kept = run_at(store, 10)
         alone = rows(store)
         old = run_at(store, 1)
@@ -71,13 +71,13 @@ class TestForget:
         assert store.status(execution).status is ExecutionStatus.RUNNING
 
     def test_the_last_runs_of_a_name_stay(self, store):
-        """The last runs of each name stay, as many as `keep_last` says."""
+        """The last `keep_last` runs of a name are kept."""
         runs = [run_at(store, day)[0] for day in range(5)]
         assert store.forget(before=DAY + timedelta(days=100), keep_last=2) == 3
         assert [store.status(run).run_number for run in runs[3:]] == [4, 5]
 
     def test_more_than_one_step_holds(self, store):
-        """More runs than one step deletes are all deleted, step by step."""
+        """`forget` also deletes more runs than fit into one transaction."""
         for _ in range(60):
             run_at(store, 1)
         assert store.forget(before=DAY + timedelta(days=2)) == 60

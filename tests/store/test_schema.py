@@ -1,4 +1,4 @@
-"""Databases of version 0.1 are recognised, refused by default, and upgraded on request, once and all or nothing."""
+"""The schema of the database, and the upgrade of databases of version 0.1."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def old_url(bare_url):
 
 
 def schema_of(url: str) -> dict[str, object]:
-    """Return all that a database knows of its tables, in an order that does not depend on how they were made."""
+    """Return the tables of a database with all their properties, in a fixed order."""
     engine = create_engine(url)
     found = inspect(engine)
 
@@ -133,7 +133,7 @@ class TestScripts:
                 assert compare_metadata(migration_context(connection), metadata) == []
 
     def test_a_difference_is_seen(self, bare_url):
-        """Both comparisons of this class see a table that differs."""
+        """Both comparisons of this class find a table that differs."""
         ExecutionStore(bare_url).close()
         before = schema_of(bare_url)
         execute(bare_url, "ALTER TABLE watch ADD COLUMN more TEXT")
@@ -224,14 +224,14 @@ class TestOldDatabase:
                     applied = store.apply(update, at=at)
                     assert applied.outcome is UpdateOutcome.APPLIED
                     requests += applied.jobs
-            # Those of canceled runs end when nobody has claimed them for a lease.
+            # Jobs of canceled runs end if no Worker claims them within a lease.
             ended = [job for second in (20, 40, 60) for job in store.take_over(at + timedelta(seconds=second)).ended]
             assert {job.job_execution_id for job in ended} == going_jobs(is_canceled=True)
             assert {job.status for job in ended} == {ExecutionStatus.CANCELED}
             assert all(store.status(run_id).status.is_terminal for run_id in RUNS)
 
     def test_is_kept_by_its_keys(self, old_url):
-        """Keys are enforced as before, also on connections of the store that did the upgrade."""
+        """Foreign keys are enforced after an upgrade, also on the connections that did it."""
         with (
             ExecutionStore(old_url, upgrade=True) as store,
             pytest.raises(StoreError),
@@ -282,7 +282,7 @@ class TestUpgrade:
             raise RuntimeError
 
         with monkeypatch.context() as patched:
-            # The last thing that the last revision does.
+            # The last step of the last revision.
             patched.setattr(op, "create_index", fail)
             with pytest.raises(RuntimeError):
                 ExecutionStore(old_url, upgrade=True)
@@ -292,7 +292,7 @@ class TestUpgrade:
         ExecutionStore(old_url, upgrade=True).close()
 
     def test_a_row_that_points_nowhere_stops_it(self, tmp_path):
-        """SQLite enforces no keys while tables are replaced, so the upgrade checks them at its end."""
+        """A row with an invalid foreign key stops the upgrade, also on SQLite, which does not check keys during it."""
         url = f"sqlite:///{tmp_path}/old.db"
         execute(fill(url), "INSERT INTO requests VALUES ('from', 'nowhere')")
         with pytest.raises(SchemaError, match="expected foreign keys that refer to rows that exist"):
@@ -301,14 +301,14 @@ class TestUpgrade:
             ExecutionStore(url)
 
     def test_runs_once_however_many_processes_ask(self, old_url):
-        """Processes wait for the one that upgrades, and then all use the database."""
+        """If several processes upgrade at once, one does it, and then all use the database."""
         context = multiprocessing.get_context("spawn")
         with context.Pool(4) as pool:
             counts = pool.map(runs_after_upgrade, [old_url] * 4)
         assert counts == [7] * 4
 
     def test_of_a_database_that_is_upgraded_changes_nothing(self, bare_url):
-        """An upgraded database and a new one are not changed."""
+        """Upgrading a database that is up to date changes nothing."""
         ExecutionStore(bare_url, upgrade=True).close()
         before = schema_of(bare_url)
         ExecutionStore(bare_url, upgrade=True).close()

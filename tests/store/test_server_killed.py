@@ -1,4 +1,4 @@
-"""A PostgreSQL server is killed in the middle of writes: all acknowledged writes are there afterwards."""
+"""A PostgreSQL server that is killed during writes keeps all acknowledged writes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PIPELINE = Pipeline(
 
 
 class Server:
-    """A PostgreSQL server on a directory, run by a user that may run one."""
+    """A PostgreSQL server in a directory, run by the given user, or by the current user if that is None."""
 
     def __init__(self, directory: Path, user: str | None) -> None:
         self.directory, self.user = directory, user
@@ -64,7 +64,7 @@ class Server:
     def kill(self) -> None:
         """Kill the server with all its processes, and wait until they are gone."""
         pid = self.process.pid
-        self.process.send_signal(signal.SIGSTOP)  # So that it starts no more of them.
+        self.process.send_signal(signal.SIGSTOP)  # It must not start more processes.
         children = list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
         for each in (pid, *children):
             os.kill(each, signal.SIGKILL)
@@ -84,7 +84,7 @@ def server():
     if PROGRAMS is None or not Path("/proc/self/task").exists():
         pytest.skip("no programs of PostgreSQL in /usr/lib/postgresql, or no /proc")
     user = None
-    if os.geteuid() == 0:  # No server runs as root.
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root.
         user = next((each.pw_name for each in pwd.getpwall() if each.pw_name in ("postgres", "nobody")), None)
         if user is None:
             pytest.skip("no user but root to run a server of PostgreSQL")
@@ -99,7 +99,7 @@ def server():
 
 
 def write_until_it_is_gone(store: ExecutionStore, runs: list, updates: list) -> None:
-    """Start runs and report on their jobs, and note each acknowledged write, until the server is gone."""
+    """Start runs and update their jobs until the server is gone. Record each acknowledged write."""
     try:
         while True:
             started = store.start(PIPELINE)

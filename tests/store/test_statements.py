@@ -1,4 +1,4 @@
-"""The costs of reads and writes: the number of statements, none of which scans a table."""
+"""The number of statements of reads and writes, and their query plans, which scan no table."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class History:
 
 
 def history_of(url: str, total: int) -> History:
-    """Make a database with a number of runs of one pipeline, the last just started, and some runs of others."""
+    """Create a database with `total` runs of one pipeline, the last just started, and some runs of others."""
     store = ExecutionStore(url)
     ends = (ExecutionStatus.SUCCESS, ExecutionStatus.FAILED, ExecutionStatus.CANCELED)
     runs = [run_through(store, end) for end in ends]
@@ -141,7 +141,7 @@ def every_report(store: ExecutionStore):
 
 
 def every_read(history: History):
-    """Every read but reports, with the largest number of its statements."""
+    """Every read except reports, with its largest number of statements."""
     store, job, run = history.store, history.job, history.runs[-1]
     (first,) = store.pipelines(name="build")
     return {
@@ -170,16 +170,16 @@ def log_of(job: UUID) -> ExecutionLogUpload:
 
 
 def every_write(history: History):
-    """The most expensive case of each write, with the largest number of its statements."""
+    """The most expensive cases of each write, with the largest number of statements."""
     store = history.store
     run = history.runs[-1]
     jobs = [job.id for stage in store.execution(run).stages for job in stage.jobs]
     return {
-        # Lock and read the job with its run; change what changes of job, stage and run, and put the output.
+        # Lock and read the job with its run; update the job, its stage and its run; insert the output.
         "apply what begins": (1 + 4, lambda: store.apply(told(jobs[0], 1, ExecutionStatus.RUNNING))),
         "apply more output": (1 + 2, lambda: store.apply(told(jobs[0], 2, ExecutionStatus.RUNNING))),
         "apply a repeat": (1 + 2, lambda: store.apply(told(jobs[0], 2, ExecutionStatus.RUNNING))),
-        # Then look which jobs are ready, mark them, and read their requests.
+        # Then find the ready jobs, mark them, and read their requests.
         "apply what opens a stage": (1 + 4 + 4, lambda: store.apply(told(jobs[0], 3, ExecutionStatus.SUCCESS))),
         "take over nothing": (2, lambda: store.take_over(MOMENT)),
         "cancel": (7, lambda: store.cancel(run)),
@@ -222,7 +222,7 @@ class TestStatements:
 
 
 def check_bounds(history):
-    """Check the bounds of each read and write, and return the statements but for pages of much of a table."""
+    """Check the bounds of each read and write. Return the statements, except those of pages with most of a table."""
     all_statements = []
     for request in every_report(history.store):
         with counted() as statements:
@@ -248,8 +248,8 @@ def plans(engine, statements):
     prefix = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            # A table of few rows is scanned, or read whole for a join, though it has an index. This way, only a table
-            # without a fitting index is, whatever the server knows about the sizes of tables at that time.
+            # Small tables are scanned, or joined as a whole, even if an index fits. With these settings, only a table
+            # without a fitting index is scanned, whatever statistics the server has.
             for choice in ("seqscan", "hashjoin", "mergejoin"):
                 connection.exec_driver_sql(f"SET enable_{choice} = off")
         for statement, parameters in distinct.items():
@@ -258,9 +258,9 @@ def plans(engine, statements):
             yield statement, "\n".join(str(row[-1]) for row in rows)
 
 
-# All but the first two are rows of one page, as a statement has them before it is at its end.
+# Except for the first two, these are intermediate results with the rows of one page.
 NO_TABLES = ("SCAN CONSTANT ROW", "SCAN json_each", "SCAN sizes", "SCAN page", "SCAN tail", "SCAN (subquery-")
-# These are walked from one end, and as far as a page reaches.
+# These indexes are read from one end, as far as a page needs.
 IN_ORDER = ("pipelines_by_name", "job_executions_unclaimed", "job_executions_claimed")
 
 
@@ -286,5 +286,5 @@ class TestScans:
         ],
     )
     def test_are_seen(self, plan):
-        """The check of plans finds a scan."""
+        """`scans` finds a scan in a query plan."""
         assert scans(plan)

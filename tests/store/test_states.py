@@ -1,4 +1,4 @@
-"""On PostgreSQL an update that waits for a lock is joined with the rows as they are after the wait."""
+"""On PostgreSQL, an update that waits for a lock is applied to the rows as they are after the wait."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(store):
 
 @pytest.fixture
 def job(store, run):
-    """A job of the first stage, which has begun."""
+    """The job of the first stage, which is running."""
     job = store.execution(run).stages[0].jobs[0].id
     store.apply(told(job, 1, RUNNING))
     return job
@@ -51,7 +51,7 @@ def applied_after(store, update, change):
     """Apply an update while another transaction changes its run."""
     with ThreadPoolExecutor(1) as pool:
         with store._database.write() as connection:
-            connection.execute(select(pipeline_executions.c.id).with_for_update())  # As all that move a run do.
+            connection.execute(select(pipeline_executions.c.id).with_for_update())  # As every change of a run.
             connection.execute(change)
             applied = pool.submit(store.apply, update, at=MOMENT)
             await_one_behind(connection)
@@ -61,14 +61,14 @@ def applied_after(store, update, change):
 @pytest.mark.parametrize("fresh", ["postgresql"], indirect=True)
 class TestMeanwhile:
     def test_later_update(self, store, job):
-        """After a later update this one is late, and its output is stored."""
+        """If a later update was applied meanwhile, this one is LATE, and its output is stored."""
         applied = applied_after(store, told(job, 2, RUNNING), job_executions.update().values(last_sequence=7))
         assert applied.outcome is UpdateOutcome.LATE
         assert store.job_execution(job).last_sequence == 7
         assert store.logs(job).chunks == ((1, "x\n"), (2, "x\n"))
 
     def test_other_end(self, store, job):
-        """If the job has ended otherwise, the first end stands, and nothing is handed out."""
+        """If the job has ended with another status meanwhile, that status is kept, and no job is handed out."""
         ended = job_executions.update().where(job_executions.c.id == job).values(status=FAILED)
         applied = applied_after(store, told(job, 2, SUCCESS), ended)
         assert (applied.outcome, applied.jobs) == (UpdateOutcome.CONFLICT, ())
@@ -90,7 +90,7 @@ class TestMeanwhile:
 
 
 def test_any_number_of_jobs_is_loaded(store, job):
-    """More ids than a database takes parameters are one parameter."""
+    """More ids than a statement can have parameters are loaded at once."""
     with store._database.write() as connection:
         states = RunStates(connection, None)
         states.load_jobs([UUID(int=number) for number in range(70_000)] + [job])

@@ -72,7 +72,7 @@ def jobs_of(run: PipelineExecution) -> list[JobExecution]:
 
 
 class StoreAndModel(RuleBasedStateMachine):
-    """Calls a store and a Backend made of the models in the same way, and compares all that can be read."""
+    """Makes the same calls to a store and to a FakeBackend, and compares everything that can be read from both."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class StoreAndModel(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.store.close()
 
-    # --- what is done -------------------------------------------------------------------------------------------
+    # --- calls --------------------------------------------------------------------------------------------------
 
     def at(self) -> datetime:
         self.clock += timedelta(seconds=1)
@@ -132,7 +132,7 @@ class StoreAndModel(RuleBasedStateMachine):
     @precondition(lambda self: self.model.executions)
     @rule(data=st.data(), count=st.integers(1, 4))
     def update(self, data, count) -> None:
-        """Apply any updates of any jobs, handed out or not, some of them together."""
+        """Apply random updates of random jobs, handed out or not, in one batch."""
         told = []
         for _ in range(count):
             job = data.draw(st.sampled_from(self.jobs()))
@@ -150,7 +150,7 @@ class StoreAndModel(RuleBasedStateMachine):
         is_released=st.booleans(),
     )
     def proceed(self, data, statuses, is_released) -> None:
-        """Apply the next updates of true Workers, some of them together."""
+        """Apply the next updates of correct Workers in one batch."""
         jobs = data.draw(st.lists(st.sampled_from(self.open_jobs()), min_size=1, max_size=4, unique_by=lambda x: x.id))
         self.send(
             *(
@@ -194,7 +194,7 @@ class StoreAndModel(RuleBasedStateMachine):
 
     @rule()
     def let_leases_end(self) -> None:
-        """Ask for lost jobs without a break until every lease has ended."""
+        """Call `take_over` without a break until every lease has ended."""
         for _ in range(4):
             self.clock += timedelta(seconds=LEASE // 3 - 1)
             self.take_over_now()
@@ -208,7 +208,7 @@ class StoreAndModel(RuleBasedStateMachine):
                 theirs, key=lambda each: each.job_execution_id
             )
 
-    # --- what is compared ---------------------------------------------------------------------------------------
+    # --- comparisons --------------------------------------------------------------------------------------------
 
     @invariant()
     def executions_are_equal(self) -> None:
@@ -269,12 +269,12 @@ class StoreAndModel(RuleBasedStateMachine):
 
 
 def as_plain(result):
-    """Return a result without its class, and of an error its problems."""
+    """Return the fields of a result, or the problems of an error."""
     return result.problems if isinstance(result, ContractError) else asdict(result, recurse=False)
 
 
 def answer(ask, request):
-    """Return a report, or the problems with its name."""
+    """Return a report, or the problems of an unknown name."""
     try:
         return ask(request)
     except UnknownNameError as error:
@@ -325,7 +325,7 @@ class TestStore:
             check()
 
     def test_of_two_texts_for_one_sequence_the_first_one_stands(self, store):
-        """A second text for a sequence changes nothing."""
+        """The first text of a sequence is kept."""
         pipeline = Pipeline(name="p", repo_url="r", stages=(Stage(name="s", jobs=(Job(name="j", script=("true",)),)),))
         (job,) = store.start(pipeline).jobs
         told = [

@@ -1,11 +1,11 @@
-"""Make the databases of version 0.1 that the tests of migrations read. It runs with the code of version 0.1 alone.
+"""Create the databases of version 0.1 for the tests of migrations. The program needs the code of version 0.1.
 
     PYTHONPATH=CHECKOUT_OF_0.1 python make_0_1.py sqlite:///0.1.db 0.1.json
     PYTHONPATH=CHECKOUT_OF_0.1 python make_0_1.py postgresql://postgres@127.0.0.1/some_database 0.1.json
     pg_dump --inserts --no-owner --schema=public postgresql://postgres@127.0.0.1/some_database |
         sed -E -e '/^(\\\\|--|$|SET |SELECT |CREATE SCHEMA|COMMENT )/d' -e 's/\\bpublic\\.//g' > 0.1.sql
 
-The JSON file has what version 0.1 reads from the database. Ids are the same in each database.
+The JSON file has the content of the database as version 0.1 reads it. Ids are the same in each database.
 """
 
 # ruff: noqa: E402 - ids are made deterministic before the package is imported
@@ -97,20 +97,20 @@ def main(url, file):
             runs.append(started.execution.execution_id)
             return started
 
-        # Runs of two definitions of one name, in turn: version 0.1 numbers those of each.
+        # Runs of two definitions with one name, in turns. Version 0.1 numbers the runs of each definition.
         jobs = run(store, start(main), now, lint=FAILED)
         files = tuple(Artifact(path=path, size=5, sha256="ab" * 32) for path in ("report/b\u00e4u.xml", "report/b.xml"))
         store.add_artifacts(ArtifactUploadRequest(job_execution_id=jobs[1].job_execution_id, artifacts=files))
         run(store, start(develop), now, test=FAILED)
         run(store, start(main, commit_hash="beef"), now)
-        # One that is canceled while a job runs, and one before anything runs.
+        # A run that is canceled while a job runs, and one that is canceled before its first job.
         started = start(develop)
         first, _ = end(store, started.jobs[0], SUCCESS, now)
         store.apply(told(first, 1, RUNNING, now()), at=now())
         store.cancel(started.execution.execution_id, at=now())
         store.apply(told(first, 2, CANCELED, now()), at=now())
         store.cancel(start(develop).execution.execution_id, at=now())
-        # Those of which some jobs run, some wait for a Worker, and some for others.
+        # Runs in which some jobs run, some wait for a Worker, and some for other jobs.
         for number in (1, 2):
             request = PipelineExecutionRequest(
                 request_id=uuid.UUID(int=number), repo=REPOSITORY, branch="main", pipeline_id=main.id, is_local=True
@@ -118,7 +118,7 @@ def main(url, file):
             started = start(request)
         first, _ = end(store, started.jobs[0], SUCCESS, now)
         store.apply(told(first, 1, RUNNING, now(), "still \u2026"), at=now())
-        # A name of which nothing was ever done but to start it.
+        # A pipeline with another name, whose run was only started.
         start(
             Pipeline(
                 name="deploy", repo_url=REPOSITORY, stages=(Stage(name="s", jobs=(Job(name="j", script=("x",)),)),)
