@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 from anyio import CapacityLimiter, move_on_after, to_thread
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -96,7 +96,7 @@ class _Shared:
 
 
 def _read(read: Read, before: Look | None) -> tuple[Look, str]:
-    look, known = read(), before.parts if before else {}
+    look, known = evolve(read(), html=""), before.parts if before else {}
     return look, json.dumps({name: part for name, part in look.parts.items() if known.get(name) != part})
 
 

@@ -29,7 +29,6 @@ class _PunctualProtocol(H11Protocol):
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the timer for the first request."""
         super().connection_made(transport)
         self._set_timer(is_due=True)
 
@@ -42,7 +41,6 @@ class _PunctualProtocol(H11Protocol):
         self._set_timer(is_due=self.conn.their_state is h11.IDLE or self.conn.our_state is h11.DONE)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer."""
         self._set_timer(is_due=False)
         super().connection_lost(exc)
 
