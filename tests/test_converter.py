@@ -31,6 +31,7 @@ every_engine = pytest.mark.parametrize("engine", ENGINES, ids=name_of)
 class TestMakeConverter:
     def test_the_shared_one_is_a_cattrs_converter(self):
         """The shared converter is a cattrs converter, and the package exports its methods and its module."""
+        assert isinstance(converter, ContractConverter)
         assert isinstance(converter, cattrs.Converter)
         assert cicd_common.converter is module
         for name in ("loads", "dumps", "structure", "unstructure"):
@@ -705,11 +706,6 @@ class TestPlainValues:
         with pytest.raises(ContractError) as caught:
             attrs.evolve(full(JobDTO), name="", script=["make"], created_at=dt.datetime(2026, 1, 1))
         assert [problem.pointer for problem in caught.value.problems] == ["/script"]
-
-
-def test_the_shared_converter_is_the_contract_s():
-    """The shared converter is a ContractConverter."""
-    assert isinstance(converter, ContractConverter)
 
 
 class TestFastWays:

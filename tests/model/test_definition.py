@@ -120,17 +120,10 @@ class TestDependencies:
 
 
 class TestCycles:
-    def test_its_jobs_are_named_in_order(self):
-        """The message names the jobs of the cycle, and repeats the first one at the end."""
-        assert cycle_in(job("compile", "test"), job("test", "compile")) in (
-            ["compile", "test", "compile"],
-            ["test", "compile", "test"],
-        )
-
     def test_each_waits_for_the_one_behind_it(self):
-        """Each job in the message depends on the next one."""
+        """The message names the jobs of the cycle, each before its dependency, and repeats the first one at the end."""
         found = cycle_in(job("a", "b"), job("b", "c"), job("c", "a"))
-        assert " -> ".join(found + found[1:]).startswith(("a -> b -> c", "b -> c -> a", "c -> a -> b"))
+        assert found in (["a", "b", "c", "a"], ["b", "c", "a", "b"], ["c", "a", "b", "c"])
 
     @pytest.mark.parametrize("needs", [("b", "d"), ("d", "b")])
     def test_the_shortest_way_round(self, needs):

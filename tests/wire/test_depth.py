@@ -121,13 +121,6 @@ class TestBound:
                 assert problems(engine.loads, data, JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
 
     @every_engine
-    def test_is_one_hundred_levels(self, engine: ContractConverter) -> None:
-        """The limit is 100 levels, and the object of the document is the first one."""
-        assert engine.loads(document(100), JobStatusUpdate) == UPDATE
-        assert problems(engine.loads, document(101), JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
-        assert problems(engine.loads, document(101, inside="[]"), JobStatusUpdate) == [("", "syntax", TOO_DEEP)]
-
-    @every_engine
     def test_counts_no_brackets_in_texts(self, engine: ContractConverter) -> None:
         """Brackets in texts and closed brackets do not count as levels."""
         for inside in ('"%s"' % ("[{" * 20_000), '"%s"' % ('\\"[' * 20_000), '"\\\\",%s1' % ("[],{}," * 20_000)):
