@@ -189,7 +189,7 @@ class JobExecutionDTO:
         stage_execution_id: The run of the stage that it is part of.
         job_id: The job that runs.
         status: How far it has come.
-        reason: Why it ended; none if it has not, or if nobody said.
+        reason: Why it ended; none if it has not ended, or if no reason was given.
         allow_failure: Whether its failure leaves the stage in ``SUCCESS``; false by default.
         exit_code: The exit code of the job's process, if it ended.
         queued_at: When it was handed to a Worker; none if it was not.

@@ -52,7 +52,7 @@ def is_deep(data: bytes) -> bool:
 
 
 def is_deep_data(plain: Any) -> bool:
-    """Tell whether plain JSON data nests more than `MAX_LEVELS` levels deep, or holds itself.
+    """Tell whether plain JSON data nests more than `MAX_LEVELS` levels deep, or has a cycle.
 
     It looks at the data level by level, without recursion.
     """

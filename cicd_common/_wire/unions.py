@@ -130,7 +130,8 @@ def _members_by_kind(hint: Any) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     for member in members:
         kinds = kinds_of(member)
-        # The kinds of Any, or of a type with hooks of a user, are not known. Beside null alone it takes all the rest.
+        # The kinds of Any, and of a type with hooks of a user, are unknown. In a union with None, it takes all other
+        # values.
         kinds = {Any} if kinds is None and len(members) == 2 and NoneType in members else kinds
         if kinds is None or not kinds.isdisjoint(found):
             message = f"expected a union of types that JSON tells apart, and not {hint}; register hooks for it"
@@ -190,7 +191,7 @@ def write_any(value: Any) -> Any:
 
 
 def _expect_json(value: Any) -> None:
-    """Refuse what is not plain JSON data. Data that holds itself raises a `RecursionError`."""
+    """Refuse what is not plain JSON data. Data with a cycle raises a `RecursionError`."""
     kind = type(value)
     if kind is dict or kind is list:
         for at, each in value.items() if kind is dict else enumerate(value):

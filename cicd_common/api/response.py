@@ -178,7 +178,7 @@ class JobReportSummary:
         job_execution_id: The execution of the job.
         job_name: The job.
         status: How far it has come.
-        reason: Why it ended; none if it has not, or if nobody said.
+        reason: Why it ended; none if it has not ended, or if no reason was given.
         allow_failure: Whether its failure leaves the stage in ``SUCCESS``.
         start_time: When it started; none if it did not.
         completion_time: When it ended; none if it has not, or if it never ran.
@@ -251,7 +251,7 @@ class JobExecutionRecord:
         execution_id: The job execution.
         run_number: The number of the pipeline's run, from 1.
         status: How far it has come.
-        reason: Why it ended; none if it has not, or if nobody said.
+        reason: Why it ended; none if it has not ended, or if no reason was given.
         allow_failure: Whether its failure leaves the stage in ``SUCCESS``.
         exit_code: The exit code of the job's process, if it ended.
         start_time: When it started; none if it did not.

@@ -43,7 +43,7 @@ class JobExecution:
         id: Its id; a new one by default.
         job: The job that runs.
         status: How far it has come; ``PENDING`` by default.
-        reason: Why it ended; none if it has not, or if nobody said.
+        reason: Why it ended; none if it has not ended, or if no reason was given.
         queued_at: When it was first handed to a Worker; none if it was not.
         start_time: When it started; none if it did not.
         completion_time: When it ended; none if it has not, or if it never ran.

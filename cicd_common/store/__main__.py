@@ -31,5 +31,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":  # pragma: no cover - a test runs it in a process of its own
+if __name__ == "__main__":  # pragma: no cover - a test runs it in another process
     sys.exit(main())

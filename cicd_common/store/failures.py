@@ -38,10 +38,10 @@ _POSTGRESQL_ERRORS = {
     "28": UnavailableError,  # invalid authorization
     "3D": UnavailableError,  # no database of this name
     "40": BusyError,  # rolled back: deadlock, serialization failure
-    "53": UnavailableError,  # insufficient resources, but for:
+    "53": UnavailableError,  # insufficient resources, except:
     "53100": FullError,  # disk full
     "55P03": BusyError,  # lock not available
-    "57": UnavailableError,  # operator intervention: shut down, starting up, but for:
+    "57": UnavailableError,  # operator intervention: shut down, starting up, except:
     "57014": BusyError,  # query canceled: a statement_timeout of the server
     "58": UnavailableError,  # error of the system, such as of a disk
     "XX001": UnavailableError,  # data corrupted

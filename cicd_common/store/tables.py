@@ -217,7 +217,7 @@ job_executions = _table(
     Column("heard_at", Time),
     _needed("losses", Integer),
     _needed("sendings", Integer),  # how often the request of this attempt was sent
-    Column("send_at", Time),  # when it is to be sent again, if nobody claims it
+    Column("send_at", Time),  # when it is sent again if no Worker claims it
     _needed("name_key", Uuid),
     _needed("run_number", BigInteger),
     _needed("pipeline_execution_id", Uuid, ForeignKey("pipeline_executions.id")),

@@ -61,7 +61,7 @@ class _AsgiTransport(httpx.BaseTransport):
         self._thread.start()
         self._to_app: asyncio.Queue[Any] = asyncio.Queue()
         self._from_app: asyncio.Queue[Any] = asyncio.Queue()
-        atexit.register(self.close)  # If nobody closes the client.
+        atexit.register(self.close)  # In case the client is not closed.
         self._run(self._begin())
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
