@@ -26,7 +26,7 @@ from .yaml_reading import FileError, FileProblem, Node, read_yaml
 __all__ = ["read_definition"]
 
 _DEFINITIONS = UUID("d2c7a3f6-7f1e-4c53-9f0e-0c6e4a4b8b55")
-_KEYS = [each.name for cls in (Pipeline, Stage, Job) for each in fields(cls)]
+_KEYS = {each.name for cls in (Pipeline, Stage, Job) for each in fields(cls)} - {"id"}
 _QUOTES = "put it into quotes if it is meant as one"
 _HINTS = {
     ("expected a string", int): _QUOTES,
@@ -82,7 +82,9 @@ def _completed(data: dict[str, Any], file: Path, repo: str | None, branch: str |
         return data  # It will be refused.
     url = absolute(url, base)
     if branch is not None:
-        return {**data, "repo_url": url, "branch": branch}
+        # The commit of the file is one of the branch of the file.
+        commit = data.get("commit_hash") if branch == data.get("branch") else None
+        return {**data, "repo_url": url, "branch": branch, "commit_hash": commit}
     return {**({} if "branch" in data else checked_out(url)), **data, "repo_url": url}
 
 
