@@ -19,10 +19,8 @@ from uuid import uuid4
 
 import click
 
-from cicd_common.api.request import ReportRequest
 from cicd_common.model import Pipeline
 
-from .cli.client import Client
 from .cli.definition import read_definition
 from .cli.tables import visible
 from .cli.yaml_reading import FileError
@@ -86,7 +84,6 @@ def _environment(directory: str, postgres: str | None, broker: str | None) -> di
 
 def _show_run(file: Path, pipeline: Pipeline, url: str, environment: dict[str, str], *, stay: bool) -> int:
     """Run the pipeline and show what the CLI says about it. Returns the exit code of the run."""
-    token = environment["CICD_TOKEN"]
     environment = {**environment, "CICD_BACKEND": url}
     click.echo(f"Its pages are at {url} for as long as it runs.")
     code = _cicd(environment, "run", str(file))
@@ -96,11 +93,9 @@ def _show_run(file: Path, pipeline: Pipeline, url: str, environment: dict[str, s
     for stage in pipeline.stages:
         _cicd(environment, "report", pipeline.name, "--stage", stage.name)
     if any(job.artifacts for stage in pipeline.stages for job in stage.jobs):
-        with closing(Client(url, token, patience=10)) as client:
-            (last,) = client.report(ReportRequest(pipeline_name=pipeline.name, limit=1)).executions
-        _cicd(environment, "artifacts", str(last.execution_id))
+        _cicd(environment, "artifacts", pipeline.name)
     if stay:
-        click.echo(f"\nThe pages are at {url}\nThe token to sign in: {token}\nCtrl-C ends all.")
+        click.echo(f"\nThe pages are at {url}\nThe token to sign in: {environment['CICD_TOKEN']}\nCtrl-C ends all.")
         with suppress(KeyboardInterrupt):
             Event().wait()
     return code

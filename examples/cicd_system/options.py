@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import click
 
-__all__ = ["SECONDS", "maskable", "passwords_in", "queue_options", "run_with", "setting", "with_log_level"]
+__all__ = ["maskable", "passwords_in", "queue_options", "run_with", "setting", "with_log_level"]
 
 _MASKABLE = 8  # Characters; shorter secrets cannot be masked.
 
-
-class _Seconds(click.FloatRange):
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        seconds = super().convert(value, param, ctx)
-        if not isfinite(seconds):  # Comparisons with NaN are false, also those with the limits of the range.
-            self.fail("expected a number of seconds", param, ctx)
-        return seconds
-
-
-SECONDS = _Seconds(min=0)
-"""The type of an option: a finite number of seconds, 0 or more."""
 
 with_log_level = click.option(
     "--log-level",

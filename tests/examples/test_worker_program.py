@@ -219,7 +219,7 @@ class TestSettings:
                 "Error: expected the Backend's URL to begin with http:// or https:// and a host\n",
             ),
             (["--name", "two\nlines"], "no blank at either end\n"),
-            (["--grace", "nan"], "'--grace': expected a number of seconds\n"),
+            (["--grace", "-1"], "'--grace': -1 is not in the range x>=0.\n"),
             (["--kind", "acme.show"], "'--kind': expected KIND=COMMAND, once for each kind but script\n"),
         ],
     )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
-import time
 from contextlib import closing, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import click
-from click.shell_completion import get_completion_class
 
 from cicd_common import ContractError, ExecutionStatus, converter
 from cicd_common.api.request import PipelineExecutionRequest, ReportRequest
@@ -24,20 +22,43 @@ from cicd_common.values import Environment
 
 from ..again import request_again
 from ..git import RepositoryError, commit_of
-from ..options import SECONDS, maskable, setting
+from ..options import maskable, setting
 from .client import BackendError, Client
 from .definition import read_definition
-from .run import FOLLOWING, LEFT, start_run
+from .run import LEFT, jobs_of, show_log, start_run
 from .tables import console, report_table, runs_table, visible
 from .yaml_reading import FileError
 
-_PROGRAM = "cicd"  # Its name in the shell.
 _BAD_USE, _NO_BACKEND = 2, 3
 
 _DETACH = click.option("--detach", is_flag=True, help="Print the id of the run and do not follow it.")
 _REQUEST_ID = click.option("--request-id", type=click.UUID, help="Repeat a request whose answer was lost.")
-_RUN = click.argument("execution_id", type=click.UUID)
 _FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+
+
+def _names_of_pipelines(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names of pipelines for a shell; empty if the Backend does not answer at once."""
+    url, token = context.find_root().params["backend"], os.environ.get("CICD_TOKEN")
+    with suppress(BackendError, ValueError), closing(Client(url, token, patience=0)) as client:
+        names = [each.pipeline_name for each in client.runs().reports]
+        return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
+def _find_run(context: click.Context, _: click.Parameter, value: str) -> UUID:
+    """The id of a run that is given by its id, its pipeline and number, or its pipeline alone."""
+    with suppress(ValueError):
+        return UUID(value)
+    match = re.fullmatch("(.+)#([1-9][0-9]{0,17})", value)
+    name, number = (match[1], int(match[2])) if match else (value, None)
+    report = context.obj.report(ReportRequest(pipeline_name=name, run_number=number, limit=1))
+    if not report.executions:
+        raise click.UsageError(visible(f"there is no run {value}"))
+    found: UUID = report.executions[0].execution_id
+    return found
+
+
+_RUN = click.argument("execution_id", metavar="RUN", callback=_find_run, shell_complete=_names_of_pipelines)
 
 
 class _Group(click.Group):
@@ -62,13 +83,19 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"show_default": True})
 @setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
-@click.option("--patience", default=10.0, type=SECONDS, help="Seconds to repeat a request that is not answered.")
+@click.option(
+    "--patience", default=10, type=click.IntRange(0), help="Seconds to repeat a request that is not answered."
+)
 @click.pass_context
-def main(context: click.Context, backend: str, patience: float) -> None:
+def main(context: click.Context, backend: str, patience: int) -> None:
     """Start and follow runs, and show their reports, logs and artifacts.
 
     The Backend's token is in the environment variable CICD_TOKEN. Exit codes: 0 success, 1 the run failed or was
     canceled, 2 the command line or the file is wrong, 3 the Backend does not answer or refuses, 130 interrupted.
+
+    RUN is the id of a run, PIPELINE#NUMBER, or PIPELINE for its last run.
+
+    Completion in bash, zsh or fish: eval "$(_CICD_COMPLETE=bash_source cicd)".
     """
     token = os.environ.get("CICD_TOKEN") or None
     configure(service="cli", level="WARNING", secrets=maskable(token or ""))
@@ -103,7 +130,7 @@ def plan(file: Path) -> None:
 @click.option("--repo", help="The repository, as a directory or a URL.  [default: see above]")
 @click.option("--commit", help="The commit to run on.  [default: the last one of the branch]")
 @click.option("--branch", help="The branch to run on.  [default: see above]")
-@click.option("--local/--no-local", help="Use the files as they are, also uncommitted ones.")
+@click.option("--local", is_flag=True, help="Use the files as they are, also uncommitted ones.")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable for all jobs; repeatable.")
 @_REQUEST_ID
 @_DETACH
@@ -126,6 +153,8 @@ def run(
 
     Ctrl-C asks whether to cancel the run; without a terminal the run continues. The exit code is 130 if it continues.
     """
+    if local and commit:
+        raise click.UsageError("expected either --local or --commit")
     pipeline = read_definition(file, repo, branch)
     request = PipelineExecutionRequest(
         request_id=request_id or uuid4(),
@@ -184,32 +213,26 @@ def explain(client: Client, execution_id: UUID) -> None:
 
 
 @main.command()
-@click.argument("execution_id", metavar="ID", type=click.UUID)
+@_RUN
 @click.argument("job", required=False)
-@click.option("--follow", "follows", is_flag=True, help="Continue until the job has ended.")
+@click.option("--follow", is_flag=True, help="Continue until the jobs have ended.")
 @click.option("--events", is_flag=True, help="Show the logs of the Backend and the Workers about the run instead.")
 @click.pass_obj
-def logs(client: Client, execution_id: UUID, job: str | None, follows: bool, events: bool) -> None:
-    """Show the output of a job, by the id of the job execution, or by the id of the run and the name of the job."""
+def logs(client: Client, execution_id: UUID, job: str | None, follow: bool, events: bool) -> None:
+    """Show the output of a job of a run, or that of all its jobs, each below its name."""
+    if events and (job or follow):
+        raise click.UsageError("expected --events without a job and without --follow")
     if events:
         for log in client.execution_logs(execution_id):
             click.echo(visible(f"{log.timestamp.isoformat()} {log.log_text}").rstrip("\n"))
         return
-    if job is not None:
-        jobs = {each.job.name: each.id for stage in client.execution(execution_id).stages for each in stage.jobs}
-        if job not in jobs:
-            raise click.UsageError(visible(f"the run has no job {job}; it has {', '.join(jobs)}"))
-        execution_id = jobs[job]
-    if follows:
-        client.patience = max(client.patience, FOLLOWING)
-    after = 0
-    while True:
-        for page in client.log_pages(execution_id, after):
-            click.echo(visible(page.logs), nl=False)
-            after = page.last_sequence
-        if not follows or page.status.is_terminal:
-            return
-        time.sleep(0.5)
+    jobs = {each.job.name: each for each in jobs_of(client.execution(execution_id))}
+    if job is not None and job not in jobs:
+        raise click.UsageError(visible(f"the run has no job {job}; it has {', '.join(jobs)}"))
+    for name in jobs if job is None else [job]:
+        if job is None:
+            click.echo(visible(f"\n--- {name}"))
+        show_log(client, jobs[name].id, follow=follow)
 
 
 @main.command()
@@ -218,26 +241,17 @@ def logs(client: Client, execution_id: UUID, job: str | None, follows: bool, eve
 @click.pass_obj
 def artifacts(client: Client, execution_id: UUID, download: Path | None) -> None:
     """List the artifacts of a run: job, size in bytes, SHA-256 and path."""
-    for stage in client.execution(execution_id).stages:
-        for execution in stage.jobs:
-            name = execution.job.name
-            folder = quote(name, safe=" ") if name.strip(".") else name.replace(".", "%2E")
-            for artifact in client.artifacts(execution.id).artifacts:
-                path = artifact.path.translate({ord("\n"): "\\n", ord("\t"): "\\t"})
-                click.echo(visible(f"{name}\t{artifact.size}\t{artifact.sha256}\t{path}"))
-                if download is not None:
-                    target = download / folder / artifact.path
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    client.fetch(artifact, target)
-
-
-def _names_of_pipelines(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The names of pipelines for a shell; empty if the Backend does not answer at once."""
-    url, token = context.find_root().params["backend"], os.environ.get("CICD_TOKEN")
-    with suppress(BackendError, ValueError), closing(Client(url, token, patience=0)) as client:
-        names = [each.pipeline_name for each in client.runs().reports]
-        return [name for name in names if name.startswith(incomplete)]
-    return []
+    for execution in jobs_of(client.execution(execution_id)):
+        name = execution.job.name
+        # One that is a file name, also if the name of the job is "." or "..".
+        folder = name.replace("%", "%25").replace("/", "%2F") if name.strip(".") else name.replace(".", "%2E")
+        for artifact in client.artifacts(execution.id).artifacts:
+            path = artifact.path.translate({ord("\n"): "\\n", ord("\t"): "\\t"})
+            click.echo(visible(f"{name}\t{artifact.size}\t{artifact.sha256}\t{path}"))
+            if download is not None:
+                target = download / folder / artifact.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                client.fetch(artifact, target)
 
 
 @main.command()
@@ -282,17 +296,5 @@ def report(
         click.echo(f"more: --cursor {page.next_cursor}")
 
 
-@main.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print a script that makes a shell complete commands, options and names of pipelines.
-
-    For bash: eval "$(scripts/cicd completion bash)"
-    """
-    made = get_completion_class(shell)
-    assert made is not None
-    click.echo(made(main, {}, _PROGRAM, f"_{_PROGRAM.upper()}_COMPLETE").source())
-
-
 if __name__ == "__main__":
-    main(prog_name=_PROGRAM)
+    main(prog_name="cicd")

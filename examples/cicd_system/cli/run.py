@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -21,13 +22,12 @@ from cicd_common.model import JobExecution, PipelineExecution
 from .client import Client, LostAnswerError
 from .tables import console, run_table, status_of, visible
 
-__all__ = ["FOLLOWING", "LEFT", "start_run"]
+__all__ = ["LEFT", "jobs_of", "show_log", "start_run"]
 
 LEFT = 130
 """The exit code after an interrupt, if the run continues."""
-FOLLOWING = 300
-"""For how many seconds a followed run may have no answers from the Backend."""
 _FAILED = 1
+_FOLLOWING = 300  # Seconds without an answer from the Backend, after which a run is no longer followed.
 _LAST_LINES = 20
 _TAIL = 64 * 1024  # Bytes of a log that are read for its last lines.
 
@@ -45,13 +45,13 @@ def start_run(client: Client, name: str, request: PipelineExecutionRequest, *, d
     click.echo(f"run {started.run_number} of {visible(name)}: {started.execution_id}")
     if detach:
         return 0
-    client.patience = max(client.patience, FOLLOWING)
+    client.patience = max(client.patience, _FOLLOWING)
     run = _follow_or_cancel(client, started.execution_id)
     if run is None:
         click.echo(f"the run continues; to see its status: status {started.execution_id}", err=True)
         return LEFT
-    for job in _jobs(run, ExecutionStatus.FAILED):
-        _show_end_of_log(client, job)
+    for job in jobs_of(run, ExecutionStatus.FAILED):
+        _show_end_of_log(client, run, job)
     return 0 if run.status is ExecutionStatus.SUCCESS else _FAILED
 
 
@@ -118,8 +118,9 @@ def _statuses(run: PipelineExecution) -> Iterator[tuple[str, str]]:
     yield f"run {run.run_number}", str(status_of(run))
 
 
-def _jobs(run: PipelineExecution, status: ExecutionStatus) -> Iterator[JobExecution]:
-    return (job for stage in run.stages for job in stage.jobs if job.status is status)
+def jobs_of(run: PipelineExecution, *statuses: ExecutionStatus) -> Iterator[JobExecution]:
+    """The jobs of a run; if there are statuses, only those with one of them."""
+    return (job for stage in run.stages for job in stage.jobs if not statuses or job.status in statuses)
 
 
 class _View:
@@ -137,7 +138,7 @@ class _View:
 
     def show(self, run: PipelineExecution) -> None:
         log: list[Rule | Text] = []
-        for job in _jobs(run, ExecutionStatus.RUNNING):
+        for job in jobs_of(run, ExecutionStatus.RUNNING):
             text = visible(self._client.log_tail(job.id, _TAIL)).expandtabs()
             lines = text.splitlines()[-self._out.height // 2 :]
             if lines:
@@ -155,9 +156,23 @@ class _View:
         return Group(run_table(run, self._client.now(), height), *note, *log)
 
 
-def _show_end_of_log(client: Client, job: JobExecution) -> None:
+def show_log(client: Client, id: UUID, *, follow: bool) -> None:
+    """Show the output of a job so far; if it is followed, continue until it has ended."""
+    if follow:
+        client.patience = max(client.patience, _FOLLOWING)
+    after = 0
+    while True:
+        for page in client.log_pages(id, after):
+            click.echo(visible(page.logs), nl=False)
+            after = page.last_sequence
+        if not follow or page.status.is_terminal:
+            return
+        time.sleep(0.5)
+
+
+def _show_end_of_log(client: Client, run: PipelineExecution, job: JobExecution) -> None:
     lines = visible(client.log_tail(job.id, _TAIL)).splitlines()
-    more = f", its last {_LAST_LINES} lines; all: logs {job.id}" if len(lines) > _LAST_LINES else ""
-    click.echo(f"\n--- {visible(job.job.name)}: {status_of(job)}{more}")
+    more = f", its last {_LAST_LINES} lines; all: logs {run.id} {shlex.quote(job.job.name)}"
+    click.echo(visible(f"\n--- {job.job.name}: {status_of(job)}{more if len(lines) > _LAST_LINES else ''}"))
     for line in lines[-_LAST_LINES:]:
         click.echo(line)

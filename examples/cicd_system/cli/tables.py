@@ -123,7 +123,6 @@ def _row(record: PipelineExecutionRecord | StageExecutionRecord | JobExecutionRe
             row["jobs"] = _statuses((job.job_name, job) for job in record.jobs)
         case JobExecutionRecord():
             row["exit code"] = "" if record.exit_code is None else str(record.exit_code)
-            row["job execution"] = str(record.execution_id)
     row["started"] = f"{record.start_time:%Y-%m-%d %H:%M:%S}" if record.start_time else ""
     row["took"] = _duration(record)
     return row

@@ -23,7 +23,7 @@ from cicd_common.model import SCRIPT
 from ..connection import DeniedError, NoAnswerError, RefusedError
 from ..job_queue import Delivery, JobQueue
 from ..log_shipping import shipping_logs
-from ..options import SECONDS, maskable, passwords_in, queue_options, run_with, setting, with_log_level
+from ..options import maskable, passwords_in, queue_options, run_with, setting, with_log_level
 from .attempt import Settings, run_job
 from .backend_client import BackendClient
 from .directory import UnfitError, check_room, worker_directory
@@ -65,7 +65,7 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
     help="The directory for working copies.",
 )
 @click.option("--allow-host", is_flag=True, help="Run jobs with an image on this machine if there is no docker.")
-@click.option("--grace", default=5.0, type=SECONDS, help="Seconds that a job may take to stop.")
+@click.option("--grace", default=5, type=click.IntRange(0), help="Seconds that a job may take to stop.")
 @click.option(
     "--kind",
     "kinds",
@@ -76,7 +76,7 @@ def _kinds(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
 )
 @with_log_level
 @setting("--backend", default="http://127.0.0.1:8000", help="The URL of the Backend.")
-@setting("--job-timeout", default=3600.0, type=SECONDS, help="The time limit of a job, in seconds.")
+@setting("--job-timeout", default=3600, type=click.IntRange(0), help="The time limit of a job, in seconds.")
 @queue_options
 def _main(
     own: Mapping[str, str],
