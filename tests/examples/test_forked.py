@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support.examples.programs import Program, is_alive, parent_of
 from tests.support.examples.waiting import until
 
@@ -53,32 +51,21 @@ def test_surroundings(tmp_path):
     assert (started[0]["files"], started[1]) == ({"0": os.devnull}, "to the errors\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_signal(tmp_path, number):
-    """Its exit code is that of the signal that ended it."""
-    program = waiting(tmp_path)
-    program.send(number)
-    until(lambda: not program.runs, "its end")
-    assert program.exit_code == -number
-    assert not is_alive(program.pid)
+def test_signals(tmp_path):
+    """It is forked from a process with one thread, since a lock that another one holds would stay held.
 
-
-def test_killed(tmp_path):
-    """It may be killed and started again."""
+    A signal ends it as it ends any program, and it may be started again.
+    """
     program = waiting(tmp_path)
+    assert len(list(Path(f"/proc/{parent_of(program.pid)}/task").iterdir())) == 1
     first = program.pid
-    program.kill()
-    assert (program.runs, is_alive(first)) == (False, False)
+    program.send(signal.SIGTERM)
+    until(lambda: not program.runs, "its end")
+    assert (program.exit_code, is_alive(first)) == (-signal.SIGTERM, False)
     program.start()
     assert program.pid != first
     program.kill()
-
-
-def test_forked_from_one_thread(tmp_path):
-    """What programs are forked from has a single thread: a lock that another one holds would stay held."""
-    program = waiting(tmp_path)
-    assert len(list(Path(f"/proc/{parent_of(program.pid)}/task").iterdir())) == 1
-    program.kill()
+    assert (program.exit_code, program.runs) == (-signal.SIGKILL, False)
 
 
 def test_ends_with_the_tests(tmp_path):
