@@ -78,7 +78,7 @@ def ended(run: PipelineExecution, status: str, reason: str | None = None, **fiel
 
 class TestEvents:
     def test_of_a_run_that_succeeds(self):
-        """Each change has its events, with the times of the model where it has them."""
+        """Each change of a run has its events, with the times of the model."""
         run = run_of(job("build"))
         handed_out, _ = run.hand_out(NOW)
         running, _ = handed_out.apply(told_by_worker(run, 0, 1, "RUNNING"))

@@ -76,7 +76,7 @@ class TestNames:
 
     @pytest.mark.parametrize("way", [register, register_task])
     def test_taken(self, way):
-        """A name belongs to one class."""
+        """A second class with the name of a registered one is refused."""
         way(JobDTO)
         with pytest.raises(ValueError, match=r"is registered as cicd-common\.JobDTO"):
             way(attrs.make_class("JobDTO", []))
@@ -158,7 +158,7 @@ class TestRoundTrip:
 
     @given(st.binary(min_size=1) | st.text(min_size=1))
     def test_any_bytes(self, cls, body):
-        """Any body is an instance or kombu's error."""
+        """Any body is read as an instance, or raises a DecodeError of kombu."""
         serializer = register_task(cls)
         with suppress(DecodeError):
             (instance,), _, _ = loads(body, serializer.content_type, "utf-8", accept=[serializer.content_type])

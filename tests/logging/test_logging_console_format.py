@@ -64,7 +64,7 @@ class TestConsoleFormatter:
         assert "    Stack (most recent call last):" in lines
 
     def test_no_forged_lines(self) -> None:
-        """A line end in a message or a name begins no line, and no character moves the cursor."""
+        """The text after a line end in a message or a name is indented, and control characters are escaped."""
         text = shown("one\nERROR    two\r\x1b[2J", **{"a\nb": "c\nd"})
         assert text == 'INFO     worker.jobs: one\n    ERROR    two\\x0d\\x1b[2J a\n    b="c\\nd"\n'
 

@@ -232,7 +232,7 @@ class TestLoss:
         assert capsys.readouterr().err == ""
 
     def test_no_stream(self, log: logging.Logger, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A program may have no error stream."""
+        """Without an error stream, lines are lost, and no error is raised."""
         monkeypatch.setattr(sys, "stderr", None)
         handler = handler_on(log)
         log.info("hello")
@@ -475,7 +475,7 @@ def _in_child(log: logging.Logger, masker: SecretMasker, stream: MaskingStream[s
 
 
 class TestRotation:
-    """Other programs move the file away."""
+    """Log files that other programs move or remove."""
 
     @pytest.mark.parametrize("move", [os.unlink, lambda path: os.rename(path, f"{path}.1")], ids=["removed", "moved"])
     def test_opened_anew(self, log: logging.Logger, tmp_path: Path, move: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -490,7 +490,7 @@ class TestRotation:
         assert messages((tmp_path / "out").read_text()) == ["two", "three"]
 
     def test_replaced(self, log: logging.Logger, tmp_path: Path) -> None:
-        """A file that another process has made at the path is continued."""
+        """If another process has created a new file at the path, lines are appended to it."""
         handler_on(log, file=tmp_path / "out")
         log.info("one")
         (tmp_path / "out").rename(tmp_path / "out.1")

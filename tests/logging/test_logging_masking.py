@@ -163,7 +163,7 @@ class TestMask:
         assert expected == masker_of(*known).mask(text)
 
     def test_all_masks_collide(self) -> None:
-        """If secrets end like every mask, one mask is used all the same."""
+        """If secrets end like every possible mask, the default mask is used."""
         ends = ["*aaaaaaaa", "]aaaaaaaa", ">aaaaaaaa", ")aaaaaaaa", "}aaaaaaaa", "#aaaaaaaa"]
         assert masker_of("hunter2hunter2", *ends).mask("x hunter2hunter2 y") == "x *** y"
 

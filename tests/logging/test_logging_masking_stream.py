@@ -56,7 +56,7 @@ places = st.lists(st.floats(0, 1), max_size=30)
 
 
 class TestMaskingStream:
-    """The stream masks chunks and writes them on."""
+    """The stream masks chunks and passes them on."""
 
     @given(outputs(), places)
     def test_as_the_whole(self, output: tuple[list[str], str], places: list[float]) -> None:
@@ -133,7 +133,7 @@ class TestMaskingStream:
         assert seen == ["hunter2hunter2 ", "*** "]
 
     def test_close_again(self) -> None:
-        """A second `close`, and one without a write, write nothing on."""
+        """A second `close`, and a `close` without a write before it, pass nothing on."""
         seen: list[str] = []
         stream = MaskingStream(seen.append, masker_of("hunter2hunter2"))
         stream.close()
@@ -153,13 +153,13 @@ class TestMaskingStream:
             seen.append(text)
 
         stream = MaskingStream(fail_once, masker_of("hunter2hunter2"))
-        with pytest.raises(OSError):  # noqa: PT011 - whatever it is
+        with pytest.raises(OSError):  # noqa: PT011 - any OSError
             stream.write(" ")
         stream.write("-")
         assert seen == ["failed", "-"]
 
     def test_add_is_effective_at_once(self) -> None:
-        """After `add` has returned, no thread writes the secret on."""
+        """After `add` has returned, no thread passes the secret on."""
         masker, stop = SecretMasker(), threading.Event()
         seen: list[str] = []
 

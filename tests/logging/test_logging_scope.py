@@ -102,7 +102,7 @@ class TestScope:
         [("hunter2!", "hunter2?"), (f"{SECRET}\n", SECRET), ("ab12!!!!", "ab12????"), ("!!!!!!!!", "????????")],
     )
     def test_alike(self, masker: SecretMasker, one: str, other: str) -> None:
-        """A secret that is forgotten takes no form from a similar one."""
+        """Forgetting a secret does not forget the forms of a similar secret."""
         with masker.scope([one]):
             with masker.scope([other]):
                 assert masker.mask(f"x {one} {other}") in ("x *** ***", "x ***")

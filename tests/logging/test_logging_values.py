@@ -157,7 +157,7 @@ class TestPlain:
             assert len(dump(value)) < 50 * MOST_PARTS
 
     def test_fails_while_converted(self) -> None:
-        """A value whose parts cannot be read becomes a remark."""
+        """A value whose parts cannot be read becomes a text that says so."""
 
         class Broken(UserDict[str, Any]):
             def items(self) -> Any:
@@ -186,8 +186,6 @@ class TestPlain:
 
 
 class TestFields:
-    """Fields are a value."""
-
     @given(*[st.dictionaries(st.sampled_from("abcde"), st.integers(0, 2))] * 3)
     def test_join(self, first: dict[str, int], second: dict[str, int], third: dict[str, int]) -> None:
         """Joined fields are written like those of the joined dict, each once."""

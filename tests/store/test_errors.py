@@ -282,7 +282,7 @@ class TestUnavailable:
             store.status(NOBODY)
 
     def test_connection_lost(self, postgres_schema):
-        """A connection that the server ended is one error; the next call has a new one. Nothing is half-written."""
+        """If the server ends a connection, the call fails and writes nothing, and the next call has a new connection."""
         with ExecutionStore(postgres_schema) as store, ended_at(postgres_schema, "INSERT INTO pipeline_executions"):
             pipeline = with_own_ids(PIPELINE)
             with pytest.raises(UnavailableError):
@@ -292,7 +292,7 @@ class TestUnavailable:
             assert store.start(pipeline).execution.run_number == 1
 
     def test_connection_lost_in_an_update(self, postgres_schema):
-        """A connection lost in an update is one error, and nothing is half-written."""
+        """If a connection is lost during an update, the call fails and writes nothing, and a repeat works."""
         with ExecutionStore(postgres_schema) as store:
             (job,) = store.start(with_own_ids(PIPELINE)).jobs
             update = told(job.job_execution_id, logs="secret")

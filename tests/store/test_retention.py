@@ -23,7 +23,7 @@ PIPELINE = Pipeline(name="p", repo_url="r", stages=(Stage(name="s", jobs=(Job(na
 
 
 def run_at(store, day, status=ExecutionStatus.SUCCESS):
-    """A run that ended on a day, with rows in every table of runs."""
+    """Start a run on a day and give its job a status. The run has rows in every table of runs."""
     at = DAY + timedelta(days=day)
     started = store.start(PIPELINE, request_id=uuid4(), at=at)
     [job] = started.jobs
