@@ -406,28 +406,36 @@ class TestStoreFails:
         assert (line["level"], line["status"]) == ("ERROR" if status == 500 else "WARNING", status)
         assert "hunter2" in line["exception.stacktrace" if status == 500 else "reason"]
 
-    def test_health_does_not_queue_behind_others(self):
-        """Health is answered while all threads of the pool wait for the database, and also if it waits itself."""
-        store = Failing(BusyError("x"), held=threading.Event())
+    @pytest.mark.parametrize(("method", "others"), [("GET", "/api/job/status"), ("POST", EXECUTE)])
+    def test_health_and_readers_do_not_queue_behind_others(self, method, others):
+        """Health is answered while all threads wait for the database, and readers while only writers wait for it."""
+        held = threading.Event()
+        store = Failing(BusyError("x"), held)
+        store.status = Failing(BusyError("x")).status
         backend = Backend(store)
 
         async def ask_all():
-            headers = {"Authorization": f"Bearer {TOKEN}"}
             transport = httpx.ASGITransport(backend.app)
+            headers = {"Authorization": f"Bearer {TOKEN}", **JSON}
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
-                waiting = [asyncio.create_task(client.get(f"/api/job/status/{NOBODY}")) for _ in range(60)]
-                store.pipelines = lambda **_: ()
-                answers = [await client.get("/health")]
-                del store.pipelines
-                answers.append(await client.get("/health"))
-                assert not any(task.done() for task in waiting)
-                store.held.set()
-                return answers, await asyncio.gather(*waiting)
 
-        answers, others = asyncio.run(ask_all())
+                def other():
+                    if method == "GET":
+                        return client.get(f"{others}/{uuid4()}")
+                    return client.post(others, content=converter.dumps(order(simple())))
+
+                waiting = [asyncio.create_task(other()) for _ in range(60)]
+                health = await client.get("/health")
+                if method == "POST":
+                    assert (await client.get(f"/api/pipeline/status/{uuid4()}")).status_code == 503
+                assert not any(task.done() for task in waiting)
+                held.set()
+                return health, await asyncio.gather(*waiting)
+
+        health, answers = asyncio.run(ask_all())
         backend.close()
-        assert [answer.json() for answer in answers] == [{"status": "ok"}, {"status": "busy"}]
-        assert {answer.status_code for answer in others} == {503}
+        assert (health.status_code, health.json()) == (200, {"status": "busy"})
+        assert {answer.status_code for answer in answers} == {503}
 
 
 class TestLog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from anyio import CapacityLimiter, move_on_after, to_thread
@@ -46,6 +46,9 @@ __all__ = ["create_app"]
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
+R = TypeVar("R")
+
 CommitOf = Callable[[str, str], str | None]
 """Finds the commit of a branch of a repository; None for a directory without git."""
 State = Callable[[], Mapping[str, Any]]
@@ -55,6 +58,7 @@ MAX_CONTENT = 4 * 1024**3
 """The largest content of an artifact, in bytes."""
 
 _HEALTH_SECONDS = 1
+_WRITERS = 8  # Threads for requests that may wait for other writers, or for git.
 
 
 def create_app(
@@ -77,7 +81,7 @@ def create_app(
             None, each Worker uses the head of the branch.
         state: Returns further fields of ``/health``, which needs no token.
     """
-    api = _Api(store, contents, send, commit_of, state, Intake(store), CapacityLimiter(2))
+    api = _Api(store, contents, send, commit_of, state, Intake(store), CapacityLimiter(2), CapacityLimiter(_WRITERS))
     app = Starlette(
         routes=[*api.routes(), *page_routes(store, send, token)],
         middleware=[Middleware(AccessLog), Middleware(TokenGuard, token=token)],
@@ -97,6 +101,7 @@ class _Api:
     _state: State
     _intake: Intake
     _for_health: CapacityLimiter
+    _for_writers: CapacityLimiter
 
     def routes(self) -> list[Route]:
         run, job = "{pipeline_execution_id:uuid}", "{job_execution_id:uuid}"
@@ -124,7 +129,7 @@ class _Api:
 
     async def execute(self, request: Request) -> Response:
         asked = await read_message(request, PipelineExecutionRequest)
-        started = await run_in_threadpool(self._start, asked)
+        started = await self._write(self._start, asked)
         run = started.execution
         log_ids(request, pipeline_execution_id=run.execution_id)
         # A new run hands out at least one job, a repeated request none.
@@ -188,7 +193,7 @@ class _Api:
     async def upload(self, request: Request) -> Response:
         uploaded = await read_message(request, ArtifactUploadRequest)
         log_ids(request, job_execution_id=uploaded.job_execution_id)
-        await run_in_threadpool(self._store.add_artifacts, uploaded)
+        await self._write(self._store.add_artifacts, uploaded)
         return _answer(await run_in_threadpool(self._store.job_status, uploaded.job_execution_id))
 
     def artifacts(self, job_execution_id: UUID) -> object:
@@ -220,7 +225,7 @@ class _Api:
 
     async def add_logs(self, request: Request) -> Response:
         uploaded = await read_message(request, ExecutionLogUpload)
-        await run_in_threadpool(self._store.add_logs, uploaded)
+        await self._write(self._store.add_logs, uploaded)
         return Response(status_code=204)
 
     def execution_logs(self, request: Request) -> Response:
@@ -233,6 +238,10 @@ class _Api:
     def report(self, request: Request) -> Response:
         query = read_query(request, "run_number", "status", "limit", "cursor")
         return _answer(self._store.report(converter.structure(report_names(request) | query, ReportRequest)))
+
+    async def _write(self, write: Callable[[T], R], message: T) -> R:
+        """Call a function that writes to the store. However many wait to write, readers have threads."""
+        return await to_thread.run_sync(write, message, limiter=self._for_writers)
 
     async def health(self, _: Request) -> Response:
         # Threads of its own: those of other requests may all wait for the database. After a second it says "busy".
