@@ -282,7 +282,7 @@ class TestUnavailable:
             store.status(NOBODY)
 
     def test_connection_lost(self, postgres_schema):
-        """If the server ends a connection, the call fails and writes nothing, and the next call has a new connection."""
+        """If the server ends a connection, the call fails and writes nothing, and the next call works."""
         with ExecutionStore(postgres_schema) as store, ended_at(postgres_schema, "INSERT INTO pipeline_executions"):
             pipeline = with_own_ids(PIPELINE)
             with pytest.raises(UnavailableError):
