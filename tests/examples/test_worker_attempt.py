@@ -457,18 +457,37 @@ class TestDelivered:
         assert "canceled" not in bench.log(job)
 
     def test_a_job_that_takes_long_to_stop_keeps_its_lease(self, bench):
-        """A grace that is longer than the lease does not make another Worker run the job again."""
-        script = [f"trap ': > {bench.side}/told' TERM; exec 2> /dev/null", f"{bench.gate('go')} || :"]
-        job = evolve(bench.job(*script), lease_seconds=1)
-        attempt = bench.begin(job, grace=1000)
-        until(lambda: "$ until" in bench.log(job), "all its output")
-        bench.cancel(job)
+        """A grace that is longer than the lease does not make another Worker run the job meanwhile."""
+        job, attempt = stubborn(bench)
+        bench.ending.set()
         until((bench.side / "told").exists, "the job to be told", pause=0.01)
         heard_at = bench.store.job_execution(job.job_execution_id).heard_at
         until(lambda: bench.store.job_execution(job.job_execution_id).heard_at > heard_at, "a heartbeat")
         bench.let_go("go")
         attempt.result()
+        assert bench.store.job_execution(job.job_execution_id).attempt == 2
+
+    def test_a_canceled_job_that_does_not_stop_loses_its_lease(self, bench):
+        """Its run ends within two leases, whatever keeps the Worker from stopping it."""
+        job, attempt = stubborn(bench)
+        bench.cancel(job)
+        until((bench.side / "told").exists, "the job to be told", pause=0.01)
+        heard_at = bench.store.job_execution(job.job_execution_id).heard_at
+        asked = len(bench.proxy.exchanges)
+        until(lambda: len(bench.proxy.exchanges) > asked + 50, "the time of some heartbeats")
+        assert bench.store.job_execution(job.job_execution_id).heard_at == heard_at
+        bench.let_go("go")
+        attempt.result()
         assert bench.store.job_execution(job.job_execution_id).reason is EndReason.STOPPED
+
+
+def stubborn(bench):
+    """A job that does not stop when it is told to, and the attempt at it, which has reported all its output."""
+    script = [f"trap ': > {bench.side}/told' TERM; exec 2> /dev/null", f"{bench.gate('go')} || :"]
+    job = evolve(bench.job(*script), lease_seconds=1)
+    attempt = bench.begin(job, grace=1000)
+    until(lambda: "$ until" in bench.log(job), "all its output")
+    return job, attempt
 
 
 class TestRequest:

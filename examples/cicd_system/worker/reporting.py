@@ -107,7 +107,8 @@ class Reporter:
         beaten = monotonic()
         while not over.wait(min(POLL_INTERVAL, interval)):
             try:
-                if self._last is not None and monotonic() - beaten >= interval:
+                # A canceled job has one lease to stop, so that its run ends even if this Worker cannot stop it.
+                if self._last is not None and not self.is_canceled and monotonic() - beaten >= interval:
                     beaten = monotonic()
                     # The last update without its output renews the lease and changes nothing else.
                     self._heed(self._client.report(evolve(self._last, logs=""), patient=False))
