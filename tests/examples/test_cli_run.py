@@ -67,32 +67,29 @@ class TestCommands:
     def test_after_a_run(self, own_system, tmp_path):
         """Changes are lines, an allowed failure is told apart, and a run is found by the name of its pipeline."""
         script = "echo made by $CICD_JOB | tee made; test $CICD_JOB = one"
-        file = write(
-            tmp_path, "left", "one", "two", script=script, more="allow_failure: true\n        artifacts: [made]"
-        )
-        done = own_system.cli("run", str(file), **FORCED)
+        more = "allow_failure: true\n        artifacts: [made]"
+        done = own_system.cli("run", str(write(tmp_path, "left", "one", "two", script=script, more=more)), **FORCED)
         assert (done.returncode, done.stderr) == (0, "")
         lines = done.stdout.splitlines()
         assert {"  stage / one: SUCCESS", "  stage / two: FAILED, allowed", "stage: SUCCESS"} <= set(lines)
         assert "run 1: SUCCESS\n\n--- two: FAILED, allowed\n" in done.stdout
-        table = own_system.cli("runs", "left", **FORCED).stdout
-        assert not CONTROL.search(done.stdout + table)
-        run = "left"
-        assert own_system.cli("status", id_of(done.stdout)).stdout == "run 1: SUCCESS\n"
-        wrong = own_system.cli("status", "left#2")
-        assert (wrong.returncode, "there is no run left#2" in wrong.stderr) == (2, True)
-        assert own_system.cli("explain", "left#1").stdout.startswith("SUCCESS: ")
-        log = own_system.cli("logs", run, "two", "--follow").stdout
-        assert "made by two\n" in log
-        both = own_system.cli("logs", run).stdout
-        assert re.fullmatch(r"\n--- one\n.*made by one\n\n--- two\n.*made by two\n.*", both, re.DOTALL)
-        wrong = own_system.cli("logs", run, "three")
-        assert (wrong.returncode, "has no job three; it has one, two" in wrong.stderr) == (2, True)
-        assert own_system.cli("logs", run, "--events").stdout
-        job, size, _, path = own_system.cli("artifacts", run).stdout.rstrip("\n").split("\t")
-        assert (job, size, path) == ("two", "12", "made")
-        assert "two (FAILED, allowed)" in own_system.cli("report", "left", "--stage", "stage").stdout
-        assert "FAILED, allowed" in own_system.cli("report", "left", "--stage", "stage", "--job", "two").stdout
+        assert not CONTROL.search(done.stdout + own_system.cli("runs", "left", **FORCED).stdout)
+
+        def shown(*arguments: str, code: int = 0) -> str:
+            done = own_system.cli(*arguments)
+            assert done.returncode == code
+            return done.stderr or done.stdout
+
+        assert shown("status", id_of(done.stdout)) == "run 1: SUCCESS\n"
+        assert shown("explain", "left#1").startswith("SUCCESS: ")
+        assert "there is no run left#2" in shown("status", "left#2", code=2)
+        assert "made by two\n" in shown("logs", "left", "two")
+        assert re.fullmatch(r"\n--- one\n.*by one\n\n--- two\n.*by two\n.*", shown("logs", "left"), re.DOTALL)
+        assert "has no job three; it has one, two" in shown("logs", "left", "three", code=2)
+        assert "a run has started" in shown("logs", "left", "--events")
+        assert re.fullmatch("two\t12\t[0-9a-f]{64}\tmade\n", shown("artifacts", "left"))
+        assert "two (FAILED, allowed)" in shown("report", "left", "--stage", "stage")
+        assert "FAILED, allowed" in shown("report", "left", "--stage", "stage", "--job", "two")
 
     def test_hostile_names(self, own_system, tmp_path):
         """Names and output are shown as they are: nothing is markup, nothing moves the cursor.
@@ -177,14 +174,18 @@ class TestCommands:
         assert "the word is first\nfor all\n" in log
 
     def test_kind(self, own_system, tmp_path):
-        """A job of a kind that no Worker runs waits, and is run once there is one that does."""
+        """A job of a kind that no Worker runs waits until there is one that does. Its output is followed to its end."""
         file = tmp_path / "pipeline.yaml"
         file.write_text("name: kind\nstages: [{name: stage, jobs: [{name: job, kind: acme.show}]}]\n")
         run = id_of(own_system.cli("run", str(file), "--detach").stdout)
         assert "no job has started" in own_system.cli("explain", run).stdout
+        follows = own_system.cli_program("logs", run, "--follow")
+        follows.start()
+        until(lambda: "--- job" in follows.log.read_text(), "the CLI to follow")
         own_system.add_workers(1, "--kind", "acme.show=cat")
-        assert end_of(own_system, run) is ExecutionStatus.SUCCESS
-        assert '"kind":"acme.show"' in own_system.cli("logs", run, "job").stdout
+        until(lambda: not follows.runs, "the end of the job")
+        assert status_of(own_system, run) is ExecutionStatus.SUCCESS
+        assert '"kind":"acme.show"' in follows.log.read_text()
 
     def test_interrupted(self, own_system, tmp_path):
         """Where nobody can be asked the run goes on without the CLI, until it is canceled by its id."""
