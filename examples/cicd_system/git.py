@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from urllib.parse import urlsplit
 
 __all__ = [
     "RepositoryError",
@@ -74,7 +73,7 @@ def checked_out(repo: str) -> dict[str, str]:
 
 def is_remote(repo: str) -> bool:
     """Whether a repository is a URL, or a host and a path (``host:path``)."""
-    return bool(urlsplit(repo).scheme or re.match(r"[^/]+:", repo))
+    return re.match("[^/]+:", repo) is not None
 
 
 def is_repository(directory: Path) -> bool:
