@@ -20,13 +20,10 @@ _PR_SET_DUMPABLE = 4
 
 
 def conceal() -> dict[str, str]:
-    """Remove the program's own variables from its environment. On Linux the program executes itself again.
+    """Remove the program's own variables from its environment, and return them; on Linux, execute the program again.
 
     Other processes of the same user can then read neither its variables nor its memory; processes of root can read its
     memory. On other systems, the variables are only removed from the environment of jobs.
-
-    Returns:
-        The variables.
     """
     handed = os.environ.pop(_FILE, None)
     own = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_PREFIX)}

@@ -30,12 +30,7 @@ class RepositoryError(Exception):
 
 
 def commit_of(repo: str, branch: str, commit: str | None = None) -> str | None:
-    """Find the commit to run on, so that all jobs of a run use the same one; None for a directory without git.
-
-    Args:
-        repo: The repository, as a URL or an absolute path.
-        branch: The branch.
-        commit: A commit by any name that git knows; None for the last commit of the branch.
+    """Find a commit by any name that git knows, or else the last one of a branch; None for a directory without git.
 
     Raises:
         RepositoryError: The commit cannot be found.

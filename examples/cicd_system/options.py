@@ -40,12 +40,7 @@ def _broker_in_file() -> str:
 
 
 def run_with(own: Mapping[str, str], command: click.Command, name: str) -> None:
-    """Run a command of a program whose variables are not in its environment; it gets them as its object, too.
-
-    Args:
-        own: The variables.
-        name: The name of the program in its messages.
-    """
+    """Run a command of a program whose `own` variables are not in its environment; it gets them as its object, too."""
     given = {option.name: own[str(option.envvar)] for option in command.params if own.get(str(option.envvar))}
     command.main(prog_name=name, obj=own, default_map=given)
 

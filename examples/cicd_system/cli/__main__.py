@@ -21,7 +21,7 @@ from cicd_common.model import Plan
 from cicd_common.values import Environment
 
 from ..again import request_again
-from ..git import RepositoryError, commit_of
+from ..git import RepositoryError, commit_of, is_remote
 from ..options import maskable, setting
 from .client import BackendError, Client
 from .definition import read_definition
@@ -153,9 +153,9 @@ def run(
 
     Ctrl-C asks whether to cancel the run; without a terminal the run continues. The exit code is 130 if it continues.
     """
-    if local and commit:
-        raise click.UsageError("expected either --local or --commit")
     pipeline = read_definition(file, repo, branch)
+    if local and (commit or is_remote(pipeline.repo_url)):
+        raise click.UsageError("expected --local with a directory as the repository and without --commit")
     request = PipelineExecutionRequest(
         request_id=request_id or uuid4(),
         repo=pipeline.repo_url,

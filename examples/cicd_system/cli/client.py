@@ -100,7 +100,8 @@ class Client(Connection):
         """A page of a report, with the type of its level."""
         given = {name: value for name, value in converter.unstructure(request).items() if value is not None}
         names = {level: given.pop(f"{level}_name") for level in _REPORTS if f"{level}_name" in given}
-        path = "".join(f"/{level}/{_escaped(name)}" for level, name in names.items())
+        # A name may be "." or "..", which must not be a step of the path.
+        path = "".join(f"/{level}/{quote(name, safe='').replace('.', '%2E')}" for level, name in names.items())
         return self.ask("GET", f"/api/report{path}", _REPORTS[request.level], params=given)
 
     def log_pages(self, job_execution_id: UUID, after: int = 0) -> Iterator[JobExecutionDTO]:
@@ -115,8 +116,3 @@ class Client(Connection):
     def log_tail(self, job_execution_id: UUID, size: int) -> str:
         """The end of the output of a job, at most `size` bytes."""
         return self.ask("GET", f"/api/job/logs/{job_execution_id}?tail={size}", JobExecutionDTO).logs
-
-
-def _escaped(name: str) -> str:
-    # A name may be "." or "..", which must not be a step of the path.
-    return quote(name, safe="").replace(".", "%2E")

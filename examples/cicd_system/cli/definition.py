@@ -38,16 +38,10 @@ _HINTS = {
 
 
 def read_definition(path: Path, repo: str | None = None, branch: str | None = None) -> Pipeline:
-    """Read the definition of a pipeline, and complete it from git.
+    """Read the definition of a pipeline, and complete it from git. `repo` and `branch` replace those of the file.
 
     By default the repository is the git repository around the file, or else the directory of the file, and the branch
-    is the one that is checked out. If a commit is checked out without a branch (a detached HEAD), it is the commit of
-    the run.
-
-    Args:
-        path: The file. The path of a repository in it is relative to it.
-        repo: The repository; it replaces that of the file.
-        branch: The branch; it replaces that of the file.
+    is the one that is checked out. On a detached HEAD, the commit is the one that is checked out.
 
     Raises:
         FileError: The file is not a valid definition.
@@ -67,7 +61,7 @@ def read_definition(path: Path, repo: str | None = None, branch: str | None = No
 
 
 def _ids(node: Node, below: tuple[str, ...] = ("stages", "jobs")) -> Iterator[FileProblem]:
-    """A file must not contain ids, although the contract has keys for them."""
+    """The ids in a file: it must not contain any, although the contract has keys for them."""
     if found := node.parts.get("id"):
         yield FileProblem(found.line, found.column, "expected no key id; ids come from the content")
     if below and below[0] in node.parts:

@@ -46,21 +46,14 @@ def visible(text: str) -> str:
 
 
 def console() -> Console:
-    """The standard output without markup and highlighting. Only a terminal is redrawn.
-
-    If the output is not a terminal, lines are not wrapped, whatever the environment says about terminals.
-    """
+    """The standard output. If it is not a terminal, lines are not wrapped, whatever the environment says."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     width = None if is_terminal else 10_000
     return Console(markup=False, highlight=False, emoji=False, force_terminal=is_terminal, width=width)
 
 
 def status_of(part: Any) -> Text:
-    """The status of a run, a stage or a job in its colour. It says if a failure is allowed.
-
-    Args:
-        part: An execution, or a record or summary of a report.
-    """
+    """The status of an execution, a record or a summary in its colour. It says if a failure is allowed."""
     if part.status is ExecutionStatus.FAILED and getattr(getattr(part, "job", part), "allow_failure", False):
         return Text("FAILED, allowed", style="yellow")
     return Text(part.status.value, style=_STYLES[part.status])
@@ -69,10 +62,7 @@ def status_of(part: Any) -> Text:
 def run_table(run: PipelineExecution, now: datetime, height: int | None = None) -> Table:
     """A table of the stages of a run, with the jobs of those that have begun.
 
-    Args:
-        now: The current time, for the duration of running jobs.
-        height: The lines that there are. If they are too few, only running and failed jobs are shown, and the others
-            are counted. By default all jobs are shown.
+    If all that does not fit into `height` lines, only running and failed jobs are shown, and the others are counted.
     """
     table = Table.grid(padding=(0, 2))
     table.add_row(f"run {run.run_number}", status_of(run), _duration(run, now))
@@ -94,7 +84,7 @@ def run_table(run: PipelineExecution, now: datetime, height: int | None = None) 
 
 
 def runs_table(runs: RecentRuns) -> Table:
-    """The last runs of pipelines, newest first."""
+    """The last run of each pipeline, newest first."""
     found = [(report.pipeline_name, run) for report in runs.reports for run in report.executions]
     found.sort(key=lambda each: each[1].start_time or _NEVER, reverse=True)
     return _table([{"pipeline": visible(name), **_row(run)} for name, run in found])
