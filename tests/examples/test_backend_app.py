@@ -368,9 +368,11 @@ class Failing:
     def __init__(self, error, held=None):
         self.error = error
         self.held = held
+        self.calls = 0
 
     def __getattr__(self, name):
         def fail(*_, **__):
+            self.calls += 1
             assert self.held is None or self.held.wait(DEADLINE)
             raise self.error
 
@@ -406,11 +408,10 @@ class TestStoreFails:
         assert (line["level"], line["status"]) == ("ERROR" if status == 500 else "WARNING", status)
         assert "hunter2" in line["exception.stacktrace" if status == 500 else "reason"]
 
-    @pytest.mark.parametrize(("method", "others"), [("GET", "/api/job/status"), ("POST", EXECUTE)])
-    def test_health_and_readers_do_not_queue_behind_others(self, method, others):
+    @pytest.mark.parametrize("is_by_writers", [False, True])
+    def test_health_and_readers_do_not_queue_behind_others(self, is_by_writers):
         """Health is answered while all threads wait for the database, and readers while only writers wait for it."""
-        held = threading.Event()
-        store = Failing(BusyError("x"), held)
+        store = Failing(BusyError("x"), held=threading.Event())
         store.status = Failing(BusyError("x")).status
         backend = Backend(store)
 
@@ -420,22 +421,29 @@ class TestStoreFails:
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
 
                 def other():
-                    if method == "GET":
-                        return client.get(f"{others}/{uuid4()}")
-                    return client.post(others, content=converter.dumps(order(simple())))
+                    if is_by_writers:
+                        return client.post(EXECUTE, content=converter.dumps(order(simple())))
+                    return client.get(f"/api/job/status/{NOBODY}")
 
                 waiting = [asyncio.create_task(other()) for _ in range(60)]
-                health = await client.get("/health")
-                if method == "POST":
-                    assert (await client.get(f"/api/pipeline/status/{uuid4()}")).status_code == 503
+                while store.calls < (8 if is_by_writers else 40):
+                    await asyncio.sleep(0.01)
+                for _ in range(1000):  # Then the others wait for a thread.
+                    await asyncio.sleep(0)
+                store.pipelines = lambda **_: ()
+                answers = [await client.get("/health")]
+                del store.pipelines
+                answers.append(await client.get("/health"))
+                if is_by_writers:
+                    assert (await client.get(f"/api/pipeline/status/{NOBODY}")).status_code == 503
                 assert not any(task.done() for task in waiting)
-                held.set()
-                return health, await asyncio.gather(*waiting)
+                store.held.set()
+                return answers, await asyncio.gather(*waiting)
 
-        health, answers = asyncio.run(ask_all())
+        answers, others = asyncio.run(ask_all())
         backend.close()
-        assert (health.status_code, health.json()) == (200, {"status": "busy"})
-        assert {answer.status_code for answer in answers} == {503}
+        assert [answer.json() for answer in answers] == [{"status": "ok"}, {"status": "busy"}]
+        assert {answer.status_code for answer in others} == {503}
 
 
 class TestLog:
