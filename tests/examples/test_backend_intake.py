@@ -78,10 +78,11 @@ class TestBatches:
     def test_one_transaction(self, store, job):
         """Each update has its own result, and no transaction has more than 64 updates."""
         counted = Counted(store)
-        found = asyncio.run(apply_together(Intake(counted), counted, *updates(job, 100)))
+        *given, last = updates(job, 99)
+        found = asyncio.run(apply_together(Intake(counted), counted, *given, update(uuid4(), 1, "RUNNING"), last))
         assert counted.sizes == [1, 64, 35]
-        assert [each.response.job_execution_id for each in found] == [job] * 100
-        assert store.logs(job).text == "".join(f"{number}\n" for number in range(1, 101))
+        assert [type(each) for each in found] == [*[Applied] * 98, UnknownJobExecutionError, Applied]
+        assert store.logs(job).text == "".join(f"{number}\n" for number in range(1, 100))
 
     def test_waits_for_the_clients_of_a_shared_transaction(self, store, job, monkeypatch):
         """After a shared transaction, the next one waits until as many updates have come again."""
@@ -101,30 +102,9 @@ class TestBatches:
         asyncio.run(twice())
         assert counted.sizes == [1, 2, 2]
 
-    def test_does_not_wait_for_long(self, store, job):
-        """If the clients of a shared transaction send nothing, the update of another one is applied all the same."""
-        counted = Counted(store)
-        intake = Intake(counted)
-        *given, last = updates(job, 4)
-
-        async def more():
-            await apply_together(intake, counted, *given)
-            return await intake.apply(last)
-
-        assert isinstance(asyncio.run(more()), Applied)
-        assert counted.sizes == [1, 2, 1]
-
 
 class TestErrors:
     """An update that fails does not fail others."""
-
-    def test_unknown_job(self, store, job):
-        """An update of a job that does not exist fails alone."""
-        counted = Counted(store)
-        first, last = updates(job, 2)
-        found = asyncio.run(apply_together(Intake(counted), counted, first, update(uuid4(), 1, "RUNNING"), last))
-        assert [type(each) for each in found] == [Applied, UnknownJobExecutionError, Applied]
-        assert counted.sizes == [1, 2]
 
     @pytest.mark.parametrize(
         ("error", "is_tried_alone"),
