@@ -60,6 +60,7 @@ def moving(pipeline: Pipeline, update: JobStatusUpdate, now: datetime) -> None:
     assert_type(execution.explain(), Explanation)
     assert_type(execution.start_time, datetime | None)
     assert_type(LogText.of([update]).gaps, tuple[range, ...])
+    assert_type(LogText().contiguous, LogText)
     assert_type(job_execution_request(execution, update.job_execution_id), JobExecutionRequest)
 
 

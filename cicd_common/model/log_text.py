@@ -65,5 +65,13 @@ class LogText:
             expected = sequence + 1
         return tuple(gaps)
 
+    @property
+    def contiguous(self) -> LogText:
+        """The pieces before the first one that is missing. A missing piece may still come."""
+        if not self.gaps:
+            return self
+        missing = self.gaps[0].start
+        return LogText(tuple(chunk for chunk in self.chunks if chunk[0] < missing), first=self.first)
+
     def __str__(self) -> str:
         return self.text

@@ -26,7 +26,6 @@ from ..api.request import (
 from ..api.response import ArtifactsResponse
 from ..converter import converter
 from ..errors import ContractError, Problem
-from ..model import LogText
 from .fake_backend import FakeBackend
 
 __all__ = ["Answer", "BackendApi", "Paths", "serve"]
@@ -204,10 +203,7 @@ class BackendApi:
     def _logs(self, at: dict[str, str], query: str, _: bytes) -> Answer:
         asked = _query(query)
         job = self.backend.job_execution(_id(at))
-        text = self.backend.logs(_id(at), **asked)
-        if text.gaps:
-            missing = text.gaps[0].start
-            text = LogText(tuple(chunk for chunk in text.chunks if chunk[0] < missing), first=text.first)
+        text = self.backend.logs(_id(at), **asked).contiguous
         last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
         return _json(evolve(job, logs=text.text, last_sequence=last))
 

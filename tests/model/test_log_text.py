@@ -46,6 +46,15 @@ class TestLogText:
         assert [each for gap in gaps for each in gap] == sorted(missing)
         assert all(len(gap) > 0 for gap in gaps)
 
+    @given(st.sets(st.integers(0, 20)), st.integers(0, 1))
+    def test_contiguous_pieces_are_those_before_the_first_gap(self, sequences, first):
+        """No piece before the first gap is left out, and no other is taken."""
+        log = LogText(first=first).join((each, str(each)) for each in sequences if each >= first)
+        found = log.contiguous
+        assert [each for each, _ in found.chunks] == [*range(first, first + len(found.chunks))]
+        assert found.gaps == ()
+        assert first + len(found.chunks) not in sequences
+
     def test_a_log_may_begin_with_another_sequence(self):
         """With `first=0`, sequence 0 counts as missing, as in logs of executions."""
         assert LogText(first=0).join([(2, "c")]).gaps == (range(2),)

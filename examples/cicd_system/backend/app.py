@@ -36,7 +36,6 @@ from ..git import RepositoryError
 from .dispatch import SendJobs
 from .guard import TokenGuard
 from .intake import Intake
-from .job_log import without_gaps
 from .middleware import AccessLog, answer_to, log_ids
 from .overview import recent_runs
 from .pages import page_routes
@@ -184,7 +183,7 @@ class _Api:
         job = self._store.job_execution(job_execution_id)
         if "tail" in asked:
             return _answer(evolve(job, logs=self._store.log_tail(job_execution_id, max_bytes=asked["tail"])))
-        text = without_gaps(self._store.logs(job_execution_id, **asked))
+        text = self._store.logs(job_execution_id, **asked).contiguous
         last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
         return _answer(evolve(job, logs=text.text, last_sequence=last))
 

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from cicd_common.model import LogText
 from cicd_common.store import ExecutionStore
 
 from .ansi import START, Piece, Position, render, skip
 
-__all__ = ["JobLogs", "without_gaps"]
+__all__ = ["JobLogs"]
 
 _SHOWN = 1024 * 1024  # Characters of output that are shown at first, at most twice as many.
 _PAGE = 1000
 _REMEMBERED = 1000
-
-
-def without_gaps(text: LogText) -> LogText:
-    """A page of the output up to the first missing chunk, which may still arrive."""
-    if not text.gaps:
-        return text
-    missing = text.gaps[0].start
-    return LogText(tuple(chunk for chunk in text.chunks if chunk[0] < missing), first=text.first)
 
 
 class JobLogs:
@@ -60,4 +51,4 @@ class JobLogs:
         return None if piece.end == begin else piece
 
     def _read(self, job_execution_id: UUID, after: int) -> tuple[tuple[int, str], ...]:
-        return without_gaps(self._store.logs(job_execution_id, after=after, limit=_PAGE)).chunks
+        return self._store.logs(job_execution_id, after=after, limit=_PAGE).contiguous.chunks
