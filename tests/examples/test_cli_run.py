@@ -94,12 +94,13 @@ class TestCommands:
     def test_hostile_names(self, own_system, tmp_path):
         """Names and output are shown as they are: nothing is markup, nothing moves the cursor.
 
-        Files stay in the directory that was named, and each has one line; what cannot be written is said.
+        Files stay in the directory that was named, in folders that are not hidden, and each has one line. What cannot
+        be written is said.
         """
         name, job = "[red]a/b%?#[/red]", "[bold]..[/bold]"
         script = r"""printf x > "$(printf 'a\nb')"; printf '\033[2J[blink]x\r\ny\303\274\n'; test "$CICD_JOB" = .."""
-        file = write(tmp_path, f"'{name}'", f"'{job}'", "ä/%", "..", script=script, more="artifacts: [a*]")
-        file.write_text(file.read_text().replace("name: ä/%", "artifacts: [a*]\n        name: ä/%"))
+        file = write(tmp_path, f"'{name}'", f"'{job}'", ".ä/%", "..", script=script, more="artifacts: [a*]")
+        file.write_text(file.read_text().replace("name: .ä/%", "artifacts: [a*]\n        name: .ä/%"))
         done = own_system.cli("run", str(file))
         assert done.returncode == 1
         assert f"of {name}: " in done.stdout
@@ -112,12 +113,12 @@ class TestCommands:
         assert "\\x1b[2J[blink]x\\r\n" in shown
         target = tmp_path / "in" / "target"
         listed = own_system.cli("artifacts", run, "--download", str(target)).stdout
-        assert re.fullmatch(r"ä/%\t1\t.*\ta\\nb\n\.\.\t1\t.*\ta\\nb\n", listed)
+        assert re.fullmatch(r"\.ä/%\t1\t.*\ta\\nb\n\.\.\t1\t.*\ta\\nb\n", listed)
         files = {path.relative_to(target) for path in tmp_path.glob("in/**/*") if path.is_file()}
-        assert files == {Path("ä%2F%25", "a\nb"), Path("%2E%2E", "a\nb")}
+        assert files == {Path("%2Eä%2F%25", "a\nb"), Path("%2E.", "a\nb")}
         assert not CONTROL.search(done.stdout + table + shown + listed.replace("\t", ""))
         done = own_system.cli("artifacts", run, "--download", str(file / "in"))
-        assert (done.returncode, done.stderr) == (2, f"{file}/in/ä%2F%25: Not a directory\n")
+        assert (done.returncode, done.stderr) == (2, f"{file}/in/%2Eä%2F%25: Not a directory\n")
 
     def test_reports(self, own_system, tmp_path):
         """The runs of one name are numbered although its definition has changed; reports select and page them."""

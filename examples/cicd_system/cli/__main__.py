@@ -243,8 +243,8 @@ def artifacts(client: Client, execution_id: UUID, download: Path | None) -> None
     """List the artifacts of a run: job, size in bytes, SHA-256 and path."""
     for execution in jobs_of(client.execution(execution_id)):
         name = execution.job.name
-        # One that is a file name, also if the name of the job is "." or "..".
-        folder = name.replace("%", "%25").replace("/", "%2F") if name.strip(".") else name.replace(".", "%2E")
+        # A name of one folder that is not hidden: the job may be called ".." or ".git".
+        folder = re.sub(r"^\.|[%/]", lambda found: f"%{ord(found[0]):X}", name)
         for artifact in client.artifacts(execution.id).artifacts:
             path = artifact.path.translate({ord("\n"): "\\n", ord("\t"): "\\t"})
             click.echo(visible(f"{name}\t{artifact.size}\t{artifact.sha256}\t{path}"))
