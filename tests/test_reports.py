@@ -211,6 +211,12 @@ class TestReport:
         found = report(runs, ReportRequest(pipeline_name="pipeline", stage_name="build", job_name="b"))
         assert [record.run_number for record in found.executions] == [2]
 
+    def test_a_run_of_another_number_is_left_out(self):
+        """A report on a run number has only the run with that number."""
+        runs = [PipelineExecution.of(pipeline(build=["a"]), run_number=number) for number in (1, 2)]
+        found = report(runs, ReportRequest(pipeline_name="pipeline", run_number=1))
+        assert [record.run_number for record in found.executions] == [1]
+
     def test_a_filter_that_nothing_passes_gives_an_empty_page(self):
         """A status that no run has gives an empty page, and no error."""
         runs = [PipelineExecution.of(pipeline(build=["a"]), run_number=1)]

@@ -386,6 +386,7 @@ class Simulation:
             self.proceed(worker)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(5))
 class TestSimulation:
     """Brokers lose, repeat and delay; Workers are killed, paused, cut off; the Backend is down; jobs kill Workers."""

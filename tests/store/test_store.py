@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from attrs import asdict, evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -282,6 +283,7 @@ def answer(ask, request):
 
 
 class TestStore:
+    @pytest.mark.no_cover
     def test_equals_the_model(self, fresh):
         """Store and model agree after any starts, updates, repeats and cancellations in any order."""
         run_state_machine_as_test(lambda: StoreAndModel(fresh()), settings=settings(stateful_step_count=20))

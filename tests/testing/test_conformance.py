@@ -103,6 +103,7 @@ def test_the_machine_finds_faults_by_itself():
         settings.load_profile("before")
 
 
+@pytest.mark.cover
 @settings(max_examples=3, database=None, phases=[Phase.generate])
 @given(data=st.data())
 def test_the_machine_plays_every_rule(data):
