@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -46,10 +46,11 @@ __all__ = ["create_app"]
 log = get_logger(__name__)
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 CommitOf = Callable[[str, str], str | None]
 """Finds the commit of a branch of a repository; None for a directory without git."""
+Handler = Callable[[Request], Awaitable[Response]]
+"""Answers a request in the event loop."""
 State = Callable[[], Mapping[str, Any]]
 """Returns a state as JSON data."""
 
@@ -107,16 +108,16 @@ class _Api:
         # Routes are tried in this order; most requests are updates.
         return [
             Route("/api/job/status", self.update, methods=["POST"]),
-            Route("/api/pipeline/execute", self.execute, methods=["POST"]),
+            Route("/api/pipeline/execute", self._writing(PipelineExecutionRequest, self.execute), methods=["POST"]),
             Route(f"/api/pipeline/status/{run}", _by_id(self._store.status)),
             Route(f"/api/pipeline/execution/{run}", _by_id(self._store.execution)),
             Route(f"/api/pipeline/cancel/{run}", _by_id(self.cancel), methods=["POST"]),
             Route(f"/api/job/status/{job}", _by_id(self._store.job_status)),
-            Route("/api/job/artifact/upload", self.upload, methods=["POST"]),
+            Route("/api/job/artifact/upload", self._writing(ArtifactUploadRequest, self.upload), methods=["POST"]),
             Route(f"/api/job/artifacts/{job}", _by_id(self.artifacts)),
             Route("/api/artifact/{sha256}", self.put_content, methods=["PUT"]),
             Route("/api/artifact/{sha256}", self.content),
-            Route("/api/execution/logs", self.add_logs, methods=["POST"]),
+            Route("/api/execution/logs", self._writing(ExecutionLogUpload, self.add_logs), methods=["POST"]),
             Route(f"/api/execution/logs/{run}", self.execution_logs),
             Route(f"/api/job/logs/{job}", self.logs),
             Route("/api/runs", self.runs),
@@ -124,11 +125,19 @@ class _Api:
             Route("/health", self.health),
         ]
 
+    def _writing(self, message: type[T], handle: Callable[[Request, T], Response]) -> Handler:
+        """A handler that reads a message and writes to the store. However many wait to write, readers have threads."""
+
+        async def read_and_write(request: Request) -> Response:
+            given = await read_message(request, message)
+            return await to_thread.run_sync(handle, request, given, limiter=self._for_writers)
+
+        return read_and_write
+
     # --- pipelines ----------------------------------------------------------------------------------------------
 
-    async def execute(self, request: Request) -> Response:
-        asked = await read_message(request, PipelineExecutionRequest)
-        started = await self._write(self._start, asked)
+    def execute(self, request: Request, asked: PipelineExecutionRequest) -> Response:
+        started = self._start(asked)
         run = started.execution
         log_ids(request, pipeline_execution_id=run.execution_id)
         # A new run hands out at least one job, a repeated request none.
@@ -189,11 +198,10 @@ class _Api:
 
     # --- artifacts ----------------------------------------------------------------------------------------------
 
-    async def upload(self, request: Request) -> Response:
-        uploaded = await read_message(request, ArtifactUploadRequest)
+    def upload(self, request: Request, uploaded: ArtifactUploadRequest) -> Response:
         log_ids(request, job_execution_id=uploaded.job_execution_id)
-        await self._write(self._store.add_artifacts, uploaded)
-        return _answer(await run_in_threadpool(self._store.job_status, uploaded.job_execution_id))
+        self._store.add_artifacts(uploaded)
+        return _answer(self._store.job_status(uploaded.job_execution_id))
 
     def artifacts(self, job_execution_id: UUID) -> object:
         files = self._store.artifacts(job_execution_id)
@@ -222,9 +230,8 @@ class _Api:
 
     # --- logs and reports ---------------------------------------------------------------------------------------
 
-    async def add_logs(self, request: Request) -> Response:
-        uploaded = await read_message(request, ExecutionLogUpload)
-        await self._write(self._store.add_logs, uploaded)
+    def add_logs(self, _: Request, uploaded: ExecutionLogUpload) -> Response:
+        self._store.add_logs(uploaded)
         return Response(status_code=204)
 
     def execution_logs(self, request: Request) -> Response:
@@ -237,10 +244,6 @@ class _Api:
     def report(self, request: Request) -> Response:
         query = read_query(request, "run_number", "status", "limit", "cursor")
         return _answer(self._store.report(converter.structure(report_names(request) | query, ReportRequest)))
-
-    async def _write(self, write: Callable[[T], R], message: T) -> R:
-        """Call a function that writes to the store. However many wait to write, readers have threads."""
-        return await to_thread.run_sync(write, message, limiter=self._for_writers)
 
     async def health(self, _: Request) -> Response:
         # Threads of its own: those of other requests may all wait for the database. After a second it says "busy".
