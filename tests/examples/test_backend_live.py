@@ -4,7 +4,7 @@ import contextlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from itertools import count, repeat
 from uuid import UUID
 
 import httpx
@@ -54,14 +54,14 @@ class _Watched:
         self.held.set()
         self.fails = None
         self.is_over = False
-        self._numbers = count()
+        self.numbers = count()
 
     def __call__(self):
         self.looks += 1
         assert self.held.wait(DEADLINE)
         if self.fails is not None:
             raise self.fails
-        return Look("", {"n": str(next(self._numbers))}, self.is_over)
+        return Look("", {"n": str(next(self.numbers))}, self.is_over)
 
     def more(self, begin):
         self.reads.append(begin)
@@ -134,6 +134,14 @@ class TestStreams:
                 return answer.status_code == 200
 
         assert until(is_served, "a stream to be free")
+
+    def test_what_has_not_changed_is_not_sent(self, url, watched):
+        watched.numbers = repeat(0)
+        with stream(url) as events:
+            assert [next(events)[0] for _ in range(2)] == ["parts", "log"]
+            until(lambda: watched.looks > 3, "more looks")
+            watched.is_over = True
+            assert [kind for kind, _, _ in events] == ["over"]
 
     def test_a_store_that_fails_is_waited_for(self, url, watched):
         with stream(url) as events:

@@ -145,7 +145,7 @@ class TestEnd:
 
     def test_signal_at_the_very_start(self, tmp_path):
         """SIGINT right after the address was logged ends the Backend."""
-        system = system_in(tmp_path, are_forked=False)
+        system = system_in(tmp_path)
         system.backends[0].start()
         until(lambda: "listening" in system.backends[0].log.read_text(), "the address", pause=0.001)
         assert end_of(system, signal.SIGINT) == 0
