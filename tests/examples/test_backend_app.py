@@ -24,8 +24,8 @@ from cicd_common.api.response import (
 from cicd_common.dto import JobExecutionDTO
 from cicd_common.logging import capture_logs
 from cicd_common.model import Job, Pipeline, Stage
-from cicd_common.store import BusyError, ExecutionStore, FullError, StoreError, UnavailableError
-from tests.support.examples.backend_in_process import JSON, TOKEN, Backend, order, problem, simple, update
+from cicd_common.store import BusyError, FullError, StoreError, UnavailableError
+from tests.support.examples.backend_in_process import JSON, TOKEN, Backend, backend_on, order, problem, simple, update
 from tests.support.examples.system_checks import rows_of
 from tests.support.examples.waiting import DEADLINE, until
 
@@ -39,13 +39,11 @@ NOBODY = "7b0f6f4e-4a5c-4c57-9a46-3f6d1a0c2b11"  # An id that nothing has.
 def shared(tmp_path_factory):
     """A Backend that accepts only small bodies, with one run; other tests use other names of pipelines."""
     file = tmp_path_factory.mktemp("backend") / "cicd.db"
-    with ExecutionStore(f"sqlite:///{file}") as store, pytest.MonkeyPatch.context() as patch:
+    with backend_on(f"sqlite:///{file}") as backend, pytest.MonkeyPatch.context() as patch:
         patch.setattr("cicd_system.backend.reading.MAX_BODY", BOUND)
-        backend = Backend(store)
         backend.job = backend.start(simple("stays", "first", "then"))
         backend.url = f"sqlite:///{file}"
         yield backend
-        backend.close()
 
 
 @pytest.fixture
@@ -277,11 +275,9 @@ class TestAccess:
 
 
 @pytest.fixture
-def open_backend(tmp_path):
-    with ExecutionStore(f"sqlite:///{tmp_path}/cicd.db") as store:
-        backend = Backend(store, token=None)
+def open_backend():
+    with backend_on(token=None) as backend:
         yield backend
-        backend.close()
 
 
 def ask_with(backend, method, path, headers):

@@ -6,8 +6,7 @@ import pytest
 from attrs import evolve
 from cicd_system.git import RepositoryError, commit_of, what_git_says
 
-from cicd_common.store import ExecutionStore
-from tests.support.examples.backend_in_process import Backend, order, simple
+from tests.support.examples.backend_in_process import backend_on, order, simple
 
 EXECUTE = "/api/pipeline/execute"
 
@@ -39,10 +38,8 @@ def pipeline(repository):
 
 @pytest.fixture
 def backend():
-    with ExecutionStore("sqlite://") as store:
-        backend = Backend(store, commit_of=commit_of)
+    with backend_on(commit_of=commit_of) as backend:
         yield backend
-        backend.close()
 
 
 def test_a_run_is_for_the_head_of_its_branch(backend, repository, pipeline):

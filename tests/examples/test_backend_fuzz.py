@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cicd_common.api.request import ArtifactUploadRequest, PipelineExecutionRequest
-from cicd_common.store import ExecutionStore
 from cicd_common.testing.strategies import documents, from_type
-from tests.support.examples.backend_in_process import Backend
+from tests.support.examples.backend_in_process import backend_on
 
 # The conformance kit sends updates.
 POSTS = {"/api/pipeline/execute": PipelineExecutionRequest, "/api/job/artifact/upload": ArtifactUploadRequest}
@@ -20,12 +19,10 @@ FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChec
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory):
+def backend():
     """One Backend for all examples; it stores the valid ones."""
-    with ExecutionStore(f"sqlite:///{tmp_path_factory.mktemp('fuzz')}/cicd.db") as store:
-        backend = Backend(store)
+    with backend_on() as backend:
         yield backend
-        backend.close()
 
 
 def is_sound(answer):

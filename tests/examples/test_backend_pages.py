@@ -12,9 +12,8 @@ from hypothesis import given
 
 from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload
 from cicd_common.model import ExecutionLog, Job, Pipeline, Stage
-from cicd_common.store import ExecutionStore
 from cicd_common.testing.strategies import executions
-from tests.support.examples.backend_in_process import TOKEN, Backend, simple
+from tests.support.examples.backend_in_process import TOKEN, backend_on, simple, update
 
 NOBODY = uuid4()
 NOW = datetime.now(UTC)
@@ -23,10 +22,8 @@ NO_HEADER = {"Authorization": ""}
 
 @pytest.fixture
 def backend():
-    with ExecutionStore("sqlite://") as store:
-        backend = Backend(store)
+    with backend_on() as backend:
         yield backend
-        backend.close()
 
 
 def browse(backend, path, method="GET", headers=None, **arguments):
@@ -83,6 +80,21 @@ class TestPages:
         assert '<span class="line" id="L2"><a href="#L2">2</a><code>second</code>' in page
         assert 'id="L3"' not in page
         assert 'data-seen="1.0.3.0."' in page
+
+    def test_a_job_that_ends_while_its_log_is_read(self, backend, monkeypatch):
+        """Its page is live, so that the end of the log still comes."""
+        run, job = started(backend)
+        read = backend.store.logs
+
+        def read_and_end(*args, **options):
+            text = read(*args, **options)
+            backend.store.apply(update(job, 1, "SUCCESS", exit_code=0, logs="last\n"))
+            return text
+
+        monkeypatch.setattr(backend.store, "logs", read_and_end)
+        page = browse(backend, f"/run/{run}/job/{job}").text
+        assert "data-events" in page
+        assert "last" not in page
 
     def test_artifacts_and_events_are_shown(self, backend):
         """After the end of a job its artifacts are on its page and on the page of the run."""
@@ -223,11 +235,9 @@ def test_what_is_drawn_of_a_run(run):
 
 def test_without_a_token_everybody_looks():
     """Requests to a name of the loopback need no token."""
-    with ExecutionStore("sqlite://") as store:
-        backend = Backend(store, token=None)
+    with backend_on(token=None) as backend:
         assert backend.ask("GET", "/").status_code == 200
         assert "Sign out" not in backend.ask("GET", "/").text
         assert backend.ask("GET", "/", headers={"Host": "evil.example"}).status_code == 421
         for origin, status in (("http://evil.example", 403), ("http://localhost", 404)):
             assert backend.ask("POST", f"/run/{NOBODY}/cancel", headers={"Origin": origin}).status_code == status
-        backend.close()

@@ -15,9 +15,9 @@ from sqlalchemy import update
 from cicd_common.api.request import Artifact, ArtifactUploadRequest
 from cicd_common.integrations.cdevents import execution_of, from_http
 from cicd_common.logging import capture_logs
-from cicd_common.store import ExecutionStore, OutboxCounts
+from cicd_common.store import OutboxCounts
 from cicd_common.store.tables import outbox
-from tests.support.examples.backend_in_process import Backend, order, simple
+from tests.support.examples.backend_in_process import backend_on, order, simple
 from tests.support.examples.waiting import until
 from tests.support.http_receiver import DROP, receiver
 
@@ -30,10 +30,8 @@ TO_END = ["pipelinerun.started", "taskrun.started", "taskrun.finished", "pipelin
 @pytest.fixture
 def backend():
     """A Backend whose store has an outbox."""
-    with ExecutionStore("sqlite://", outbox=True) as store:
-        backend = Backend(store)
+    with backend_on(outbox=True) as backend:
         yield backend
-        backend.close()
 
 
 @contextmanager

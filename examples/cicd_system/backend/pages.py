@@ -20,6 +20,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from cicd_common import converter
+from cicd_common.model import PipelineExecution
 from cicd_common.store import ExecutionStore, Started
 
 from ..again import request_again
@@ -152,20 +153,22 @@ class _Pages:
 
     def job(self, request: Request) -> Response:
         run_id, job_id = request.path_params.values()
-        run = self._store.execution(run_id)
-        job = run.job(job_id)
-        return _page(self._look_job(job_id, "job.html", run=run, job=job, log=self._logs.end(job_id)))
+        return _page(self._look_job(job_id, self._store.execution(run_id)))
 
     async def job_events(self, request: Request) -> Response:
         _, job_id = request.path_params.values()
         return self._streams.respond(request, job_id, partial(self._look_job, job_id), partial(self._logs.more, job_id))
 
-    def _look_job(self, job_id: UUID, template: str = "job_state.html", **values: Any) -> Look:
+    def _look_job(self, job_id: UUID, run: PipelineExecution | None = None) -> Look:
+        """The state of a job, or with its run the whole page."""
+        # The state first: when it says that the job has ended, the log that is read then is complete.
         state = self._store.job_execution(job_id)
         has_ended = state.status.is_terminal
         artifacts = [("", self._store.artifacts(job_id))] if has_ended else []
-        now = datetime.now(UTC)
-        return self._look(template, is_over=has_ended, now=now, state=state, artifacts=artifacts, **values)
+        look = partial(self._look, is_over=has_ended, now=datetime.now(UTC), state=state, artifacts=artifacts)
+        if run is None:
+            return look("job_state.html")
+        return look("job.html", run=run, job=run.job(job_id), log=self._logs.end(job_id))
 
     # --- signing in ---------------------------------------------------------------------------------------------
 

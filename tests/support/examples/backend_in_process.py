@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -134,6 +134,13 @@ class Backend:
     def report(self, job_execution_id: UUID, sequence: int, status: str, **fields: Any) -> httpx.Response:
         """Send an update of a job."""
         return self.post("/api/job/status", update(job_execution_id, sequence, status, **fields))
+
+
+@contextmanager
+def backend_on(url: str = "sqlite://", *, outbox: bool = False, **settings: Any) -> Iterator[Backend]:
+    """A Backend with its store; by default the store is in memory."""
+    with ExecutionStore(url, outbox=outbox) as store, closing(Backend(store, **settings)) as backend:
+        yield backend
 
 
 def order(pipeline: Pipeline | None = None, **fields: Any) -> PipelineExecutionRequest:
