@@ -127,22 +127,37 @@ class TestRepository:
             with working_copy(str(repository), commit, tmp_path / "copy") as copy:
                 found = (files_in(copy), git(copy, "rev-parse", "HEAD"), git(copy, "tag"), git(copy, "status", "-s"))
                 (copy / "source").write_text("of the job\n")
-                (copy / ".git" / "hooks" / "pre-commit").write_text("exit 1\n")
+                (copy / ".git" / "config").write_text("[core]\n")
                 git(copy, "tag", "by-the-job")
             return found
 
         first, second = git(repository, "rev-parse", "HEAD~1"), git(repository, "rev-parse", "HEAD")
         assert copies(first) == (FIRST, first, "", "")
-        (kept,) = (tmp_path / "clones").glob("*/*")
+        (kept,) = (tmp_path / "clones").iterdir()
         assert copies(second) == (SECOND, second, "", "")
         assert copies(None) == (SECOND, second, "", "")
-        assert list((tmp_path / "clones").glob("*/*")) == [kept]
+        assert list((tmp_path / "clones").iterdir()) == [kept]
         git(repository, "tag", "v1", first)
         assert copies("v1") == (FIRST, first, "v1", "")
-        assert len(list((tmp_path / "clones").glob("*/*"))) == 1
-        assert not kept.exists()
         with pytest.raises(NotRunnableError):
             copies("0" * 40)
+
+    def test_clones_that_are_kept(self, repository, tmp_path, monkeypatch):
+        """Only the clones that were used last are kept."""
+        monkeypatch.setattr("cicd_system.worker.workspace._KEPT", 2)
+
+        def kept():
+            with working_copy(str(repository), None, tmp_path / "copy"):
+                return set((tmp_path / "clones").iterdir())
+
+        (first,) = kept()
+        git(repository, "tag", "v1")
+        (second,) = kept() - {first}
+        git(repository, "tag", "--delete", "v1")
+        assert kept() == {first, second}
+        git(repository, "tag", "v2")
+        (third,) = kept() - {first}
+        assert third not in {first, second}
 
     def test_as_it_is(self, repository, make):
         """What is not committed is there, but nothing that is ignored."""

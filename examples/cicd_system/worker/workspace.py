@@ -31,6 +31,9 @@ _OPTIONS = (
     *("-c", "core.logAllRefUpdates=false"),
 )
 _LARGE = 16 * 1024**2  # Bytes from which a file is copied by a program, which can be stopped.
+# Without the examples of hooks, which take time to write, to copy and to remove, too.
+_CLONE = ("clone", "--quiet", "--no-checkout", "--template=")
+_KEPT = 16  # Clones of repositories on this machine that are kept.
 _COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
 
 
@@ -99,7 +102,7 @@ class _WorkingCopy:
 
     def clone(self, repo: str, *options: str) -> None:
         """Clone a repository and check out the commit."""
-        self._git("clone", "--quiet", *options, "--no-checkout", "--", repo, str(self.directory))
+        self._git(*_CLONE, *options, "--", repo, str(self.directory))
         self._check_out()
 
     def copy_clone(self, source: Path, clones: Path) -> None:
@@ -109,13 +112,16 @@ class _WorkingCopy:
         would write to the repository: two at once hinder each other, and a killed Worker does not remove its own.
         """
         references = self._git("-C", str(source), "show-ref", "--head")
-        kept = clones / sha256(os.fsencode(source)).hexdigest() / sha256(references).hexdigest()
+        kept = clones / sha256(os.fsencode(source) + b"\0" + references).hexdigest()
         if not kept.exists():
-            clear(kept.parent)
-            made = kept.with_name("new")
-            self._git("clone", "--quiet", "--shared", "--no-checkout", "--", str(source), str(made))
+            made = clones / "new"
+            clear(made)  # An attempt that was stopped may have left it.
+            self._git(*_CLONE, "--shared", "--", str(source), str(made))
             made.rename(kept)
-        shutil.copytree(kept, self.directory, symlinks=True, ignore=shutil.ignore_patterns("*.sample"))
+            for old in sorted(clones.iterdir(), key=lambda clone: clone.stat().st_mtime)[:-_KEPT]:
+                clear(old)
+        os.utime(kept)  # Its time says when it was used last.
+        shutil.copytree(kept, self.directory, symlinks=True, copy_function=shutil.copyfile)
         self._check_out()
 
     def _check_out(self) -> None:
