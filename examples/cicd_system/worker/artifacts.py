@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from cicd_common.logging import get_logger
 
 from ..connection import RefusedError
 from .backend_client import BackendClient
-from .process import run
+from .process import GoOn, run
 from .reporting import NotRunnableError, masked
 
 __all__ = ["download_inputs", "find_artifacts", "upload_artifacts"]
@@ -28,14 +28,11 @@ _SHOWN = 20  # How many files that were left out are named in the job's log.
 _COLLECT = (sys.executable, "-P", "-X", "utf8", str(Path(__file__).with_name("collect.py")))
 
 
-def download_inputs(client: BackendClient, jobs: Iterable[UUID], root: Path, go_on: Callable[[], None]) -> None:
+def download_inputs(client: BackendClient, jobs: Iterable[UUID], root: Path, go_on: GoOn) -> None:
     """Write the artifacts of jobs into a working copy. If two have the same path, that of the later job is kept.
 
     Args:
-        client: The client for the Backend.
-        jobs: The executions of the jobs.
         root: The working copy, as a path without links.
-        go_on: Called before each chunk; raises an exception if the job has to stop.
 
     Raises:
         NotRunnableError: An artifact cannot be downloaded.
@@ -55,7 +52,7 @@ def download_inputs(client: BackendClient, jobs: Iterable[UUID], root: Path, go_
                 raise NotRunnableError(f"the artifact {artifact.path!r} cannot be written: {error.strerror}") from None
 
 
-def find_artifacts(root: Path, patterns: Sequence[str], go_on: Callable[[], None]) -> tuple[list[Artifact], list[str]]:
+def find_artifacts(root: Path, patterns: Sequence[str], go_on: GoOn) -> tuple[list[Artifact], list[str]]:
     """Find the regular files in the working copy that match patterns. Links to files elsewhere are left out.
 
     ``*``, ``?`` and ``[...]`` match within one name, and ``**`` matches any number of folders. A pattern that is the
@@ -64,7 +61,6 @@ def find_artifacts(root: Path, patterns: Sequence[str], go_on: Callable[[], None
     Args:
         root: The working copy, as a path without links.
         patterns: Patterns of paths in it. A pattern that leads out of it matches nothing.
-        go_on: Called repeatedly; raises an exception if the job has to stop.
 
     Returns:
         The files, and lines for the job's log about patterns that match nothing and files that are left out.
@@ -88,16 +84,9 @@ def find_artifacts(root: Path, patterns: Sequence[str], go_on: Callable[[], None
 
 
 def upload_artifacts(
-    client: BackendClient, job: UUID, root: Path, artifacts: Iterable[Artifact], go_on: Callable[[], None]
+    client: BackendClient, job: UUID, root: Path, artifacts: Iterable[Artifact], go_on: GoOn
 ) -> list[str]:
     """Upload the artifacts of a job, except those whose names contain a secret. Contents are not masked.
-
-    Args:
-        client: The client for the Backend.
-        job: The execution of the job.
-        root: The working copy.
-        artifacts: The files.
-        go_on: Called before each request and each chunk; raises an exception if the job has to stop.
 
     Returns:
         Lines for the job's log about files that are left out.

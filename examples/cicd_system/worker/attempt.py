@@ -77,9 +77,6 @@ def run_job(
     """Make an attempt at a job.
 
     Args:
-        request: The job.
-        client: The client for the Backend.
-        settings: The settings of the Worker.
         ending: When it is set, the job is stopped and given back.
         claimed: Called when the Backend has answered the claim.
 

@@ -53,12 +53,7 @@ class BackendClient(Connection):
                 self.send("GET", "/health")
 
     def report(self, update: JobStatusUpdate, *, patient: bool = True) -> JobExecutionResponse:
-        """Report the status of a job.
-
-        Args:
-            update: The update, with a time of this machine.
-            patient: Whether to repeat the request until there is an answer.
-        """
+        """Report the status of a job with a time of this machine. If `patient`, repeat it until there is an answer."""
         update = evolve(update, occurred_at=self.backend_time(update.occurred_at))
         return self.ask("POST", "/api/job/status", JobExecutionResponse, update, is_repeated=patient)
 
@@ -77,10 +72,6 @@ class BackendClient(Connection):
 
     def put(self, artifact: Artifact, file: Path, go_on: Callable[[], None]) -> None:
         """Store the content of an artifact, read in chunks.
-
-        Args:
-            file: The file with its content.
-            go_on: Called before each chunk; it raises if the job is halted.
 
         Raises:
             RefusedError: The Backend refuses it: it is no longer what was described, or is too large.

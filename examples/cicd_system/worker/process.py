@@ -12,7 +12,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
-__all__ = ["JobProcess", "run"]
+__all__ = ["GoOn", "JobProcess", "run"]
+
+GoOn = Callable[[], None]
+"""A function that is called repeatedly while something is done. It raises an exception if the job has to stop."""
 
 _TICK = 0.1  # Seconds between two calls of `go_on`.
 _PATIENCE = 30  # Seconds in which a container has to be removed.
@@ -31,7 +34,7 @@ exec "$@"
 
 def run(
     command: Sequence[str],
-    go_on: Callable[[], None],
+    go_on: GoOn,
     *,
     environment: Mapping[str, str] | None = None,
     text: bytes | None = None,
@@ -39,8 +42,6 @@ def run(
     """Run a program, and kill it with all that it has started if the job has to stop.
 
     Args:
-        command: The program with its arguments.
-        go_on: Called repeatedly; raises an exception if the job has to stop.
         environment: The whole environment; by default that of the Worker.
         text: The standard input; empty by default.
     """
@@ -70,8 +71,6 @@ class JobProcess:
     At the end of its context all processes of its group are killed. Processes in sessions of their own are not.
 
     Args:
-        command: The program with its arguments.
-        directory: Where it runs.
         environment: The whole environment.
         grace: The seconds between SIGTERM and SIGKILL when it is stopped.
         removal: A command that removes the container of the job. It runs at the end, also if the Worker dies.

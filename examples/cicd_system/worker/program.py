@@ -131,11 +131,7 @@ def _handle_signals(handler: Any) -> None:
 
 
 def run(own: Mapping[str, str]) -> None:
-    """Run a Worker with the options of the command line.
-
-    Args:
-        own: The Worker's own variables.
-    """
+    """Run a Worker with its own variables and the options of the command line."""
     run_with(own, _main, "python -m cicd_system.worker")
 
 
@@ -154,11 +150,7 @@ def _work(jobs: JobQueue, client: BackendClient, settings: Settings, leaving: Ev
 def run_delivery(delivery: Delivery, client: BackendClient, settings: Settings, ending: Event) -> None:
     """Make an attempt at a job from the queue. It is removed from the queue when the Backend has answered the claim.
 
-    Args:
-        delivery: The job.
-        client: The client for the Backend.
-        settings: The settings of the Worker.
-        ending: When it is set, the job is stopped and given back.
+    When `ending` is set, the job is stopped and given back.
 
     Raises:
         DeniedError: The Backend refuses this Worker.

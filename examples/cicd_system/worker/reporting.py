@@ -56,8 +56,6 @@ class Reporter:
     The methods raise a `BackendError` if the Backend does not accept the report.
 
     Args:
-        request: The job.
-        client: The client for the Backend.
         worker: The name with which the job is claimed.
 
     Attributes:
@@ -78,12 +76,7 @@ class Reporter:
         self._is_in_line = False  # Whether the last line of the log is unfinished.
 
     def running(self, output: str = "", *notes: str) -> None:
-        """Report that the job runs. The first report claims it.
-
-        Args:
-            output: New output, masked.
-            *notes: Lines of the Worker for the job's log.
-        """
+        """Report that the job runs, with new output, which is masked. The first report claims the job."""
         self._send(End(ExecutionStatus.RUNNING, output=output, notes=notes))
 
     def ended(self, end: End) -> None:

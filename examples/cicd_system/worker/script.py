@@ -50,11 +50,9 @@ class Program:
 
 
 def program_of(request: JobExecutionRequest, directory: Path, kinds: Mapping[str, str]) -> Program:
-    """Write the file of a job and return its program.
+    """Write the file of a job into a directory, and return its program.
 
     Args:
-        request: The job.
-        directory: The directory for the file.
         kinds: The shell command for each kind other than ``script``. It reads the request from its standard input.
 
     Raises:
@@ -91,10 +89,6 @@ def _command_of(shell: str, script: str) -> Sequence[str]:
 
 def variables_of(request: JobExecutionRequest, secrets: Mapping[str, str]) -> dict[str, str]:
     """The variables of a job: its own, its secrets, and those that describe its run.
-
-    Args:
-        request: The job.
-        secrets: The secrets of the Worker.
 
     Raises:
         NotRunnableError: The Worker does not have a secret of the job.
@@ -139,9 +133,6 @@ def container_commands(
     """The command lines that run a script in a container and that remove the container.
 
     Args:
-        docker: The path of docker.
-        request: The job.
-        program: The script.
         copy: The working copy, which is ``/workspace`` in the container.
         directory: The directory in the working copy where the script runs.
         variables: The names of the variables to pass. Their values are not in the command line.

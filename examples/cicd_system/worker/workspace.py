@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from cicd_common.api.request import JobExecutionRequest
 
 from ..git import git_environment, is_remote, is_repository, what_git_says
 from .directory import clear
-from .process import run
+from .process import GoOn, run
 from .reporting import NotRunnableError
 
 __all__ = ["inside", "make_working_copy"]
@@ -38,16 +38,14 @@ _COMMIT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]*")
 
 
 def make_working_copy(
-    request: JobExecutionRequest, directory: Path, clones: Path, *, submodules: bool, go_on: Callable[[], None]
+    request: JobExecutionRequest, directory: Path, clones: Path, *, submodules: bool, go_on: GoOn
 ) -> None:
     """Make a working copy of the repository of a job.
 
     Args:
-        request: The job.
         directory: Where to make it; it must not exist.
         clones: The directory for clones of repositories on this machine. Only one thread may use it.
         submodules: Whether to check out the submodules of the repository, too.
-        go_on: Called repeatedly; raises an exception if the job has to stop.
 
     Raises:
         NotRunnableError: It cannot be made.
@@ -98,7 +96,7 @@ class _WorkingCopy:
 
     request: JobExecutionRequest
     directory: Path
-    go_on: Callable[[], None]
+    go_on: GoOn
 
     def clone(self, repo: str, *options: str) -> None:
         """Clone a repository and check out the commit."""
