@@ -16,7 +16,7 @@ from cicd_system.connection import DeniedError, NoAnswerError, RefusedError
 from cicd_system.worker.backend_client import BackendClient
 
 from cicd_common import ExecutionStatus, converter
-from cicd_common.api.request import Artifact, ArtifactUploadRequest, ExecutionLogUpload, JobStatusUpdate
+from cicd_common.api.request import Artifact, ExecutionLogUpload, JobStatusUpdate
 from cicd_common.api.response import JobExecutionResponse
 from cicd_common.model import ExecutionLog
 from tests.support.examples.scripted_server import Server, answer
@@ -27,6 +27,8 @@ RUNNING, CANCELED = ExecutionStatus.RUNNING, ExecutionStatus.CANCELED
 UPDATE = JobStatusUpdate(
     job_execution_id=JOB, sequence=3, status=RUNNING, occurred_at=datetime.now(UTC), logs="x\n", worker="w"
 )
+LOG = ExecutionLog(job_execution_id=JOB, sequence=0, timestamp=datetime.now(UTC), log_text="claimed")
+LOGS = ExecutionLogUpload(logs=(LOG,))
 
 
 def job(status=RUNNING, **fields):
@@ -78,25 +80,19 @@ class TestClock:
         assert client.ahead == DAY
 
     def test_skewed(self, client_of):
-        """Reports have times of the Backend's clock, from the first one on. The Backend is asked for its time once."""
-        client, server = client_of(answer(b"{}", date=http_date(-DAY)), job(), job())
+        """Reports and logs have times of the Backend's clock. The Backend is asked for its time once."""
+        client, server = client_of(answer(b"{}", date=http_date(-DAY)), job(), answer(status=204))
         client.set_clock()
         client.set_clock()
         client.report(UPDATE)
-        health, report = server.requests
-        told = converter.loads(report.body, JobStatusUpdate)
+        client.add_logs(LOGS)
+        health, report, upload = server.requests
         assert health.start == "GET /health HTTP/1.1"
+        told = converter.loads(report.body, JobStatusUpdate)
         assert timedelta(hours=23) < UPDATE.occurred_at - told.occurred_at < timedelta(hours=25)
-
-    def test_skewed_logs(self, client_of):
-        """Logs have times of the Backend's clock."""
-        client, server = client_of(answer(b"{}", date=http_date(DAY)), answer(status=204))
-        client.set_clock()
-        log = ExecutionLog(job_execution_id=JOB, sequence=0, timestamp=datetime.now(UTC), log_text="claimed")
-        client.add_logs(ExecutionLogUpload(logs=(log,)))
-        (told,) = converter.loads(server.requests[-1].body, ExecutionLogUpload).logs
-        assert timedelta(hours=23) < told.timestamp - log.timestamp < timedelta(hours=25)
-        assert told == evolve(log, timestamp=told.timestamp)
+        (log,) = converter.loads(upload.body, ExecutionLogUpload).logs
+        assert timedelta(hours=23) < LOGS.logs[0].timestamp - log.timestamp < timedelta(hours=25)
+        assert log == evolve(LOGS.logs[0], timestamp=log.timestamp)
 
     def test_no_answer(self, client_of):
         """Without an answer, the time of this machine is used."""
@@ -115,27 +111,8 @@ class TestAnswers:
         (request,) = server.requests
         assert request.start == "POST /api/job/status HTTP/1.1"
         assert converter.loads(request.body, JobStatusUpdate) == UPDATE
-        assert (request.headers["authorization"], request.headers["content-type"]) == (
-            "Bearer t0ken",
-            "application/json",
-        )
-
-    def test_upload(self, client_of):
-        files = ArtifactUploadRequest(job_execution_id=JOB, artifacts=(Artifact(path="a", size=1, sha256="0" * 64),))
-        client, server = client_of(job())
-        client.upload(files)
-        assert converter.loads(server.requests[0].body, ArtifactUploadRequest) == files
-
-    def test_logs(self, client_of):
-        """The request is sent once, because the handler that ships logs repeats it."""
-        log = ExecutionLog(job_execution_id=JOB, sequence=0, timestamp=datetime.now(UTC), log_text="claimed")
-        client, server = client_of(answer(status=204), answer(b"{}", status=503))
-        upload = ExecutionLogUpload(logs=(log,))
-        client.add_logs(upload)
-        with pytest.raises(NoAnswerError):
-            client.add_logs(upload)
-        asked = [(request.start, request.body) for request in server.requests]
-        assert asked == [("POST /api/execution/logs HTTP/1.1", converter.dumps(upload))] * 2
+        headers = (request.headers["authorization"], request.headers["content-type"])
+        assert headers == ("Bearer t0ken", "application/json")
 
     def test_one_connection(self, client_of):
         """Sequential requests use one connection."""
@@ -216,12 +193,16 @@ class TestEnds:
         assert [request.body for request in server.requests] == [b""]
 
     def test_impatient(self, client_of):
-        """An impatient request is sent once."""
-        client, server = client_of(answer(b"{}", 503), answer(b"{}", 503), job())
-        for ask in (lambda: client.status(JOB), lambda: client.report(UPDATE, patient=False)):
+        """An impatient request is sent once, and logs are, because the handler that ships them repeats them."""
+        client, server = client_of(*[answer(b"{}", 503)] * 3, job())
+        for ask in (
+            lambda: client.status(JOB),
+            lambda: client.report(UPDATE, patient=False),
+            lambda: client.add_logs(LOGS),
+        ):
             with pytest.raises(NoAnswerError):
                 ask()
-        assert len(server.requests) == 2
+        assert len(server.requests) == 3
 
     def test_worker_ends(self, client_of, ending):
         """No request is repeated when the Worker ends."""

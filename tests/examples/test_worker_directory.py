@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from cicd_system.worker.directory import UnfitError, check_room, clear, job_directory
+from cicd_system.worker.directory import UnfitError, check_room, clear, job_directory, worker_directory
 
 
 @contextlib.contextmanager
@@ -88,9 +88,17 @@ class TestClear:
         with pytest.raises(UnfitError, match="No such file or directory"):
             check_room(tmp_path / "deleted")
 
-    def test_job_directory(self, tmp_path):
-        """It is there for the block alone."""
-        with job_directory(tmp_path, "job") as directory:
-            (directory / "f").touch()
-            assert directory.name.startswith("job-")
-        assert not directory.exists()
+
+class TestWorkerDirectory:
+    def test_killed_worker(self, tmp_path):
+        """What a killed Worker left is cleared away by the next one, but not what one that lives works in."""
+        left = tmp_path / "cicd-worker-left"
+        (left / "job" / "copy").mkdir(parents=True)
+        (tmp_path / "cicd-worker-file").touch()
+        with worker_directory(tmp_path) as first:
+            assert not left.exists()
+            with worker_directory(tmp_path) as second, job_directory(second, "job") as job:
+                (job / "f").touch()
+                assert set(tmp_path.iterdir()) == {first, second, tmp_path / "cicd-worker-file"}
+            assert not second.exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["cicd-worker-file"]

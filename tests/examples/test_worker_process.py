@@ -71,18 +71,15 @@ class TestEnd:
         with start(script) as process:
             assert process.wait() == code
 
-    def test_not_started(self, tmp_path):
-        """What cannot be started raises, and leaves no file descriptor open."""
-        before = pipes()
-        with pytest.raises(FileNotFoundError):
-            start("true", tmp_path / "missing")
-        assert pipes() <= before
-
-    def test_nothing_stays_open(self):
-        """A process that has come and gone leaves no file descriptor open."""
+    def test_nothing_stays_open(self, tmp_path):
+        """A process that has ended, or cannot be started, leaves no file descriptor open. To stop it does nothing."""
         before = pipes()
         with start("true") as process:
             process.wait()
+            process.stop()
+            process.stop()
+        with pytest.raises(FileNotFoundError):
+            start("true", tmp_path / "missing")
         assert pipes() <= before
 
 
@@ -99,39 +96,16 @@ class TestSurroundings:
 
 
 class TestStop:
-    def test_may_clean_up(self):
-        """A job that is told to stop may end by itself."""
-        with start("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.02; done") as process:
-            assert line_of(process.output) == "up"
-            process.stop()
-            assert process.wait() == 3
-            assert everything(process.output).endswith("bye\n")  # The shell may tell how its child ended.
-
-    def test_must_end(self):
-        """A job that ignores SIGTERM is killed after the grace."""
-        with start("trap '' TERM; echo up; while :; do sleep 0.02; done", grace=0.2) as process:
-            line_of(process.output)
+    def test_takes_all(self):
+        """A job that ignores SIGTERM is killed after the grace, with all processes that it has started."""
+        with start("trap '' TERM HUP; sleep 1000 & echo $!; echo $$; sleep 1000", grace=0.2) as process:
+            pids = [int(line_of(process.output)) for _ in range(2)]
+            assert all(map(is_alive, pids))
             until(lambda: process.stop() or process.has_ended(), "its end")
             assert process.wait() == 137
+            until(lambda: not any(map(is_alive, pids)), "the end of all")
 
-    def test_takes_all(self):
-        """All processes that it has started end with it, also those that ignore signals."""
-        with start("(trap '' TERM HUP; sleep 1000) & echo $!; sh -c 'echo $$; sleep 1000'", grace=0.2) as process:
-            children = [int(line_of(process.output)) for _ in range(2)]
-            assert all(map(is_alive, children))
-            until(lambda: process.stop() or not any(map(is_alive, children)), "the end of all")
-
-    def test_twice(self):
-        """To stop what has ended does nothing."""
-        with start("true") as process:
-            process.wait()
-            process.stop()
-            process.stop()
-            assert process.wait() == 0
-
-
-class TestLeftovers:
-    def test_are_cleared(self):
+    def test_what_it_left(self):
         """Processes that are left when the command has ended are killed, so that the output ends."""
         with start("sleep 1000 & echo $!") as process:
             child = int(line_of(process.output))
@@ -140,26 +114,21 @@ class TestLeftovers:
             until(lambda: not is_alive(child), "the end of what it left")
             assert process.wait() == 0
 
-    def test_are_not_cleared_before(self):
-        """As long as the command runs, so does what it has started."""
-        with start("sleep 1000 & echo $!; sleep 1000") as process:
-            child = int(line_of(process.output))
+    def test_end_of_the_block(self):
+        """As long as the command runs, so does what it has started. An error in the block ends the job."""
+        with contextlib.suppress(ZeroDivisionError), start("sleep 1000 & echo $!; echo $$; sleep 1000") as process:
+            pids = [int(line_of(process.output)) for _ in range(2)]
             assert not process.has_ended()
-            assert is_alive(child)
-
-    def test_at_the_end_of_the_block(self):
-        """An error in the block ends the job."""
-        with contextlib.suppress(ZeroDivisionError), start("echo $$; sleep 1000") as process:
-            pid = int(line_of(process.output))
+            assert all(map(is_alive, pids))
             raise ZeroDivisionError
-        assert not is_alive(pid)
+        until(lambda: not any(map(is_alive, pids)), "the end of all")
 
 
 class TestWorkerKilled:
-    @pytest.mark.parametrize("trap", ["", "trap '' TERM HUP INT; kill -TERM 0; "])
-    def test_takes_the_job_along(self, tmp_path, trap):
+    def test_takes_the_job_along(self, tmp_path):
         """When the Worker is killed, its job ends, with all that it has started and whatever it ignores."""
-        script = f"{trap}sleep 1000 & echo $$ $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pids; sleep 1000"
+        noted = f"echo $$ $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pids"
+        script = f"trap '' TERM HUP INT; kill -TERM 0; sleep 1000 & {noted}; sleep 1000"
         worker = subprocess.Popen([sys.executable, "-c", WORKER, script, os.environ["PATH"]], stdout=subprocess.PIPE)
         with worker:
             until((tmp_path / "pids").exists, "the job to begin")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 
 import pytest
-from cicd_system.worker.directory import worker_directory
 
 from cicd_common import ExecutionStatus
-from tests.support.examples.programs import Program, is_alive
+from tests.support.examples.programs import Program, is_alive, stop
 from tests.support.examples.settings import embedded
 from tests.support.examples.system import System
 from tests.support.examples.system_api import Api
@@ -22,25 +20,19 @@ from tests.support.examples.waiting import until
 SUCCESS = ExecutionStatus.SUCCESS
 
 
-@contextlib.contextmanager
-def one_worker(directory, **settings):
-    with embedded(directory) as setting, System.on(setting, directory, workers=1, lease=4, **settings) as system:
-        until(lambda: ready(system), "the Worker to be ready")
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    """A system to which each test adds its Workers. Its lease is longer than a busy machine lets a Worker wait."""
+    directory = tmp_path_factory.mktemp("system")
+    with embedded(directory) as setting, System.on(setting, directory, workers=0) as system:
         yield system
 
 
 @pytest.fixture
-def system(tmp_path):
-    """One Worker that is ready."""
-    with one_worker(tmp_path) as system:
-        yield system
-
-
-@pytest.fixture
-def started(tmp_path):
-    """One that was started by its command line."""
-    with one_worker(tmp_path, are_forked=False) as system:
-        yield system
+def worker(system):
+    """The only Worker, which is ready."""
+    yield add_worker(system)
+    assert stop(system.workers) == []
 
 
 @pytest.fixture
@@ -48,111 +40,99 @@ def side(tmp_path):
     return Side(tmp_path / "side")
 
 
-def lines_of(program):
-    return [json.loads(line) for line in program.log.read_text().splitlines()]
+def add_worker(system):
+    system.add_workers(1)
+    until(lambda: lines_of(system.workers[-1], "ready"), "the Worker to be ready")
+    return system.workers[-1]
 
 
-def ready(system):
-    return [line for line in lines_of(system.workers[0]) if line["message"] == "ready"]
+def lines_of(program, message):
+    """The log entries of a program with a message."""
+    entries = [json.loads(line) for line in program.log.read_text().splitlines()]
+    return [entry for entry in entries if entry["message"] == message]
 
 
-def has_ended(worker):
-    until(lambda: not worker.runs, "the end of the Worker")
-    return worker.exit_code == 0
+def directory_of(system, worker):
+    return system.directory / worker.name.replace("worker", "work")
+
+
+def start(system, *jobs):
+    """Start a run, and return it with its definition."""
+    definition = pipeline(system.repository, {"one": jobs})
+    return system.api.execute(definition), definition
+
+
+def check_next_worker(system, run, definition, *numbers):
+    """Another Worker ends the run; its first job has had attempts with these numbers."""
+    system.add_workers(1)
+    assert system.api.end_of(run) is SUCCESS
+    job = system.api.job(definition, definition.stages[0].jobs[0].name)
+    assert [attempt.number for attempt in attempts(job.logs)] == list(numbers)
 
 
 class TestSignals:
-    def test_idle(self, started):
-        """A Worker says that it is ready, and who; told to end, it does."""
-        assert [line["worker"] for line in ready(started)] == ["worker-0"]
-        (worker,) = started.workers
-        worker.send(signal.SIGTERM)
-        assert has_ended(worker)
-        assert list((started.directory / "work-0").iterdir()) == []
-
-    def test_warm(self, system, side):
-        """After Ctrl-C the job that runs comes to its end; the next one is for another Worker."""
-        api, (worker,) = system.api, system.workers
-        jobs = [side.job("runs", side.gate("go")), side.job("next", dependencies=("runs",))]
-        run = api.execute(definition := pipeline(system.repository, {"one": jobs}))
+    def test_warm(self, system, worker, side):
+        """After Ctrl-C the job that runs comes to its end, and the log says so; the next one is for another Worker."""
+        jobs = [side.job("runs", "echo unheard-of", side.gate("go")), side.job("next", dependencies=("runs",))]
+        run, definition = start(system, *jobs)
         until(lambda: side.began("runs"), "the job to begin")
         worker.send(signal.SIGINT)
         assert worker.runs
         side.let_go("go")
-        assert has_ended(worker)
-        assert api.job(definition, "runs").status is SUCCESS
+        until(lambda: not worker.runs, "the end of the Worker")
+        assert worker.exit_code == 0
+        record = system.api.job(definition, "runs")
+        assert record.status is SUCCESS
         assert side.began("next") == []
-        system.add_workers(1)
-        assert api.end_of(run) is SUCCESS
+        (end,) = lines_of(worker, "the job has ended")
+        assert end["cicd.pipeline.task.run.id"] == str(record.execution_id)
+        assert (end["cicd.pipeline.task.name"], end["worker"], end["status"]) == ("runs", worker.name, "SUCCESS")
+        assert "stage_execution_id" in end
+        assert "unheard-of" not in worker.log.read_text()
+        check_next_worker(system, run, definition, 1)
         assert (side.done("runs"), side.done("next")) == (1, 1)
-        (attempt,) = attempts(api.job(definition, "runs").logs)
-        assert attempt.number == 1
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_at_once(self, system, side, number):
+    def test_at_once(self, system, worker, side, number):
         """SIGTERM, or Ctrl-C twice, stops the job, which then is another Worker's; the log shows both."""
-        api, (worker,) = system.api, system.workers
-        run = api.execute(definition := pipeline(system.repository, {"one": [side.job("runs", side.gate("go"))]}))
+        run, definition = start(system, side.job("runs", side.gate("go")))
         (pid,) = until(lambda: side.began("runs"), "the job to begin")
         worker.send(number)
         # Two signals that come close one upon the other are one.
         until(lambda: not worker.runs or (number is signal.SIGINT and worker.send(number)), "its end", pause=0.2)
         assert worker.exit_code == 0
         assert not is_alive(pid)
-        assert list((system.directory / "work-0").iterdir()) == []
+        assert list(directory_of(system, worker).iterdir()) == []
         side.let_go("go")
-        system.add_workers(1)
-        assert api.end_of(run) is SUCCESS
-        first, second = attempts(api.job(definition, "runs").logs)
-        assert (first.number, second.number) == (1, 2)
+        check_next_worker(system, run, definition, 1, 2)
         assert side.done("runs") == 1
 
 
-class TestKilled:
-    def test_nothing_stays(self, system, side):
-        """What a killed Worker leaves is cleared away by the next one, but not what one that lives works in."""
-        api, (worker,) = system.api, system.workers
-        run = api.execute(definition := pipeline(system.repository, {"one": [side.job("runs", side.gate("go"))]}))
-        (pid,) = until(lambda: side.began("runs"), "the job to begin")
-        worker.kill()
-        until(lambda: not is_alive(pid), "the end of the job")
-        work = system.directory / "work-0"
-        (left,) = work.iterdir()
-        assert (left / next(left.iterdir()).name / "copy" / "README").exists()
-        worker.start()
-        until(lambda: len(side.began("runs")) == 2, "the second attempt")
-        (directory,) = work.iterdir()
-        assert directory != left
-        with worker_directory(work) as other:
-            assert set(work.iterdir()) == {directory, other}
-        side.let_go("go")
-        assert api.end_of(run) is SUCCESS
-        assert [attempt.number for attempt in attempts(api.job(definition, "runs").logs)] == [1, 2]
+class TestTakesNoMoreJobs:
+    def check_it_ends(self, system, worker, side, reason):
+        """A Worker for which all jobs would fail says why, and leaves its job to others."""
+        run, definition = start(system, side.job("runs"))
+        until(lambda: not worker.runs, "the end of the Worker")
+        assert worker.exit_code == 1
+        (said,) = lines_of(worker, "this Worker takes no more jobs, since all would fail")
+        assert reason in said["reason"]
+        check_next_worker(system, run, definition, 1)
 
-
-class TestDenied:
-    def test_wrong_token(self, system, side):
-        """A Worker that is not let in ends and says why, and its job is another's."""
-        api, (worker,) = system.api, system.workers
+    def test_wrong_token(self, system, worker, side):
         worker.kill()
         worker.environment["CICD_TOKEN"] = "wrong-" + system.token[:8]
         worker.start()
-        run = api.execute(definition := pipeline(system.repository, {"one": [side.job("runs")]}))
-        until(lambda: not worker.runs, "the end of the Worker")
-        assert worker.exit_code == 1
-        (said,) = [line for line in lines_of(worker) if line["level"] == "CRITICAL"]
-        assert "answers 401" in said["reason"]
-        system.add_workers(1)
-        assert api.end_of(run) is SUCCESS
-        assert [attempt.number for attempt in attempts(api.job(definition, "runs").logs)] == [1]
+        self.check_it_ends(system, worker, side, "answers 401")
 
-    @pytest.mark.parametrize("is_silent", [False, True])
-    def test_token_changed(self, tmp_path, side, is_silent):
-        """A Backend that comes back with another token in the middle of a job: the Worker ends, and the run can be."""
-        wait = side.gate("never") if is_silent else side.lines_until("never")
+    def test_directory_is_gone(self, system, worker, side):
+        shutil.rmtree(directory_of(system, worker))
+        self.check_it_ends(system, worker, side, ": No such file or directory")
+
+    def test_token_changed(self, tmp_path, side):
+        """A Backend that comes back with another token in the middle of a silent job: Worker and run can end."""
         with embedded(tmp_path) as setting, System.on(setting, tmp_path, workers=1, lease=2) as system:
-            run = system.api.execute(pipeline(system.repository, {"one": [side.job("runs", wait)]}))
-            until(lambda: side.began("runs") and (is_silent or side.count("never") > 10), "the job to run")
+            run, _ = start(system, side.job("runs", side.gate("never")))
+            until(lambda: side.began("runs"), "the job to begin")
             system.backends[0].kill()
             system.backends[0].environment["CICD_TOKEN"] = changed = "another-" + system.token
             system.restart_backend()
@@ -165,80 +145,44 @@ class TestDenied:
             assert system.api.end_of(run) is ExecutionStatus.CANCELED
 
 
-class TestUnfit:
-    def test_directory_is_gone(self, system, side):
-        """A Worker that cannot write files takes no job from others, ends, and says why."""
-        (worker,) = system.workers
-        shutil.rmtree(system.directory / "work-0")
-        run = system.api.execute(definition := pipeline(system.repository, {"one": [side.job("runs")]}))
-        until(lambda: not worker.runs, "the end of the Worker")
-        assert worker.exit_code == 1
-        (said,) = [line for line in lines_of(worker) if line["level"] == "CRITICAL"]
-        assert said["reason"].endswith(": No such file or directory")
-        system.add_workers(1)
-        assert system.api.end_of(run) is SUCCESS
-        assert [attempt.number for attempt in attempts(system.api.job(definition, "runs").logs)] == [1]
+class TestCommandLine:
+    def test_environment_is_out_of_reach(self, tmp_path, side):
+        """A job has no variable of its Worker, and finds none of it or of a Backend, and no file of the Worker.
 
+        The Worker without a job ends when it is told to.
+        """
+        with embedded(tmp_path) as setting, System.on(setting, tmp_path, workers=1, are_forked=False) as system:
+            pids = ("$PPID", system.backends[0].pid)
+            look = "; ".join(f"cat /proc/{pid}/environ >> {side.directory}/environ" for pid in pids)
+            look += f"; env >> {side.directory}/environ; ls -l /proc/$PPID/fd > {side.directory}/files"
+            run, _ = start(system, side.job("runs", look))
+            assert system.api.end_of(run) is SUCCESS
+            found = (side.directory / "environ").read_bytes()
+            assert (b"\0" + found).count(b"\0PATH=") == len(pids)
+            for secret in (system.token, *system.secrets.values(), system.store):
+                assert secret.encode() not in found
+            assert "memfd" not in (side.directory / "files").read_text()
+            (worker,) = system.workers
+            worker.send(signal.SIGTERM)
+            until(lambda: not worker.runs, "the end of the Worker")
+            assert worker.exit_code == 0
+            assert list(directory_of(system, worker).iterdir()) == []
 
-class TestLog:
-    def test_says_which_job(self, system, side):
-        """What is logged of a job has its ids, and nothing of its commands."""
-        definition = pipeline(system.repository, {"one": [side.job("runs", "echo unheard-of")]})
-        assert system.api.end_of(system.api.execute(definition)) is SUCCESS
-        record = system.api.job(definition, "runs")
-        (end,) = [line for line in lines_of(system.workers[0]) if line["message"] == "the job has ended"]
-        assert end["cicd.pipeline.task.run.id"] == str(record.execution_id)
-        assert (end["cicd.pipeline.task.name"], end["worker"], end["status"]) == ("runs", "worker-0", "SUCCESS")
-        assert "stage_execution_id" in end
-        assert "unheard-of" not in system.workers[0].log.read_text()
-        assert "unheard-of" in record.logs
-
-
-class TestEnvironment:
-    def test_is_out_of_reach(self, started, side):
-        """A job has no variable of its Worker, and finds none of it or of a Backend, and no file of the Worker."""
-        pids = ("$PPID", started.backends[0].pid)
-        look = "; ".join(f"cat /proc/{pid}/environ >> {side.directory}/environ" for pid in pids)
-        look += f"; env >> {side.directory}/environ; ls -l /proc/$PPID/fd > {side.directory}/files"
-        definition = pipeline(started.repository, {"one": [side.job("runs", look)]})
-        assert started.api.end_of(started.api.execute(definition)) is SUCCESS
-        found = (side.directory / "environ").read_bytes()
-        assert (b"\0" + found).count(b"\0PATH=") == len(pids)
-        for secret in (started.token, *started.secrets.values(), started.store):
-            assert secret.encode() not in found
-        assert "memfd" not in (side.directory / "files").read_text()
-
-
-class TestSettings:
     @pytest.mark.parametrize(
-        ("flags", "said"),
+        ("flags", "environment", "said"),
         [
-            (["--workdir", "missing"], "Error: Invalid value for '--workdir': Directory 'missing' does not exist.\n"),
-            (
-                ["--backend", "localhost:80"],
-                "Error: expected the Backend's URL to begin with http:// or https:// and a host\n",
-            ),
-            (["--name", "two\nlines"], "no blank at either end\n"),
-            (["--grace", "-1"], "'--grace': -1 is not in the range x>=0.\n"),
-            (["--kind", "acme.show"], "'--kind': expected KIND=COMMAND, once for each kind but script\n"),
+            (["--workdir", "missing"], {}, "Invalid value for '--workdir': Directory 'missing' does not exist.\n"),
+            (["--backend", "localhost:80"], {}, "expected the Backend's URL to begin with http:// or https://"),
+            (["--name", "two\nlines"], {}, "no blank at either end\n"),
+            (["--grace", "-1"], {}, "'--grace': -1 is not in the range x>=0.\n"),
+            (["--kind", "acme.show"], {}, "'--kind': expected KIND=COMMAND, once for each kind but script\n"),
+            ([], {"CICD_BROKER": "ftp://x"}, "Error: expected the URL of a broker"),
+            ([], {"CICD_SECRET_KEY": "x"}, "too short to be masked, expected 8 characters or more: CICD_SECRET_KEY\n"),
         ],
     )
-    def test_wrong_option(self, tmp_path, flags, said):
+    def test_wrong_option(self, tmp_path, flags, environment, said):
         """It is told in one clear error."""
-        done = Program("worker", "cicd_system.worker", flags, os.environ, tmp_path).run()
+        done = Program("worker", "cicd_system.worker", flags, {**os.environ, **environment}, tmp_path).run()
         assert done.returncode == 2
-        assert done.stderr.endswith(said)
-
-    @pytest.mark.parametrize(
-        ("environment", "word"),
-        [
-            ({"CICD_BROKER": "ftp://x"}, "broker"),
-            ({"CICD_SECRET_KEY": "x"}, "CICD_SECRET_KEY"),
-        ],
-    )
-    def test_wrong(self, tmp_path, environment, word):
-        """It does not start, and says why in one line."""
-        done = Program("worker", "cicd_system.worker", [], {**os.environ, **environment}, tmp_path).run()
-        assert done.returncode not in {0, -signal.SIGTERM}
-        assert word in done.stderr
+        assert said in done.stderr
         assert "Traceback" not in done.stderr
