@@ -165,7 +165,7 @@ def test_names_in_paths(serve, name, step):
 
 def test_sent_again(serve, file):
     """A request without an answer is sent again as it was, with its id: it starts no second run."""
-    server = serve(b"", answer(b"{}", 503), answer(b"<html>"), answer(status=429), NO, NO)
+    server = serve(b"", answer(b"[]", 503), answer(b"<html>"), answer(status=429), NO, NO)
     for _ in range(2):
         assert cli(server.url, "run", str(file)) == (3, "", REFUSED)
     first, *others, last = [converter.loads(request.body, PipelineExecutionRequest) for request in server.requests]
