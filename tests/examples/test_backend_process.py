@@ -1,4 +1,4 @@
-"""The Backend as a process: how it starts and ends, what it listens on, and what comes over a real wire."""
+"""The Backend as a process: how it starts and ends, and what it listens on."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from tests.support.examples.programs import Program
 from tests.support.examples.proxy import TcpProxy
 from tests.support.examples.settings import embedded, jobs_in, postgres_schema
 from tests.support.examples.system import System
-from tests.support.examples.system_checks import rows_of
 from tests.support.examples.waiting import DEADLINE, until
 from tests.support.http_receiver import receiver
 
-EXECUTE, UPDATE = "/api/pipeline/execute", "/api/job/status"
+EXECUTE = "/api/pipeline/execute"
 
 
 def system_in(directory, **changes):
@@ -40,13 +39,6 @@ def system_in(directory, **changes):
 def system(tmp_path):
     """A Backend without Workers; at the end its log and its exit are checked."""
     with system_in(tmp_path) as system:
-        yield system
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A Backend that all tests of the wire share."""
-    with system_in(tmp_path_factory.mktemp("shared")) as system:
         yield system
 
 
@@ -155,7 +147,9 @@ class TestEnd:
         """A request that began before the signal is answered, even if its body arrives later."""
         with connection(system) as wire:
             body = converter.dumps(order(simple()))
-            wire.sendall(head(system, "POST", EXECUTE, len(body)) + body[:10])
+            head = {"Host": "localhost", "Authorization": f"Bearer {system.token}", "Content-Length": len(body), **JSON}
+            fields = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+            wire.sendall(f"POST {EXECUTE} HTTP/1.1\r\n{fields}\r\n".encode() + body[:10])
             # A second request on another connection is answered once the first has been read that far.
             assert httpx.get(f"{system.urls[0]}/health").status_code == 200
             system.backends[0].send(signal.SIGTERM)
@@ -196,66 +190,6 @@ def refuses(system):
 def connection(system):
     parts = urlsplit(system.urls[0])
     return socket.create_connection((parts.hostname, parts.port), timeout=DEADLINE)
-
-
-def head(system, method, path, length):
-    """The head of a request."""
-    given = {"Host": "localhost", "Authorization": f"Bearer {system.token}", "Content-Length": length, **JSON}
-    return "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in given.items()), "", ""]).encode()
-
-
-def answer_to(system, sent):
-    """Send bytes; returns the answer after the connection was closed."""
-    with connection(system) as wire:
-        wire.sendall(sent)
-        wire.shutdown(socket.SHUT_WR)
-        return wire.makefile("rb").read()
-
-
-class TestWire:
-    """Requests that no HTTP library sends."""
-
-    def test_too_large(self, shared):
-        """A too large body is refused with and without a Content-Length, and nothing is stored."""
-        before = sorted(rows_of(shared.store))
-        sound = converter.dumps(order(simple("x" * 200)))
-
-        def in_chunks():
-            yield sound
-            for _ in range(9 << 4):
-                yield b" " * (1 << 16)
-
-        with client(shared) as asking:
-            problem(asking.post(EXECUTE, content=sound + b" " * (9 << 20)), 413)
-            problem(asking.post(EXECUTE, content=in_chunks()), 413)
-        assert answer_to(shared, head(shared, "POST", UPDATE, 10**12)).startswith(b"HTTP/1.1 413 ")
-        assert sorted(rows_of(shared.store)) == before
-
-    @pytest.mark.parametrize(
-        "request_",
-        [
-            b"\x16\x03\x01\x00\xa5\x01",
-            b"GET\r\n\r\n",
-            b"GET / HTTP/9\r\n\r\n",
-            b"GET /\xff HTTP/1.1\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
-        ],
-        ids=["TLS", "no path", "version", "bytes", "length"],
-    )
-    def test_no_http(self, shared, request_):
-        """Other bytes than HTTP are refused, and the Backend goes on."""
-        assert answer_to(shared, request_)[:12] in (b"HTTP/1.1 400", b"")
-        assert httpx.get(f"{shared.urls[0]}/health").status_code == 200
-
-    def test_broken_off(self, shared):
-        """A client that disconnects within its body is logged at INFO, and nothing is stored."""
-        before = sorted(rows_of(shared.store))
-        sound = converter.dumps(order(simple()))
-        with connection(shared) as wire:
-            wire.sendall(head(shared, "POST", EXECUTE, len(sound)) + sound[:-1])
-        (line,) = until(lambda: [line for line in lines(shared) if line.get("status") == 400], "its line in the log")
-        assert line["level"] == "INFO"
-        assert sorted(rows_of(shared.store)) == before
 
 
 class TestCrash:

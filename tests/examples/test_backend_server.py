@@ -1,4 +1,4 @@
-"""Limits for slow and silent clients."""
+"""Requests that no HTTP library sends, and limits for slow, silent and unlimited clients."""
 
 import contextlib
 import select
@@ -11,29 +11,41 @@ import pytest
 from cicd_system.backend import reading
 from cicd_system.backend import server as server_module
 
+from cicd_common import converter
+from cicd_common.logging import capture_logs
 from cicd_common.store import ExecutionStore
-from tests.support.examples.backend_in_process import TOKEN, app_on, served
+from tests.support.examples.backend_in_process import TOKEN, app_on, order, problem, served, simple
 from tests.support.examples.waiting import DEADLINE, until
 
 HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\n" + HEAD
 REFUSED = b"POST /api/job/status HTTP/1.1\r\n" + HEAD
 SIGNED_IN = HEAD + f"Authorization: Bearer {TOKEN}\r\n".encode()
+EXECUTE = "/api/pipeline/execute"
+START = f"POST {EXECUTE} HTTP/1.1\r\n".encode() + SIGNED_IN
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _impatient():
     """The Backend waits for a moment for its clients."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "PATIENCE", 0.1)
-        patch.setattr(server_module, "ARRIVAL", 0.1)
+        patch.setattr(reading, "PATIENCE", 0.3)
+        patch.setattr(server_module, "ARRIVAL", 0.3)
         patch.setattr(server_module, "UNREAD", 0.5)
         yield
 
 
 @pytest.fixture(scope="module")
-def url():
-    with ExecutionStore("sqlite://") as store, served(app_on(store, token=TOKEN)) as url:
+def store():
+    """The store, in which nothing is ever stored."""
+    with ExecutionStore("sqlite://") as store:
+        yield store
+        assert store.pipelines() == ()
+
+
+@pytest.fixture(scope="module")
+def url(store):
+    with served(app_on(store, token=TOKEN)) as url:
         yield url
 
 
@@ -50,6 +62,47 @@ def answer_to(url, sent):
         while chunk := connection.recv(65_536):
             answer += chunk
     return answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x00\xa5\x01",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+    ],
+    ids=["TLS", "no path", "version", "bytes", "length"],
+)
+def test_other_bytes_than_http_are_refused(url, sent):
+    assert answer_to(url, sent)[:12] in (b"HTTP/1.1 400", b"")
+
+
+def test_large_bodies_are_refused(url, monkeypatch):
+    """They are refused with and without a Content-Length, which may be a lie."""
+    monkeypatch.setattr(reading, "PATIENCE", DEADLINE)
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    sound = converter.dumps(order(simple("x" * 200)))
+
+    def in_chunks():
+        yield sound
+        for _ in range(9 << 4):
+            yield b" " * (1 << 16)
+
+    for content in (sound + b" " * (9 << 20), in_chunks()):
+        problem(httpx.post(url + EXECUTE, content=content, headers=headers), 413)
+    assert answer_to(url, START + b"Content-Length: 1000000000000\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_breaks_off_is_no_flaw(url, monkeypatch):
+    """It is logged at INFO."""
+    monkeypatch.setattr(reading, "PATIENCE", DEADLINE)
+    with capture_logs() as lines:
+        with connect(url) as connection:
+            connection.sendall(START + b"Content-Length: 100\r\n\r\n{")
+        until(lambda: [line for line in lines if line["message"] == "answered"], "its line in the log")
+    assert {(line["level"], line.get("status")) for line in lines} == {("INFO", 400)}
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", HEALTH, HEALTH + b"X: "])
