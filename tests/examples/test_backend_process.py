@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from cicd_system.backend.server import listening
-from sqlalchemy import make_url, select
+from sqlalchemy import select
 
 from cicd_common import converter
 from cicd_common.integrations.cdevents import from_http
@@ -20,8 +20,7 @@ from cicd_common.store.tables import outbox
 from tests.support.examples.backend_in_process import JSON, order, problem, simple
 from tests.support.examples.private_servers import free_ports
 from tests.support.examples.programs import Program
-from tests.support.examples.proxy import TcpProxy
-from tests.support.examples.settings import embedded, jobs_in, postgres_schema
+from tests.support.examples.settings import embedded, jobs_in
 from tests.support.examples.system import System
 from tests.support.examples.waiting import DEADLINE, until
 from tests.support.http_receiver import receiver
@@ -143,31 +142,29 @@ class TestEnd:
         assert end_of(system, signal.SIGINT) == 0
         system.stop()
 
-    def test_running_request_ends(self, system):
-        """A request that began before the signal is answered, even if its body arrives later."""
-        with connection(system) as wire:
+    def test_what_is_open_ends(self, system):
+        """A request that began before is answered, an open page without the event `over`; idle connections end."""
+        with (
+            client(system) as idle,
+            client(system) as page,
+            page.stream("GET", "/events") as answer,
+            connection(system) as wire,
+        ):
+            told = answer.iter_lines()
+            assert next(told) == "event: ping"
             body = converter.dumps(order(simple()))
             head = {"Host": "localhost", "Authorization": f"Bearer {system.token}", "Content-Length": len(body), **JSON}
             fields = "".join(f"{name}: {value}\r\n" for name, value in head.items())
             wire.sendall(f"POST {EXECUTE} HTTP/1.1\r\n{fields}\r\n".encode() + body[:10])
-            # A second request on another connection is answered once the first has been read that far.
-            assert httpx.get(f"{system.urls[0]}/health").status_code == 200
+            # Another request is answered once the first has been read that far.
+            assert idle.get("/health").status_code == 200
             system.backends[0].send(signal.SIGTERM)
             until(lambda: refuses(system), "an end of listening")
             wire.sendall(body[10:])
             assert b"201 Created" in wire.makefile("rb").read()
-        assert end_of(system) == 0
-        assert sent(system) == 1
-
-    def test_open_pages_and_connections_end(self, system):
-        """The answer of an open page is completed without the event `over`, and idle connections are closed."""
-        with client(system) as idle, client(system) as page, page.stream("GET", "/events") as answer:
-            assert idle.get("/health").status_code == 200
-            told = answer.iter_lines()
-            assert next(told) == "event: ping"
-            system.backends[0].send(signal.SIGTERM)
             assert "event: over" not in list(told)
             assert end_of(system) == 0
+        assert sent(system) == 1
 
 
 def end_of(system, number=None):
@@ -193,7 +190,7 @@ def connection(system):
 
 
 class TestCrash:
-    """The Backend is killed, or its broker or its store fails."""
+    """The Backend is killed while its broker and its receiver fail."""
 
     def test_killed_before_jobs_and_events_were_sent(self, tmp_path):
         """Jobs and events that were not accepted before the kill are sent after the next start."""
@@ -205,7 +202,8 @@ class TestCrash:
         system.start()
         try:
             with client(system) as asking:
-                answers = [asking.post(EXECUTE, content=body) for body in bodies(3)]
+                bodies = [converter.dumps(order(simple(f"pipeline {number}"))) for number in range(3)]
+                answers = [asking.post(EXECUTE, content=body) for body in bodies]
                 assert [answer.status_code for answer in answers] == [201] * 3
                 waiting = {"events": {"waiting": 3, "given_up": 0}}
                 assert asking.get("/health").json() == {"status": "ok", **waiting}
@@ -223,29 +221,6 @@ class TestCrash:
         finally:
             system.stop()
 
-    def test_store_goes_away(self, tmp_path):
-        """Requests are answered with 503 until the store is back."""
-        with postgres_schema() as direct, TcpProxy() as proxy:
-            address = make_url(direct)
-            proxy.target = (str(address.host), address.port or 5432)
-            url = address.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
-            with (
-                System(tmp_path, store=url, broker=f"sqla+sqlite:///{tmp_path}/broker.db", workers=0) as system,
-                client(system) as asking,
-            ):
-                (body,) = bodies(1)
-                proxy.cut()
-                for path in ("/health", "/api/report/pipeline/absent"):
-                    away = asking.get(path)
-                    problem(away, 503)
-                    assert away.headers["retry-after"] == "1"
-                problem(asking.post(EXECUTE, content=body), 503)
-                proxy.mend()
-                until(lambda: asking.get("/health").status_code == 200, "the store")
-                assert asking.post(EXECUTE, content=body).status_code == 201
-                until(lambda: sent(system) == 1, "the job in the queue")
-                assert not [line for line in lines(system) if line["level"] == "ERROR"]
-
 
 def untold(store):
     """The rows of the outbox."""
@@ -256,10 +231,6 @@ def untold(store):
 def told(somebody):
     """The events that a receiver has received."""
     return [from_http(request.headers, request.body) for request in somebody.requests]
-
-
-def bodies(count):
-    return (converter.dumps(order(simple(f"pipeline {number}"))) for number in range(count))
 
 
 def sent(system):
