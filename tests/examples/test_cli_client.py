@@ -134,6 +134,7 @@ class TestRequest:
         [
             (["--branch", "none"], "the branch has no commit"),
             (["--commit", "none"], "git knows no such commit"),
+            (["--commit", ""], "git knows no such commit"),
             (["--commit", "--path-format=x"], "git knows no such commit"),
             (["--local", "--commit", "v1"], "expected --local with a directory as the repository and without --commit"),
             (["--local", "--repo", "https://x/r.git"], "expected --local with a directory"),

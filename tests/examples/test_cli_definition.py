@@ -180,6 +180,7 @@ CASES = {
             "3:77: /stages/0/jobs/0/idx: expected no key of this name",
         ],
     ),
+    "a line break in a key": ('"x\\ny": 1\n' + SMALL, ["1:1: /x\\ny: expected no key of this name"]),
     "ids": (
         "id: 5\n" + SMALL.replace("script: [x]", "script: [x], id: 5"),
         [

@@ -154,13 +154,15 @@ def run(
     Ctrl-C asks whether to cancel the run; without a terminal the run continues. The exit code is 130 if it continues.
     """
     pipeline = read_definition(file, repo, branch)
-    if local and (commit or is_remote(pipeline.repo_url)):
+    if local and (commit is not None or is_remote(pipeline.repo_url)):
         raise click.UsageError("expected --local with a directory as the repository and without --commit")
+    if commit is None:
+        commit = pipeline.commit_hash
     request = PipelineExecutionRequest(
         request_id=request_id or uuid4(),
         repo=pipeline.repo_url,
         branch=pipeline.branch,
-        commit_hash=None if local else commit_of(pipeline.repo_url, pipeline.branch, commit or pipeline.commit_hash),
+        commit_hash=None if local else commit_of(pipeline.repo_url, pipeline.branch, commit),
         pipeline=pipeline,
         environment=_environment(variables),
         is_local=local,

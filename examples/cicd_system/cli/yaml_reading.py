@@ -61,7 +61,8 @@ class FileError(Exception):
         lines = [f"{path}:{each.line}:{each.column}: {each.message}" for each in self.problems[:_MAX_SHOWN]]
         if len(self.problems) >= _MAX_SHOWN:
             lines.append(f"{path}: there may be more problems")
-        super().__init__("\n".join(lines))
+        # The name of the file or a key may contain a line break.
+        super().__init__("\n".join(line.replace("\n", "\\n") for line in lines))
 
 
 @frozen
