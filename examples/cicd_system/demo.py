@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -67,9 +68,10 @@ def main(file: Path | None, postgres: str | None, broker: str | None, stay: bool
 
 
 def _environment(directory: str, postgres: str | None, broker: str | None) -> dict[str, str]:
-    """The environment of the programs, with their settings."""
+    """The environment of the programs, with their settings. Those of another system are left out, but for secrets."""
+    kept = re.compile("(?!CICD_)|CICD_SECRET_")
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if kept.match(name)},
         # Jobs find the tools of the environment that runs this.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": str(_ROOT / "examples"),

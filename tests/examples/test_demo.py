@@ -46,7 +46,7 @@ class Demo:
         others = {name: value for name, value in os.environ.items() if not name.startswith("CICD_")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cicd_system.demo", *flags, str(file)],
-            env={**others, name: value, "TMPDIR": str(directory / "temporary")},
+            env={**others, "CICD_LEASE": "wrong", name: value, "TMPDIR": str(directory / "temporary")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
