@@ -393,6 +393,7 @@ class TestDelivered:
         job = evolve(bench.job(bench.note("pid"), "sleep 1000"), lease_seconds=1000)
         attempt = bench.begin(job)
         pid = bench.pid("pid")
+        until(lambda: "$ sleep" in bench.log(job), "all its output")
         again = bench.next_attempt(job)
         now, sequence = datetime.now(UTC), again.last_sequence + 1
         end = {"job_execution_id": job.job_execution_id, "sequence": sequence, "attempt": again.attempt, "worker": "w2"}

@@ -13,7 +13,10 @@ from cicd_system.worker.reporting import NotRunnableError
 from cicd_system.worker.workspace import inside, make_working_copy
 
 from tests.support.examples.attempts import request_of
+from tests.support.examples.repositories import git
 from tests.support.examples.waiting import until
+
+ALLOWED = ("-c", "protocol.file.allow=always")
 
 
 class HaltedError(Exception):
@@ -44,14 +47,6 @@ def is_open(port):
     with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)):
         return True
     return False
-
-
-def git(directory, *arguments):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "protocol.file.allow=always"]
-    command = ["git", "-C", str(directory), *identity, *arguments]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def files_in(directory):
@@ -222,10 +217,10 @@ def library(repository, tmp_path):
         git(path, "init", "--quiet", "--initial-branch=main")
         (path / name).write_text(f"{name}\n")
         if name == "library":
-            git(path, "submodule", "--quiet", "add", "../leaf", "leaf")
+            git(path, *ALLOWED, "submodule", "--quiet", "add", "../leaf", "leaf")
         git(path, "add", ".")
         git(path, "commit", "--quiet", "--message=first")
-    git(repository, "submodule", "--quiet", "add", str(tmp_path / "library"), "lib")
+    git(repository, *ALLOWED, "submodule", "--quiet", "add", str(tmp_path / "library"), "lib")
     git(repository, "commit", "--quiet", "--message=third")
     return repository / "lib"
 
@@ -269,7 +264,7 @@ class TestSubmodules:
         (library / "library").write_text("changed\n")
         (library / ".gitignore").write_text("trace\n")
         (library / "trace").touch()
-        git(repository, "submodule", "--quiet", "update", "--init", "lib")
+        git(repository, *ALLOWED, "submodule", "--quiet", "update", "--init", "lib")
         found = make(repository, is_local=True, submodules=True)
         assert {name: text for name, text in found.items() if name.startswith("lib")} == {
             "lib/.gitignore": "trace\n",

@@ -99,23 +99,15 @@ def run_job(
             return
         if reporter.is_superseded:
             log.warning("another attempt has the job, or the job has ended")
-        elif not end.status.is_terminal:
+        elif end.reason is None:
             log.info("the job was given back")
         else:
-            log.info(
-                "the job has ended",
-                status=end.status.value,
-                reason=end.reason and end.reason.value,
-                exit_code=end.exit_code,
-            )
+            end_of_job = {"status": end.status.value, "reason": end.reason.value, "exit_code": end.exit_code}
+            log.info("the job has ended", **end_of_job)
 
 
 class _HaltedError(Exception):
-    """The job has to stop.
-
-    Attributes:
-        end: How it ends.
-    """
+    """The job has to stop."""
 
     def __init__(self, end: End) -> None:
         super().__init__()

@@ -26,9 +26,7 @@ def main() -> None:
     """Find artifacts."""
     order = json.load(sys.stdin)
     directory = order["directory"]
-    # A job may have put a link to another directory in its place.
-    is_there = os.path.realpath(directory) == directory
-    matches = {pattern: _files(directory, pattern) if is_there else set() for pattern in order["patterns"]}
+    matches = {pattern: _files(directory, pattern) for pattern in order["patterns"]}
     found = _described(directory, sorted(set().union(*matches.values())))
     json.dump({**found, "unmatched": [pattern for pattern, names in matches.items() if not names]}, sys.stdout)
 
@@ -62,7 +60,10 @@ def _inside(directory: str, name: str) -> Iterator[str]:
 
 
 def _is_taken(directory: str, name: str) -> bool:
-    """Whether a name is a regular file that is not in a ``.git`` and not outside of the working copy by a link."""
+    """Whether a name is a regular file that is not in a ``.git``, and in the directory when all links are followed.
+
+    A job may also have put a link to another directory in the place of its working copy.
+    """
     real = os.path.realpath(os.path.join(directory, name))
     if not os.path.isfile(real) or not _is_inside(directory, real):
         return False

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 import uvicorn
@@ -19,7 +19,7 @@ from cicd_system.worker.attempt import Settings, run_job
 from cicd_system.worker.backend_client import BackendClient
 
 from cicd_common import ExecutionStatus
-from cicd_common.api.request import JobExecutionRequest, PipelineExecutionRequest
+from cicd_common.api.request import JobExecutionRequest
 from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.store import ExecutionStore
 from tests.support.examples.backend_in_process import app_on
@@ -69,7 +69,6 @@ class Bench:
         for made in (self.side, self.repository, self.work):
             made.mkdir()
         self.ending = threading.Event()
-        self.runs: dict[UUID, UUID] = {}
         self._attempts = ThreadPoolExecutor()
 
     def close(self) -> None:
@@ -80,10 +79,7 @@ class Bench:
         """Start a run of one job; what its Worker is given."""
         job = Job(name="job", script=commands, **fields)
         pipeline = Pipeline(name="run", repo_url=str(self.repository), stages=(Stage(name="one", jobs=(job,)),))
-        order = PipelineExecutionRequest(request_id=uuid4(), repo=str(self.repository), pipeline=pipeline)
-        started = self.store.start(order)
-        self.runs[started.jobs[0].job_execution_id] = started.execution.execution_id
-        return started.jobs[0]
+        return self.store.start(pipeline).jobs[0]
 
     def attempt(self, request: JobExecutionRequest, **settings: Any) -> None:
         """Make an attempt at a job, to its end."""
@@ -107,7 +103,7 @@ class Bench:
 
     def cancel(self, request: JobExecutionRequest) -> None:
         """Cancel the run of a job."""
-        self.store.cancel(self.runs[request.job_execution_id])
+        self.store.cancel(request.pipeline_execution_id)
 
     def log(self, request: JobExecutionRequest) -> str:
         return self.store.logs(request.job_execution_id).text
