@@ -151,6 +151,22 @@ def test_requests_that_do_not_wait_for_answers_do_not_pile_up(url):
         connection.sendall(request * 2_000_000)
 
 
+def test_a_request_before_the_end_of_the_last_answer_is_answered(url, monkeypatch):
+    """A client may have read an answer before the Backend has finished it."""
+    monkeypatch.setattr(reading, "PATIENCE", DEADLINE)
+    content = b"x" * 30_000_000
+    path = f"/api/artifact/{sha256(content).hexdigest()}"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert httpx.put(url + path, content=content, headers=headers, timeout=DEADLINE).status_code == 204
+    with connect(url) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\n".encode() + SIGNED_IN + b"\r\n")
+        answer = connection.recv(9)
+        connection.sendall(HEALTH + b"Connection: close\r\n\r\n")
+        while chunk := connection.recv(1_000_000):
+            answer += chunk
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
 def test_an_answer_that_is_not_read_is_not_waited_for(monkeypatch):
     """The connection of a client that no longer reads is closed, so that there is room for others."""
     content = b"x" * 30_000_000

@@ -24,7 +24,7 @@ _OWN_FILES = 64  # File descriptors for databases, brokers and artifacts.
 
 
 class _PunctualProtocol(H11Protocol):
-    """HTTP/1.1 on one connection, which is closed if its client is late or sends requests ahead of answers."""
+    """HTTP/1.1 on one connection, which is closed if its client is late or sends too much ahead of answers."""
 
     _late: asyncio.TimerHandle | None = None
 
@@ -34,8 +34,9 @@ class _PunctualProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Receive data. A part of what is due does not restart the timer."""
-        if self.conn.their_state is h11.DONE:
-            self.transport.abort()  # Requests that are sent before the last answer would pile up in memory.
+        # A client may have read an answer before it is finished here. But many requests would pile up in memory.
+        if self.conn.their_state is h11.DONE and len(self.conn.trailing_data[0]) > _MAX_HEAD:
+            self.transport.abort()
             return
         super().data_received(data)
         self._set_timer(is_due=self.conn.their_state is h11.IDLE or self.conn.our_state is h11.DONE)
