@@ -337,18 +337,6 @@ class TestStop:
         assert bench.end(job) == (CANCELED, None)
         assert not (bench.side / "ran").exists()
 
-    def test_a_worker_that_ends_gives_its_job_back(self, bench):
-        """The job is stopped, and its next attempt goes on behind what was told."""
-        job = bench.job(bench.note("pid"), "sleep 1000")
-        attempt = bench.begin(job)
-        pid = bench.pid("pid")
-        bench.ending.set()
-        attempt.result()
-        assert not is_alive(pid)
-        record = bench.store.job_execution(job.job_execution_id)
-        assert (record.status, record.attempt, record.worker) == (RUNNING, 2, None)
-        assert bench.log(job).endswith("[cicd] given back: the Worker ends\n")
-
     def test_a_worker_that_ends_without_a_backend_leaves_its_job(self, bench):
         """The job is taken over when its lease ends."""
         job = bench.job(bench.note("pid"), "sleep 1000")
@@ -402,8 +390,8 @@ class TestDelivered:
         assert not is_alive(pid)
         assert bench.end(job)[0] is SUCCESS
 
-    def test_a_job_that_takes_long_to_stop_keeps_its_lease(self, bench):
-        """A grace that is longer than the lease does not make another Worker run the job meanwhile."""
+    def test_a_worker_that_ends_gives_its_job_back(self, bench):
+        """The job has stopped before, also if this takes longer than the lease."""
         job, attempt = stubborn(bench)
         bench.ending.set()
         until((bench.side / "told").exists, "the job to be told", pause=0.01)
@@ -411,7 +399,9 @@ class TestDelivered:
         until(lambda: bench.store.job_execution(job.job_execution_id).heard_at > heard_at, "a heartbeat")
         bench.let_go("go")
         attempt.result()
-        assert bench.store.job_execution(job.job_execution_id).attempt == 2
+        record = bench.store.job_execution(job.job_execution_id)
+        assert (record.status, record.attempt, record.worker) == (RUNNING, 2, None)
+        assert bench.log(job).endswith("[cicd] given back: the Worker ends\n")
 
     def test_a_canceled_job_that_does_not_stop_loses_its_lease(self, bench):
         """Its run ends within two leases, whatever keeps the Worker from stopping it."""

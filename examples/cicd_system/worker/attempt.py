@@ -148,15 +148,12 @@ class _Attempt:
     def run(self) -> End:
         """Run the job, and repeat it after a failure as often as its `retries` allow."""
         tries = self._request.retries + 1
-        for number in range(1, tries + 1):
-            if number > 1:
-                self._reporter.running("", f"try {number} of {tries}")
+        for number in range(2, tries + 1):
             end = self._try()
-            has_failed = end.status is ExecutionStatus.FAILED and end.reason is not EndReason.NOT_RUNNABLE
-            if not has_failed or number == tries:
-                break
-            self._reporter.running(end.output, *end.notes)
-        return end
+            if end.status is not ExecutionStatus.FAILED or end.reason is EndReason.NOT_RUNNABLE:
+                return end
+            self._reporter.running(end.output, *end.notes, f"try {number} of {tries}")
+        return self._try()
 
     def _try(self) -> End:
         """Run the job once, in a fresh working copy."""
