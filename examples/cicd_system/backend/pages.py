@@ -188,6 +188,8 @@ class _Pages:
         answer.delete_cookie(TOKEN_COOKIE, httponly=True, samesite="strict", secure=is_by_https(request.scope))
         return answer
 
+    # --- templates ----------------------------------------------------------------------------------------------
+
     def _look(self, template: str, *, is_over: bool = False, **values: Any) -> Look:
         """Render a template. What it passes to ``live`` with an id are the contents of an element that changes."""
         parts = {}
