@@ -268,27 +268,18 @@ def runs(client: Client, pipeline: str | None) -> None:
 
 
 @main.command()
-@click.argument("pipeline", shell_complete=_names_of_pipelines)
-@click.option("--stage", help="Report on this stage.")
-@click.option("--job", help="Report on this job of the stage.")
+@click.argument("pipeline_name", metavar="PIPELINE", shell_complete=_names_of_pipelines)
+@click.option("--stage", "stage_name", help="Report on this stage.")
+@click.option("--job", "job_name", help="Report on this job of the stage.")
 @click.option("--run", "run_number", type=int, help="Only runs of this number.")
-@click.option(
-    "--status",
-    "status_",
-    type=click.Choice([each.value for each in ExecutionStatus], case_sensitive=False),
-    help="Only runs with this status.",
-)
+@click.option("--status", type=click.Choice(ExecutionStatus, case_sensitive=False), help="Only runs with this status.")
 @click.option("--limit", default=20, help="How many to show, 1 to 1000.")
 @click.option("--cursor", help="The cursor of the next page, from the page before.")
 @click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How to show it.")
 @click.pass_obj
-def report(
-    client: Client, /, pipeline: str, stage: str | None, job: str | None, status_: str | None, format_: str, **rest: Any
-) -> None:
+def report(client: Client, /, format_: str, **wanted: Any) -> None:
     """Report on the runs of a pipeline, a stage or a job, newest first."""
-    wanted = None if status_ is None else ExecutionStatus[status_]
-    request = ReportRequest(pipeline_name=pipeline, stage_name=stage, job_name=job, status=wanted, **rest)
-    page = client.report(request)
+    page = client.report(ReportRequest(**wanted))
     if format_ == "json":
         # To the byte what the contract says, and readable on a terminal.
         click.echo(converter.dumps(page), nl=console().is_terminal)
