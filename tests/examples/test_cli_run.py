@@ -101,13 +101,15 @@ class TestCommands:
         name, job = "[red]a/b%?#[/red]", "[bold]..[/bold]"
         script = r"""printf x > "$(printf 'a\nb')"; printf '\033[2J[blink]x\r\ny\303\274\n'; test "$CICD_JOB" = .."""
         file = write(tmp_path, f"'{name}'", f"'{job}'", ".ä/%", "..", script=script, more="artifacts: [a*]")
-        file.write_text(file.read_text().replace("name: .ä/%", "artifacts: [a*]\n        name: .ä/%"))
+        text = file.read_text().replace("name: .ä/%", "artifacts: [a*]\n        name: .ä/%")
+        file.write_text(text.replace("name: stage", "name: run 1"))
         done = own_system.cli("run", str(file))
         assert done.returncode == 1
         assert f"of {name}: " in done.stdout
-        assert f"stage / {job}: FAILED\n" in done.stdout
+        assert f"run 1 / {job}: FAILED\n" in done.stdout
+        assert "\nrun 1: FAILED\nrun 1: FAILED\n" in done.stdout  # The stage and the run.
         assert "\\x1b[2J[blink]x\\r\nyü\n" in done.stdout
-        table = own_system.cli("report", name, "--stage", "stage").stdout
+        table = own_system.cli("report", name, "--stage", "run 1").stdout
         assert f"{job} (FAILED)" in table
         run = id_of(done.stdout)
         shown = own_system.cli("logs", run, job).stdout

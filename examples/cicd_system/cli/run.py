@@ -17,7 +17,7 @@ from rich.text import Text
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import PipelineExecutionRequest
-from cicd_common.model import JobExecution, PipelineExecution
+from cicd_common.model import JobExecution, PipelineExecution, StageExecution
 
 from .client import Client, LostAnswerError
 from .tables import console, run_table, status_of, visible
@@ -82,12 +82,13 @@ def _follow(client: Client, id: UUID) -> PipelineExecution:
     """Show a run until it has ended, and return it."""
     out = console()
     if not out.is_terminal:
-        known: dict[str, str] = {}
+        known: dict[UUID, str] = {}
         for run in _snapshots(client, id):
-            for name, status in _statuses(run):
-                if known.get(name, ExecutionStatus.PENDING.value) != status:
+            for part, name in _parts(run):
+                status = str(status_of(part))
+                if known.get(part.id, ExecutionStatus.PENDING.value) != status:
                     click.echo(f"{visible(name)}: {status}")
-                    known[name] = status
+                    known[part.id] = status
         return run
     snapshots = _snapshots(client, id)
     view = _View(client, out, next(snapshots))
@@ -110,12 +111,12 @@ def _snapshots(client: Client, id: UUID) -> Iterator[PipelineExecution]:
         pause = min(pause * 1.2, 1)
 
 
-def _statuses(run: PipelineExecution) -> Iterator[tuple[str, str]]:
+def _parts(run: PipelineExecution) -> Iterator[tuple[JobExecution | StageExecution | PipelineExecution, str]]:
+    """The jobs and stages of a run, and the run itself, with their names."""
     for stage in run.stages:
-        for job in stage.jobs:
-            yield f"  {stage.name} / {job.job.name}", str(status_of(job))
-        yield stage.name, str(status_of(stage))
-    yield f"run {run.run_number}", str(status_of(run))
+        yield from ((job, f"  {stage.name} / {job.job.name}") for job in stage.jobs)
+        yield stage, stage.name
+    yield run, f"run {run.run_number}"
 
 
 def jobs_of(run: PipelineExecution, *statuses: ExecutionStatus) -> Iterator[JobExecution]:
