@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from cicd_system.backend import app as application
 from cicd_system.backend.app import MAX_CONTENT
 from cicd_system.recent import RecentRuns
 
@@ -56,8 +57,8 @@ def untouched(shared):
     assert shared.queue.asked == sent
 
 
-def test_pages_of_logs(shared):
-    """A page has at most `limit` pieces and may be empty; `tail` returns the end of the log."""
+def test_pages_of_logs(shared, monkeypatch):
+    """A page has at most `limit` pieces and may be empty; `tail` returns the end of the log, up to a bound."""
 
     def page(query=""):
         found = shared.read(JobExecutionDTO, "GET", f"/api/job/logs/{job}{query}")
@@ -69,6 +70,8 @@ def test_pages_of_logs(shared):
     assert page("?after=1&limit=1") == ("2\n", 2)
     assert page("?after=9") == ("", 9)
     assert page("?tail=2") == ("3\n", 3)
+    monkeypatch.setattr(application, "MAX_TAIL", 2)
+    assert page("?tail=6") == ("3\n", 3)
 
 
 NAMES = ["a/b", "100%", "what?", "a%2Fb", "stage", "\u65e5\u672c \U0001f680", "..", "a+b", "#;&=", "\ufffd"]

@@ -56,6 +56,8 @@ State = Callable[[], Mapping[str, Any]]
 
 MAX_CONTENT = 4 * 1024**3
 """The largest content of an artifact, in bytes."""
+MAX_TAIL = 4 * 1024**2
+"""The longest end of a log in one answer, in bytes. A request for more gets this much."""
 
 _HEALTH_SECONDS = 1
 _WRITERS = 8  # Threads for requests that may wait for other writers, or for git.
@@ -191,7 +193,8 @@ class _Api:
         # The state first: what it says of the end of the output is then true of the output, too.
         job = self._store.job_execution(job_execution_id)
         if "tail" in asked:
-            return _answer(evolve(job, logs=self._store.log_tail(job_execution_id, max_bytes=asked["tail"])))
+            size = min(asked["tail"], MAX_TAIL)
+            return _answer(evolve(job, logs=self._store.log_tail(job_execution_id, max_bytes=size)))
         text = self._store.logs(job_execution_id, **asked).contiguous
         last = text.chunks[-1][0] if text.chunks else asked.get("after", 0)
         return _answer(evolve(job, logs=text.text, last_sequence=last))
