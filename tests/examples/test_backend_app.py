@@ -14,7 +14,7 @@ import httpx
 import pytest
 from cicd_system.backend import app as application
 from cicd_system.backend.app import MAX_CONTENT
-from cicd_system.recent import RecentRuns
+from cicd_system.messages import RecentRuns
 
 from cicd_common import ContractError, converter
 from cicd_common.api.response import (

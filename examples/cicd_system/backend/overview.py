@@ -8,7 +8,7 @@ from cicd_common.api.request import ReportRequest
 from cicd_common.api.response import PipelineReportResponse
 from cicd_common.store import ExecutionStore
 
-from ..recent import RecentRuns
+from ..messages import RecentRuns
 
 __all__ = ["overview", "recent_runs"]
 

@@ -23,7 +23,7 @@ from cicd_common import converter
 from cicd_common.model import PipelineExecution
 from cicd_common.store import ExecutionStore, Started
 
-from ..again import request_again
+from ..messages import rerun_request
 from .dispatch import SendJobs
 from .guard import TOKEN_COOKIE, is_by_https
 from .job_log import JobLogs
@@ -147,7 +147,7 @@ class _Pages:
         return RedirectResponse(f"/run/{started.execution.execution_id}", 303, background=sending)
 
     def _start_again(self, execution_id: UUID, request_id: UUID | None) -> Started:
-        return self._store.start(request_again(self._store.execution(execution_id), request_id))
+        return self._store.start(rerun_request(self._store.execution(execution_id), request_id))
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 

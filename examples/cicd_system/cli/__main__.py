@@ -20,8 +20,8 @@ from cicd_common.logging import configure
 from cicd_common.model import Plan
 from cicd_common.values import Environment
 
-from ..again import request_again
 from ..git import RepositoryError, commit_of, is_remote
+from ..messages import rerun_request
 from ..options import maskable, setting
 from .client import BackendError, Client
 from .definition import read_definition
@@ -185,7 +185,7 @@ def _environment(variables: tuple[str, ...]) -> Environment:
 def rerun(client: Client, execution_id: UUID, request_id: UUID | None, detach: bool) -> None:
     """Start a run with the same definition, branch, commit and variables as an earlier run."""
     before = client.execution(execution_id)
-    sys.exit(start_run(client, before.pipeline.name, request_again(before, request_id), detach=detach))
+    sys.exit(start_run(client, before.pipeline.name, rerun_request(before, request_id), detach=detach))
 
 
 @main.command()

@@ -23,7 +23,7 @@ from cicd_common.dto import JobExecutionDTO
 from cicd_common.model import ExecutionLog, PipelineExecution
 
 from ..connection import BackendError, Connection, LostAnswerError, NoAnswerError
-from ..recent import RecentRuns
+from ..messages import RecentRuns
 
 __all__ = ["BackendError", "Client", "LostAnswerError"]
 

@@ -25,7 +25,7 @@ from cicd_common.api.response import (
 )
 from cicd_common.model import PipelineExecution
 
-from ..recent import RecentRuns
+from ..messages import RecentRuns
 
 __all__ = ["console", "report_table", "run_table", "runs_table", "status_of", "visible"]
 
