@@ -412,9 +412,9 @@ class TestStoreFails:
 
     @pytest.mark.parametrize("is_by_writers", [False, True])
     def test_health_and_readers_do_not_queue_behind_others(self, is_by_writers):
-        """Health is answered while all threads wait for the database, and readers while only writers wait for it."""
+        """Health is answered while all threads wait, and readers and Workers while only starts of runs wait."""
         store = Failing(BusyError("x"), held=threading.Event())
-        store.status = Failing(BusyError("x")).status
+        store.status = store.add_logs = Failing(BusyError("x")).status
         backend = Backend(store)
 
         async def ask_all():
@@ -438,6 +438,7 @@ class TestStoreFails:
                 answers.append(await client.get("/health"))
                 if is_by_writers:
                     assert (await client.get(f"/api/pipeline/status/{NOBODY}")).status_code == 503
+                    assert (await client.post("/api/execution/logs", content=b'{"logs":[]}')).status_code == 503
                 assert not any(task.done() for task in waiting)
                 store.held.set()
                 return answers, await asyncio.gather(*waiting)

@@ -60,7 +60,7 @@ MAX_TAIL = 4 * 1024**2
 """The longest end of a log in one answer, in bytes. A request for more gets this much."""
 
 _HEALTH_SECONDS = 1
-_WRITERS = 8  # Threads for requests that may wait for other writers, or for git.
+_WRITERS = 8  # Threads for each route whose requests may wait for other writers, or for git.
 
 
 def create_app(
@@ -83,7 +83,7 @@ def create_app(
             None, each Worker uses the head of the branch.
         state: Returns further fields of ``/health``, which needs no token.
     """
-    api = _Api(store, contents, send, commit_of, state, Intake(store), CapacityLimiter(2), CapacityLimiter(_WRITERS))
+    api = _Api(store, contents, send, commit_of, state, Intake(store), CapacityLimiter(2))
     app = Starlette(
         routes=[*api.routes(), *page_routes(store, send, token)],
         middleware=[Middleware(AccessLog), Middleware(TokenGuard, token=token)],
@@ -103,38 +103,28 @@ class _Api:
     _state: State
     _intake: Intake
     _for_health: CapacityLimiter
-    _for_writers: CapacityLimiter
 
     def routes(self) -> list[Route]:
         run, job = "{pipeline_execution_id:uuid}", "{job_execution_id:uuid}"
         # Routes are tried in this order; most requests are updates.
         return [
             Route("/api/job/status", self.update, methods=["POST"]),
-            Route("/api/pipeline/execute", self._writing(PipelineExecutionRequest, self.execute), methods=["POST"]),
+            Route("/api/pipeline/execute", _writing(PipelineExecutionRequest, self.execute), methods=["POST"]),
             Route(f"/api/pipeline/status/{run}", _by_id(self._store.status)),
             Route(f"/api/pipeline/execution/{run}", _by_id(self._store.execution)),
             Route(f"/api/pipeline/cancel/{run}", _by_id(self.cancel), methods=["POST"]),
             Route(f"/api/job/status/{job}", _by_id(self._store.job_status)),
-            Route("/api/job/artifact/upload", self._writing(ArtifactUploadRequest, self.upload), methods=["POST"]),
+            Route("/api/job/artifact/upload", _writing(ArtifactUploadRequest, self.upload), methods=["POST"]),
             Route(f"/api/job/artifacts/{job}", _by_id(self.artifacts)),
             Route("/api/artifact/{sha256}", self.put_content, methods=["PUT"]),
             Route("/api/artifact/{sha256}", self.content),
-            Route("/api/execution/logs", self._writing(ExecutionLogUpload, self.add_logs), methods=["POST"]),
+            Route("/api/execution/logs", _writing(ExecutionLogUpload, self.add_logs), methods=["POST"]),
             Route(f"/api/execution/logs/{run}", self.execution_logs),
             Route(f"/api/job/logs/{job}", self.logs),
             Route("/api/runs", self.runs),
             Route("/api/report/{rest:path}", self.report),
             Route("/health", self.health),
         ]
-
-    def _writing(self, message: type[T], handle: Callable[[Request, T], Response]) -> Handler:
-        """A handler that reads a message and writes to the store. However many wait to write, readers have threads."""
-
-        async def read_and_write(request: Request) -> Response:
-            given = await read_message(request, message)
-            return await to_thread.run_sync(handle, request, given, limiter=self._for_writers)
-
-        return read_and_write
 
     # --- pipelines ----------------------------------------------------------------------------------------------
 
@@ -258,6 +248,20 @@ class _Api:
     def _health(self) -> Mapping[str, Any]:
         self._store.pipelines(limit=1)
         return {"status": "ok", **self._state()}
+
+
+def _writing(message: type[T], handle: Callable[[Request, T], Response]) -> Handler:
+    """A handler that reads a message and writes to the store.
+
+    However many requests wait to write, readers have threads. Starts that wait for git leave threads to other routes.
+    """
+    limiter = CapacityLimiter(_WRITERS)
+
+    async def read_and_write(request: Request) -> Response:
+        given = await read_message(request, message)
+        return await to_thread.run_sync(handle, request, given, limiter=limiter)
+
+    return read_and_write
 
 
 def _by_id(read: Callable[[UUID], object]) -> Callable[[Request], Response]:
