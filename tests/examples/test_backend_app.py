@@ -17,6 +17,7 @@ from cicd_system.backend.app import MAX_CONTENT
 from cicd_system.messages import RecentRuns
 
 from cicd_common import ContractError, converter
+from cicd_common.api.request import Artifact, ArtifactUploadRequest
 from cicd_common.api.response import (
     JobReportResponse,
     PipelineReportResponse,
@@ -414,7 +415,7 @@ class TestStoreFails:
     def test_health_and_readers_do_not_queue_behind_others(self, is_by_writers):
         """Health is answered while all threads wait, and readers and Workers while only starts of runs wait."""
         store = Failing(BusyError("x"), held=threading.Event())
-        store.status = store.add_logs = Failing(BusyError("x")).status
+        store.status = store.add_artifacts = Failing(BusyError("x")).status
         backend = Backend(store)
 
         async def ask_all():
@@ -438,7 +439,9 @@ class TestStoreFails:
                 answers.append(await client.get("/health"))
                 if is_by_writers:
                     assert (await client.get(f"/api/pipeline/status/{NOBODY}")).status_code == 503
-                    assert (await client.post("/api/execution/logs", content=b'{"logs":[]}')).status_code == 503
+                    artifact = Artifact(path="x", size=0, sha256="0" * 64)
+                    uploaded = ArtifactUploadRequest(job_execution_id=uuid4(), artifacts=(artifact,))
+                    assert (await client.post(UPLOAD, content=converter.dumps(uploaded))).status_code == 503
                 assert not any(task.done() for task in waiting)
                 store.held.set()
                 return answers, await asyncio.gather(*waiting)
