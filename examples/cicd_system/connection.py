@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -32,6 +33,7 @@ __all__ = [
 T = TypeVar("T")
 
 _TIMEOUT = 10  # Seconds.
+_MAX_BREAKS = 5  # Broken contents of an artifact, after which it counts as damaged.
 _CLOCK_TOLERANCE = timedelta(seconds=10)  # A smaller difference may be the duration of the request.
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 # Beside 5xx, the statuses after which a repeated request may succeed.
@@ -159,15 +161,20 @@ class Connection:
 
         Raises:
             OSError: The file cannot be written.
+            RefusedError: The content is not stored, or is damaged.
         """
-        self._retrying(self._fetch, artifact, target, go_on)
+        breaks = count(1)
 
-    def _fetch(self, artifact: Artifact, target: Path, go_on: Callable[[], None]) -> None:
-        with self.stream("GET", f"/api/artifact/{artifact.sha256}") as response:
-            try:
-                save(watched(go_on, response.iter_bytes()), target, sha256=artifact.sha256, size=artifact.size)
-            except ContentMismatchError:
-                raise NoAnswerError("the content of an artifact is incomplete or damaged") from None
+        def fetch_once() -> None:
+            with self.stream("GET", f"/api/artifact/{artifact.sha256}") as response:
+                try:
+                    save(watched(go_on, response.iter_bytes()), target, sha256=artifact.sha256, size=artifact.size)
+                except (ContentMismatchError, httpx.RequestError):
+                    if next(breaks) == _MAX_BREAKS:  # The Backend breaks off if the content that it stores is damaged.
+                        raise RefusedError("the content of an artifact is damaged") from None
+                    raise NoAnswerError("the content of an artifact is incomplete") from None
+
+        self._retrying(fetch_once)
 
     # --- the Backend's clock ----------------------------------------------------------------------------------------
 

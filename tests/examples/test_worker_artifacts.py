@@ -164,7 +164,7 @@ class TestInputs:
         """The job does not run without what it needs."""
         bench.attempt(job)
         assert bench.end(job) == (ExecutionStatus.FAILED, None)
-        assert "the content of the artifact 'dist/lost' is not kept" in bench.log(job)
+        assert "the content of the artifact 'dist/lost' is lost or damaged" in bench.log(job)
         assert "it runs" not in bench.log(job)
 
     @pytest.mark.parametrize("place", ["dist", "dist/lost"])

@@ -159,6 +159,30 @@ class TestTriesAgain:
         assert ending.is_set()
 
 
+BROKEN = [answer(b"other {}"), answer(b"content {}")[:-1]]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=["wrong", "short"])
+class TestFetches:
+    CONTENT = b"content {}"
+    ARTIFACT = Artifact(path="file", size=len(CONTENT), sha256=sha256(CONTENT).hexdigest())
+
+    def test_broken_content_again(self, client_of, tmp_path, broken):
+        """Content that arrives broken is requested again, and the file appears when it is complete."""
+        client, server = client_of(broken, broken, answer(self.CONTENT))
+        client.fetch(self.ARTIFACT, tmp_path / "file")
+        assert (tmp_path / "file").read_bytes() == self.CONTENT
+        assert len(server.requests) == 3
+
+    def test_damaged_content(self, client_of, tmp_path, broken):
+        """Content that arrives broken five times is damaged in the Backend, so the job does not wait for it."""
+        client, server = client_of(*[broken] * 6)
+        with pytest.raises(RefusedError, match="the content of an artifact is damaged"):
+            client.fetch(self.ARTIFACT, tmp_path / "file")
+        assert len(server.requests) == 5
+        assert not (tmp_path / "file").exists()
+
+
 class TestEnds:
     @pytest.mark.parametrize(
         ("status", "error"),

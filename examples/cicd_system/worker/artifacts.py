@@ -47,7 +47,7 @@ def download_inputs(client: BackendClient, jobs: Iterable[UUID], root: Path, go_
                 target.parent.mkdir(parents=True, exist_ok=True)
                 client.fetch(artifact, target, go_on)
             except RefusedError:
-                raise NotRunnableError(f"the content of the artifact {artifact.path!r} is not kept") from None
+                raise NotRunnableError(f"the content of the artifact {artifact.path!r} is lost or damaged") from None
             except OSError as error:
                 raise NotRunnableError(f"the artifact {artifact.path!r} cannot be written: {error.strerror}") from None
 
