@@ -217,6 +217,14 @@ class TestReport:
         found = report(runs, ReportRequest(pipeline_name="pipeline", run_number=1))
         assert [record.run_number for record in found.executions] == [1]
 
+    def test_the_next_page_begins_behind_the_cursor(self):
+        """The cursor of a page leads to the older runs, and the last page has none."""
+        runs = [PipelineExecution.of(pipeline(build=["a"]), run_number=number) for number in (1, 2)]
+        request = ReportRequest(pipeline_name="pipeline", limit=1)
+        found = report(runs, attrs.evolve(request, cursor=report(runs, request).next_cursor))
+        assert [record.run_number for record in found.executions] == [1]
+        assert found.next_cursor is None
+
     def test_a_filter_that_nothing_passes_gives_an_empty_page(self):
         """A status that no run has gives an empty page, and no error."""
         runs = [PipelineExecution.of(pipeline(build=["a"]), run_number=1)]
