@@ -326,7 +326,7 @@ def test_any_file(path, content):
     assert all(1 <= line <= lines and column >= 1 for line, column in found)
 
 
-# What JSON escapes once; of what it escapes as two halves, YAML makes two characters.
+# Characters that JSON escapes in one piece. JSON writes the others as two halves, which YAML reads as two characters.
 BASIC = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=20)
 NUMBERS = st.one_of(st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False))
 PLAIN = st.recursive(

@@ -33,7 +33,7 @@ class _PunctualProtocol(H11Protocol):
         self._set_timer(is_due=True)
 
     def data_received(self, data: bytes) -> None:
-        """Receive data. A part of what is due does not restart the timer."""
+        """Receive data. Further bytes of a head or of an unread body do not restart the timer."""
         # A client may have read an answer before it is finished here. But many requests would pile up in memory.
         if self.conn.their_state is h11.DONE and len(self.conn.trailing_data[0]) > _MAX_HEAD:
             self.transport.abort()
