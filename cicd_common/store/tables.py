@@ -295,8 +295,8 @@ IS_WAITING = and_(_PENDING, job_executions.c.queued_at.is_(None))
 IS_CLAIMED = and_(IS_GOING, job_executions.c.worker.is_not(None))
 """A Worker has the job."""
 
-IS_UNCLAIMED = and_(IS_GOING, job_executions.c.queued_at.is_not(None), job_executions.c.worker.is_(None))
-"""The job was handed out, and no Worker has claimed the attempt."""
+IS_UNCLAIMED = and_(IS_GOING, job_executions.c.send_at.is_not(None), job_executions.c.worker.is_(None))
+"""The job's request was sent, and no Worker has claimed the attempt."""
 
 
 def _partial(name: str, condition: Any, *columns: Any) -> None:

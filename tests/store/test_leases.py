@@ -143,6 +143,20 @@ class TestLost:
             backend.apply(told(request, 1, ExecutionStatus.PENDING), at=NOW)
             assert Clock(backend).watch(2 * LEASE) == ([], [])
 
+    def test_a_job_given_back_that_was_never_handed_out_is_sent_until_claimed(self, store):
+        """A Worker may release a job that it was not given. It has begun, so its request must not get lost."""
+        for backend in (store, FakeBackend()):
+            started = backend.start(PIPELINE, at=NOW)
+            backend.take_over(NOW)
+            ship = backend.execution(started.execution.execution_id).stages[1].jobs[0]
+            request = evolve(started.jobs[0], job_execution_id=ship.id)
+            [again] = backend.apply(told(request, 1, is_released=True), at=NOW).jobs
+            clock = Clock(backend)
+            jobs, _ = clock.watch(300)
+            assert [job for job in jobs if job.job_execution_id == ship.id] == [again]
+            backend.cancel(started.execution.execution_id, clock.now)
+            assert ship.id in {each.job_execution_id for each in clock.watch(2 * LEASE)[1]}
+
     def test_a_release_does_not_count_as_a_loss(self, store, clock, requests):
         """A job can be released more often than it may be lost."""
         request = requests[0]

@@ -54,7 +54,7 @@ _INDEXES = {
 _PARTIAL_INDEXES = {
     "job_executions_waiting": (("pipeline_execution_id", "id"), "status = 'PENDING' AND queued_at IS NULL"),
     "job_executions_claimed": (("id",), f"{_GOING} AND worker IS NOT NULL"),
-    "job_executions_unclaimed": (("send_at", "id"), f"{_GOING} AND queued_at IS NOT NULL AND worker IS NULL"),
+    "job_executions_unclaimed": (("send_at", "id"), f"{_GOING} AND send_at IS NOT NULL AND worker IS NULL"),
 }
 # New columns by table, with the values for existing rows.
 _NEW_COLUMNS: dict[str, tuple[tuple[str, Any, str], ...]] = {
@@ -102,9 +102,10 @@ _SET_BRANCHES = """
 UPDATE pipeline_executions SET branch = pipelines.branch FROM pipelines
 WHERE pipelines.id = pipeline_executions.pipeline_id
 """
-# Every request was sent once, and is sent again 5 minutes later.
+# Every request was sent once, and is sent again 5 minutes later. A job may have started without one.
 _SEND_AGAIN = f"""
-UPDATE job_executions SET sendings = 1, send_at = queued_at + 300000000 WHERE {_GOING} AND queued_at IS NOT NULL
+UPDATE job_executions SET sendings = 1, send_at = coalesce(queued_at, start_time) + 300000000
+WHERE {_GOING} AND (queued_at IS NOT NULL OR start_time IS NOT NULL)
 """
 
 _BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
