@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -32,6 +32,7 @@ log = get_logger("cicd_system.worker")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SECRET = "CICD_SECRET_"
+_LOOK = 0.1  # Seconds between two looks for signals.
 
 
 def _checked(value: str, type: Any) -> str:
@@ -117,11 +118,13 @@ def _main(
         _handle_signals(end)
         # In a thread: the main thread handles signals, and must not hold a lock that the handler needs.
         with ThreadPoolExecutor(1) as executor:
-            is_fit = executor.submit(_work, jobs, client, settings, leaving, at_once).result()
+            work = executor.submit(_work, jobs, client, settings, leaving, at_once)
+            while not wait([work], _LOOK).done:
+                pass  # A signal does not end a wait that has just begun; its handler is called after the wait.
         _handle_signals(signal.SIG_IGN)  # The Worker is ending.
         jobs.close()
     client.close()
-    sys.exit(0 if is_fit else 1)
+    sys.exit(0 if work.result() else 1)
 
 
 def _handle_signals(handler: Any) -> None:
