@@ -78,11 +78,16 @@ def test_binary():
     assert json.loads(message.body) == EVENT.document()
 
 
+def sender_to(url, **options):
+    """A sender that waits for a slow receiver."""
+    return EventSender(url, timeout=60, **options)
+
+
 class TestSender:
     @pytest.mark.parametrize("mode", MODES)
     def test_sends(self, mode):
         """The receiver gets each event once, with the headers of the caller, over one connection."""
-        with receiver() as server, EventSender(f"{server.url}/in?x=1", mode=mode, headers={"X-Token": "t"}) as sender:
+        with receiver() as server, sender_to(f"{server.url}/in?x=1", mode=mode, headers={"X-Token": "t"}) as sender:
             sender.send(EVENT)
             sender.send(EVENT)
         first, second = server.requests
@@ -94,14 +99,14 @@ class TestSender:
         """Events are sent again after a temporary status and a broken connection, not before `Retry-After`."""
         waited = []
         answers = [503, DROP, (429, {"Retry-After": "7"}), (500, {"Retry-After": "Sun, 01 Feb 2026 12:00:00 GMT"}), 202]
-        with receiver(*answers) as server, EventSender(server.url, sleep=waited.append) as sender:
+        with receiver(*answers) as server, sender_to(server.url, sleep=waited.append) as sender:
             sender.send(EVENT)
         assert [from_http(request.headers, request.body) for request in server.requests] == [EVENT] * 5
         assert waited == [0.5, 1, 7, 4]
 
     def test_opens_a_connection_that_was_closed(self):
         """If the receiver has closed the connection, the event is sent again over a new one."""
-        with receiver(200, DROP) as server, EventSender(server.url, attempts=2, sleep=lambda _: None) as sender:
+        with receiver(200, DROP) as server, sender_to(server.url, attempts=2, sleep=lambda _: None) as sender:
             sender.send(EVENT)
             sender.send(EVENT)
         assert len(server.requests) == 3
@@ -111,7 +116,7 @@ class TestSender:
         """A status that is not temporary is not tried again."""
         with (
             receiver(status) as server,
-            EventSender(server.url) as sender,
+            sender_to(server.url) as sender,
             pytest.raises(DeliveryError, match=str(status)) as caught,
         ):
             sender.send(EVENT)
@@ -120,7 +125,7 @@ class TestSender:
 
     def test_gives_up_in_the_end(self):
         """After the last attempt the error has the status of the last response."""
-        with receiver(*[503] * 3) as server, EventSender(server.url, attempts=3, sleep=lambda _: None) as sender:
+        with receiver(*[503] * 3) as server, sender_to(server.url, attempts=3, sleep=lambda _: None) as sender:
             with pytest.raises(DeliveryError, match="503"):
                 sender.send(EVENT)
             sender.send(EVENT)
@@ -138,7 +143,7 @@ class TestSender:
     def test_speaks_tls(self):
         """An https URL uses TLS, and a receiver without TLS counts as one that did not answer."""
         with receiver() as server:
-            sender = EventSender(server.url.replace("http", "https"), attempts=1)
+            sender = sender_to(server.url.replace("http", "https"), attempts=1)
             with sender, pytest.raises(DeliveryError, match="SSL"):
                 sender.send(EVENT)
 

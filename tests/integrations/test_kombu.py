@@ -231,7 +231,7 @@ class TestRefused:
 @pytest.fixture(params=[RABBITMQ, REDIS], ids=["rabbitmq", "redis"])
 def connection(request):
     """A connection to a broker, if it answers."""
-    with closing(kombu.Connection(request.param.answering(), connect_timeout=5)) as connection:
+    with closing(kombu.Connection(request.param.answering(), connect_timeout=30)) as connection:
         yield connection
 
 
@@ -245,7 +245,7 @@ class TestBrokers:
             connection.Producer().publish(INSTANCE, serializer=serializer.name, routing_key=queue.name)
             with suppress(TimeoutError):
                 while not received:
-                    connection.drain_events(timeout=10)
+                    connection.drain_events(timeout=60)
         # The AMQP transport returns the body as text.
         assert received in [
             [(INSTANCE, body)] for body in (converter.dumps(INSTANCE), converter.dumps(INSTANCE).decode())

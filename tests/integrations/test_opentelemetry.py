@@ -277,7 +277,9 @@ class TestOtlp:
         """Return the decoded spans that a receiver gets of a run, by their ids."""
         with receiver() as server:
             provider = TracerProvider(id_generator=RunIdGenerator(), resource=Resource({}), shutdown_on_exit=False)
-            provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{server.url}/v1/traces")))
+            provider.add_span_processor(
+                BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{server.url}/v1/traces", timeout=60))
+            )
             record_trace(run, provider)
             provider.shutdown()
             requests = server.requests

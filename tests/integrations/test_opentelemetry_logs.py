@@ -8,6 +8,7 @@ import logging
 import logging.handlers
 import queue
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from uuid import UUID
 
 import attrs
@@ -122,4 +123,5 @@ def test_documentation():
         names = {"url": server.url, "run": run, "queued": queued}
         run_sessions(DOCS / "how-to" / "traces.md", request=job_execution_request(run, execution.id), **names)
         paths = [request.path for request in server.requests]
-    assert paths == ["/v1/traces", "/v1/metrics", "/v1/traces", "/v1/metrics"]
+    # Each provider sends by itself, too, so a slow machine may send the spans of a step in several requests.
+    assert [path for path, _ in groupby(paths)] == ["/v1/traces", "/v1/metrics", "/v1/traces", "/v1/metrics"]

@@ -99,7 +99,7 @@ def test_workers():
 def test_arrives():
     """A receiver of OTLP/HTTP gets the metrics."""
     with receiver() as server:
-        exporter = OTLPMetricExporter(endpoint=f"{server.url}/v1/metrics")
+        exporter = OTLPMetricExporter(endpoint=f"{server.url}/v1/metrics", timeout=60)
         provider = MeterProvider([PeriodicExportingMetricReader(exporter)], shutdown_on_exit=False)
         RunMetrics(provider, workers=lambda: {"busy": 3})
         provider.shutdown()

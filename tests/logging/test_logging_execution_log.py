@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import queue
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from cicd_common.logging import (
     execution_log,
 )
 from cicd_common.model import ExecutionLog
+from tests.support.children import end_if_stuck
 
 JOB, STAGE, PIPELINE = UUID(int=1), UUID(int=2), UUID(int=3)
 
@@ -414,8 +414,8 @@ class TestDelivery:
 
 def _in_child(one: Sending, writer: int) -> None:
     """The code of the child process, which a signal ends if it is stuck."""
-    signal.alarm(20)
     try:
+        end_if_stuck()
         one.handler._send = lambda batch: os.write(writer, "".join(f"{log.log_text}\n" for log in batch).encode())
         one.log.info("child")
         one.handler.close()

@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from cicd_common.logging import (
     _fork,
     sinks,
 )
+from tests.support.children import end_if_stuck
 
 
 @pytest.fixture
@@ -301,6 +301,7 @@ class TestLoss:
                 got.append(data)
 
         monkeypatch.setattr(os, "write", watched)
+        monkeypatch.setattr(sinks, "_PATIENCE", 60_000)
         with open(writer, "w") as stream:
             handler = handler_on(log, stream)
             thread = threading.Thread(target=drain)
@@ -457,15 +458,15 @@ class TestProcesses:
         _fork._in_child()
         thread = threading.Thread(target=lambda: (masker.add("hunter2hunter2"), done.set()))
         thread.start()
-        assert done.wait(10)
+        assert done.wait(60)
         thread.join()
         sender.close()
 
 
 def _in_child(log: logging.Logger, masker: SecretMasker, stream: MaskingStream[str]) -> None:
     """The code of the child process, which a signal ends if it is stuck."""
-    signal.alarm(20)
     try:
+        end_if_stuck()
         stream._write = lambda _: None
         stream.write("-")
         masker.add("hunter2hunter2")
@@ -508,6 +509,21 @@ class TestRotation:
                 (tmp_path / "out").rename(tmp_path / "out.1")
         found = messages((tmp_path / "out.1").read_text()) + messages((tmp_path / "out").read_text())
         assert found == list(map(str, range(2000)))
+
+    def test_looked_for_once_in_an_interval(
+        self, log: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After many lines in a row, a moved file is noticed in the next interval."""
+        handler_on(log, file=tmp_path / "out")
+        monkeypatch.setattr(sinks, "_INTERVAL", 3600)
+        for number in range(100):
+            log.info("%d", number)
+            if number == 50:
+                (tmp_path / "out").rename(tmp_path / "out.1")
+        monkeypatch.setattr(sinks, "_INTERVAL", 0)
+        log.info("later")
+        assert messages((tmp_path / "out.1").read_text()) == list(map(str, range(100)))
+        assert messages((tmp_path / "out").read_text()) == ["later"]
 
     def test_no_folder(self, log: logging.Logger, tmp_path: Path) -> None:
         """Lines are lost while the file cannot be opened, and written once it can."""

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 def run(program: str, *args: str, cwd: Path = ROOT) -> list[dict[str, Any]]:
     """Return the lines that a program writes to its standard error stream."""
     done = subprocess.run(
-        [sys.executable, "-c", program, *args], cwd=cwd, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program, *args], cwd=cwd, capture_output=True, text=True, timeout=200, check=True
     )
     return [json.loads(line) for line in done.stderr.splitlines()]
 
@@ -94,8 +94,8 @@ def work():
         get_task_logger("task").info("in hunter2hunter2")
 
 set_up()
-with start_worker(app, perform_ping_check=False, pool="solo"):
-    work.delay().get(timeout=30)
+with start_worker(app, perform_ping_check=False, pool="solo", shutdown_timeout=60):
+    work.delay().get(timeout=60)
 """
         )
         (own,) = [line for line in lines if line["logger"] == "task"]
@@ -244,7 +244,7 @@ class TestReentrance:
         written.logger.addHandler(handler)
         with execution_context(job_execution_id=UUID(int=7)):
             written.log.info("hello")
-        assert done.wait(10)
+        assert done.wait(60)
         handler.close()
 
 

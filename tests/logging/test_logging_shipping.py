@@ -73,7 +73,9 @@ def test_order_and_no_loss(tmp_path: Path) -> None:
             pass
 
     masker = SecretMasker()
-    handler = ExecutionLogHandler(send, masker=masker, linger=0, batch_size=LINES // 20, attempts=1000, pause=0.01)
+    handler = ExecutionLogHandler(
+        send, masker=masker, linger=0, batch_size=LINES // 20, attempts=1000, pause=0.01, timeout=240
+    )
     logger = logging.Manager(logging.RootLogger(logging.DEBUG)).getLogger("worker")
     logger.addHandler(handler)
     log = CicdLogger(logger)

@@ -6,7 +6,6 @@ import pickle
 import sqlite3
 from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -41,6 +40,7 @@ from cicd_common.store import (
     UrlError,
 )
 from cicd_common.store.failures import failure
+from tests.support.store_processes import opened_at_once
 
 psycopg = pytest.importorskip("psycopg")
 
@@ -335,7 +335,7 @@ def end(url, pid):
     """Let the server end a connection."""
     engine = create_engine(url)
     with engine.begin() as other:
-        other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+        other.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": pid})
     engine.dispose()
 
 
@@ -356,13 +356,6 @@ class ended_at:  # noqa: N801 - used as a function
     def __exit__(self, *_):
         if event.contains(Engine, "before_cursor_execute", self.end):
             event.remove(Engine, "before_cursor_execute", self.end)
-
-
-def opened_at_once(url, timeout):
-    """Open a store that does not wait, as soon as no other test opens one: that takes a lock of the whole server."""
-    while True:
-        with suppress(BusyError):
-            return ExecutionStore(url, timeout=timeout)
 
 
 class TestTimeout:
@@ -414,7 +407,7 @@ class TestTimeout:
 class TestBusy:
     def test_others_write(self, url):
         """A call that waits too long for another writer raises a BusyError, and works when it is repeated."""
-        with ExecutionStore(url) as store, ExecutionStore(url, timeout=0.2) as hasty:
+        with ExecutionStore(url) as store, opened_at_once(url, 0.2) as hasty:
             started = store.start(PIPELINE)
             run, update = started.execution.execution_id, told(started.jobs[0].job_execution_id)
             with store._database.write() as connection:

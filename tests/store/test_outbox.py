@@ -25,7 +25,7 @@ from cicd_common.store.apply import apply_all
 from cicd_common.store.outbox import _change
 from cicd_common.store.tables import outbox
 from tests.store.test_statements import counted, plans, scans
-from tests.support.store_processes import PATIENCE, send_and_wait, until
+from tests.support.store_processes import PATIENCE, opened_at_once, send_and_wait, until
 
 AT = datetime(2026, 1, 31, tzinfo=UTC)
 PENDING, RUNNING, SUCCESS, FAILED = map(ExecutionStatus, ("PENDING", "RUNNING", "SUCCESS", "FAILED"))
@@ -234,16 +234,17 @@ class TestClaims:
 
     def test_does_not_wait_for_a_run_that_is_just_changed(self, fresh):
         """Other runs are claimed, unless the database has one writer at a time."""
-        with ExecutionStore(fresh(), outbox=True, timeout=0.1) as store:
+        url = fresh()
+        with ExecutionStore(url, outbox=True) as store, opened_at_once(url, 0.1, outbox=True) as hasty:
             runs = [store.start(PIPELINE, at=AT).execution.execution_id for _ in range(2)]
             with store._database.write() as connection:
                 of_first = outbox.c.pipeline_execution_id == runs[0]
                 connection.execute(select(outbox).where(of_first).with_for_update())
                 if connection.dialect.name == "sqlite":
                     with pytest.raises(BusyError):
-                        store.outbox.claim(at=AT)
+                        hasty.outbox.claim(at=AT)
                     return
-                assert [change.after.id for change in store.outbox.claim(at=AT)] == runs[1:]
+                assert [change.after.id for change in hasty.outbox.claim(at=AT)] == runs[1:]
             assert [change.after.id for change in store.outbox.claim(at=AT)] == runs[:1]
 
     def test_now_is_the_time_by_default(self, store):
@@ -351,7 +352,7 @@ class TestForgottenRuns:
 
 class TestCosts:
     def test_are_one_statement_for_a_change(self, store, url):
-        """A change costs one statement of the outbox, more output costs none, and no statement scans a table."""
+        """A change costs one statement of the outbox, more output costs none, and none of them scans its table."""
         statements = []
 
         def cost(call):
@@ -371,7 +372,9 @@ class TestCosts:
         assert cost(lambda: store.outbox.claim(at=AT)) == (2 + 1 + 7, 3)
         assert cost(lambda: store.outbox.claim(at=AT)) == (1, 1)
         engine = create_engine(url)
-        found = {statement: plan for statement, plan in plans(engine, statements) if scans(plan)}
+        # Whether joins of so few rows scan a table depends on when PostgreSQL has analyzed it; see `TestStatements`.
+        noted = [each for each in statements if "outbox" in each[0]]
+        found = {statement: plan for statement, plan in plans(engine, noted) if scans(plan)}
         engine.dispose()
         assert found == {}
 

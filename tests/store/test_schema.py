@@ -28,6 +28,7 @@ from cicd_common.store.engine import Database
 from cicd_common.store.migrations import REVISIONS
 from cicd_common.store.schema import config_for, migration_context, script_directory
 from cicd_common.store.tables import job_executions, metadata
+from tests.support.store_processes import PATIENCE
 
 pytest.importorskip("psycopg")
 
@@ -49,7 +50,7 @@ def fill(url: str) -> str:
 @contextmanager
 def connection_to(url: str):
     """A connection of the store, in a transaction that writes."""
-    database = Database(url, 5)
+    database = Database(url, PATIENCE)
     try:
         with database.write() as connection:
             yield connection

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections import defaultdict
@@ -38,10 +37,7 @@ class Server:
         self.directory, self.user = directory, user
         make = ("initdb", "--username=test", "--auth=trust", "--no-sync", "--pgdata", directory / "data")
         subprocess.run(**self.command(*make), check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
-        with socket.socket() as some:
-            some.bind(("127.0.0.1", 0))
-            self.port = some.getsockname()[1]
-        self.url = f"postgresql://test@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql://test@/postgres?host={directory}"  # A port could be taken between two starts.
 
     def command(self, program: str, *arguments: object) -> dict[str, Any]:
         command = [PROGRAMS / program, *map(str, arguments)]
@@ -49,7 +45,7 @@ class Server:
 
     def start(self) -> None:
         """Start the server and wait until it answers: after a kill it first replays its log."""
-        options = ("-p", self.port, "-k", self.directory, "-c", "listen_addresses=127.0.0.1")
+        options = ("-k", self.directory, "-c", "listen_addresses=")
         self.process = subprocess.Popen(**self.command("postgres", "-D", self.directory / "data", *options))
         until(self.answers)
 
@@ -65,6 +61,7 @@ class Server:
         """Kill the server with all its processes, and wait until they are gone."""
         pid = self.process.pid
         self.process.send_signal(signal.SIGSTOP)  # It must not start more processes.
+        os.waitpid(pid, os.WUNTRACED)
         children = list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
         for each in (pid, *children):
             os.kill(each, signal.SIGKILL)

@@ -248,8 +248,8 @@ def plans(engine, statements):
     prefix = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            # Small tables are scanned, or joined as a whole, even if an index fits. With these settings, only a table
-            # without a fitting index is scanned, whatever statistics the server has.
+            # Small tables are scanned, or joined as a whole, even if an index fits. With these settings, a table with
+            # a fitting index is scanned only in a join of a few rows, which the statistics of the server decide.
             for choice in ("seqscan", "hashjoin", "mergejoin"):
                 connection.exec_driver_sql(f"SET enable_{choice} = off")
         for statement, parameters in distinct.items():

@@ -18,7 +18,7 @@ import pytest
 
 __all__ = ["POSTGRESQL", "RABBITMQ", "REDIS", "SERVERS", "Server", "missing"]
 
-_SECONDS = 5  # A server that does not answer within this time is missing.
+_SECONDS = 30  # A server that does not answer within this time is missing.
 
 
 class Server:

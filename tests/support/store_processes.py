@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,17 @@ from uuid import UUID
 
 from cicd_common import ExecutionStatus
 from cicd_common.api.request import JobStatusUpdate
-from cicd_common.store import ExecutionStore
+from cicd_common.store import BusyError, ExecutionStore, UnavailableError
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
 PATIENCE = 60
+
+
+def opened_at_once(url: str, timeout: float, **options: Any) -> ExecutionStore:
+    """Open a store that hardly waits, as soon as other tests let it: opening takes a lock of the whole server."""
+    while True:
+        with suppress(BusyError, UnavailableError):
+            return ExecutionStore(url, timeout=timeout, **options)
 
 
 def apply_all(url: str, updates: Any, results: Any) -> None:

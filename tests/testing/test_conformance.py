@@ -56,14 +56,14 @@ class TestServedAtOtherPaths(BackendConformance):
     @pytest.fixture
     def backend(self):
         """A client of the Backend's server."""
-        with serve(BackendApi(paths=self.paths).answer) as url, client_of(url) as client:
+        with serve(BackendApi(paths=self.paths).answer) as url, client_of(url, timeout=60) as client:
             yield client
 
 
 class TestSmallWorker(WorkerConformance):
-    """A Worker of a hundred lines passes the kit."""
+    """A Worker of a hundred lines passes the kit, also if it is stopped for some seconds."""
 
-    lease_seconds = 1
+    lease_seconds = 8
 
     @pytest.fixture
     def run_job(self):
@@ -94,7 +94,9 @@ def test_the_machine_finds_faults_by_itself():
     kit.examples = 60
     ask = Caller(client_of(BackendApi(backends.HandsOutEarly())), kit.paths)
     settings.register_profile("before", settings.default)
-    settings.load_profile("unshrunk")  # Shrinking takes a minute.
+    # Shrinking takes a minute.
+    settings.register_profile("before, unshrunk", settings.default, phases=[Phase.explicit, Phase.generate])
+    settings.load_profile("before, unshrunk")
     try:
         # Hypothesis raises a group if it finds several failures.
         with pytest.raises((AssertionError, BaseExceptionGroup)):

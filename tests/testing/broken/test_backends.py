@@ -14,8 +14,6 @@ from cicd_common.testing import FakeBackend, TakenOver
 from cicd_common.testing.backend_api import Answer, BackendApi
 from cicd_common.testing.conformance import BackendConformance, client_of
 
-pytestmark = pytest.mark.timeout(60)
-
 RUNNING, SUCCESS, CANCELED = ExecutionStatus.RUNNING, ExecutionStatus.SUCCESS, ExecutionStatus.CANCELED
 
 

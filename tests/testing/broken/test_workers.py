@@ -25,9 +25,8 @@ from cicd_common.api.response import ArtifactsResponse, JobExecutionResponse
 from cicd_common.enums import EndReason
 from cicd_common.testing.conformance import WorkerConformance
 
-pytestmark = pytest.mark.timeout(60)
-
 RUNNING, SUCCESS, FAILED, CANCELED = list(ExecutionStatus)[1:]
+LATE = 4
 
 
 class Superseded(Exception):
@@ -41,7 +40,7 @@ class SmallWorker:
 
     def __init__(self, request, url):
         self.request = request
-        self.http = Client(base_url=url, timeout=5)
+        self.http = Client(base_url=url, timeout=60)
         self.worker = f"small-{uuid4()}"
         self.sequence = request.last_sequence
         self.last = None
@@ -102,7 +101,7 @@ class SmallWorker:
             raise Superseded
 
     def beat(self):
-        if time.monotonic() - self.heard_at > self.request.lease_seconds / 3:
+        if time.monotonic() - self.heard_at > self.request.lease_seconds / 8:
             self.send(evolve(self.last, logs=""))
 
     # --- running --------------------------------------------------------------------------------------------------
@@ -215,7 +214,12 @@ class Kit(WorkerConformance):
     make_worker = SmallWorker
     fails: frozenset[str] = frozenset()
     lease_seconds = 1
-    patience = 10
+
+    @pytest.fixture(autouse=True)
+    def _impatience(self, request):
+        """Wait shortly in the tests that must fail, whose Workers stop no job before `LATE` seconds have passed."""
+        if request.node.name in self.fails:
+            self.patience = LATE - 2
 
     @pytest.fixture
     def run_job(self):
@@ -274,36 +278,26 @@ class TestCallsFailureSuccess(Kit):
 
 
 class IsDeafToCancels(SmallWorker):
+    canceled_at = None
+
     def is_to_stop(self):
-        return time.monotonic() - self.heard_at > Kit.patience
+        if super().is_to_stop() and self.canceled_at is None:
+            self.canceled_at = time.monotonic()
+        return self.canceled_at is not None and time.monotonic() - self.canceled_at > LATE
 
 
 class TestIsDeafToCancels(Kit):
     make_worker = IsDeafToCancels
-    patience = 2
     fails = frozenset({"test_a_job_that_was_canceled_is_stopped"})
-
-    @pytest.fixture
-    def run_job(self):
-        """A function that runs the Worker and gives up after some time."""
-
-        def run_job(request, url):
-            worker = IsDeafToCancels(request, url)
-            start = time.monotonic()
-            worker.is_to_stop = lambda: time.monotonic() - start > 4
-            worker.run()
-
-        return run_job
 
 
 class KnowsNoTimeLimit(SmallWorker):
     def __init__(self, request, url):
-        super().__init__(evolve(request, timeout_seconds=request.timeout_seconds and 4), url)
+        super().__init__(evolve(request, timeout_seconds=request.timeout_seconds and LATE), url)
 
 
 class TestKnowsNoTimeLimit(Kit):
     make_worker = KnowsNoTimeLimit
-    patience = 3
     fails = frozenset({"test_a_job_that_exceeds_its_time_limit_is_stopped"})
 
 
