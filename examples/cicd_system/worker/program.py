@@ -8,8 +8,10 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any
 
@@ -110,17 +112,17 @@ def _main(
     with worker_directory(workdir) as directory, shipping_logs(client.add_logs, RefusedError):
         settings = Settings(directory=directory, secrets=secrets, **options)
 
-        def end(number: int, _: object) -> None:
-            if leaving.is_set() or number == signal.SIGTERM:
-                at_once.set()
-            leaving.set()
-
-        _handle_signals(end)
-        # In a thread: the main thread handles signals, and must not hold a lock that the handler needs.
+        # Handlers may interrupt each other, so they must not need a lock. A signal that arrives just before a wait does
+        # not end the wait, so the waits are short.
+        received: SimpleQueue[int] = SimpleQueue()
+        _handle_signals(lambda number, _: received.put(number))
         with ThreadPoolExecutor(1) as executor:
             work = executor.submit(_work, jobs, client, settings, leaving, at_once)
-            while not wait([work], _LOOK).done:
-                pass  # A signal does not end a wait that has just begun; its handler is called after the wait.
+            while not work.done():
+                with suppress(Empty):
+                    if received.get(timeout=_LOOK) == signal.SIGTERM or leaving.is_set():
+                        at_once.set()
+                    leaving.set()
         _handle_signals(signal.SIG_IGN)  # The Worker is ending.
         jobs.close()
     client.close()
