@@ -33,6 +33,7 @@ _ROOT = Path(__file__).parents[2]
 _PATIENCE = 60  # Seconds in which a program has to start.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 10  # Seconds in which a program has to end; a Worker gives a job 5 seconds to stop.
+_TRIES = 5  # How often the queue is deleted until the broker answers in time.
 
 
 @click.command()
@@ -97,8 +98,8 @@ def _show_run(file: Path, pipeline: Pipeline, url: str, environment: dict[str, s
     if any(job.artifacts for stage in pipeline.stages for job in stage.jobs):
         _cicd(environment, "artifacts", pipeline.name)
     if stay:
-        click.echo(f"\nThe pages are at {url}\nThe token to sign in: {environment['CICD_TOKEN']}\nCtrl-C ends all.")
         with suppress(KeyboardInterrupt):
+            click.echo(f"\nThe pages are at {url}\nThe token to sign in: {environment['CICD_TOKEN']}\nCtrl-C ends all.")
             Event().wait()
     return code
 
@@ -147,9 +148,9 @@ def _program(directory: Path, environment: dict[str, str], module: str, ready: s
                 start_new_session=True,  # Only the CLI gets a Ctrl-C of the terminal.
             )
         deadline = time.monotonic() + _PATIENCE
-        while ready not in (text := path.read_text(errors="replace")):
+        while ready not in path.read_text(errors="replace"):
             if process.poll() is not None or time.monotonic() > deadline:
-                last = text.splitlines()[-10:]
+                last = path.read_text(errors="replace").splitlines()[-10:]
                 raise click.ClickException("\n".join([f"the {module} did not start; its log ends:", *last]))
             time.sleep(0.05)
         yield
@@ -181,9 +182,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _delete_queue(broker: str, queue: str) -> None:
-    # The broker may be gone, and the errors of brokers have no common type.
-    with suppress(Exception), closing(JobQueue(broker, queue=queue)) as jobs:
-        jobs.delete()
+    for _ in range(_TRIES):
+        # The broker may be slow or gone, and the errors of brokers have no common type.
+        with suppress(Exception), closing(JobQueue(broker, queue=queue)) as jobs:
+            jobs.delete()
+            return
 
 
 if __name__ == "__main__":

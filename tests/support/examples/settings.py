@@ -79,7 +79,7 @@ def postgres_schema() -> Iterator[str]:
     from sqlalchemy import create_engine, make_url, text
 
     name = f"cicd_system_test_{uuid4().hex}"
-    engine = create_engine(POSTGRESQL.answering(), connect_args={"connect_timeout": 5})
+    engine = create_engine(POSTGRESQL.answering(), connect_args={"connect_timeout": 30})
     with engine.begin() as connection:
         connection.execute(text(f"CREATE SCHEMA {name}"))
     url = make_url(POSTGRESQL.url).update_query_dict({"options": f"-csearch_path={name}"})
@@ -98,7 +98,7 @@ def postgres_schema() -> Iterator[str]:
 def _amqp(url: str) -> Iterator[object]:
     from kombu import Connection
 
-    with Connection(url, connect_timeout=5) as connection:
+    with Connection(url, connect_timeout=30) as connection:
         connection.ensure_connection(max_retries=1)
         yield connection
 
@@ -113,11 +113,29 @@ def delete_from_rabbitmq(url: str, queue: str) -> int:
 
 
 def delete_from_redis(url: str, queue: str) -> int:
-    """Delete the keys of the queue, and return their number."""
+    """Delete the keys of the queue, and return the number of its messages."""
     from redis import Redis
 
     with Redis.from_url(url) as client:
-        return sum(int(client.delete(key)) for key in client.scan_iter(f"*{queue}*"))
+        messages, _ = client.pipeline().llen(f"{queue}:{queue}").delete(f"{queue}:{queue}").execute()
+        for key in client.scan_iter(f"*{queue}*"):
+            client.delete(key)
+    return int(messages)
+
+
+def waiting(setting: Setting, queue: str) -> int | None:
+    """The number of messages in a queue of a server; None if nothing is left of the queue."""
+    if setting.name == "redis":
+        from redis import Redis
+
+        with Redis.from_url(setting.broker) as client:
+            return int(client.llen(f"{queue}:{queue}")) if any(client.scan_iter(f"*{queue}*")) else None
+
+    from amqp import NotFound
+
+    with _amqp(setting.broker) as connection, contextlib.suppress(NotFound):
+        return int(connection.channel().queue_declare(queue, passive=True).message_count)
+    return None
 
 
 # --- the file -------------------------------------------------------------------------------------------------------
@@ -137,10 +155,13 @@ def jobs_in(broker: str) -> list[JobExecutionRequest]:
 
 
 def delete_file(broker: str) -> int:
-    """Delete the file of an embedded broker, and return the number of jobs that waited in it."""
+    """Delete the file of an embedded broker if jobs wait in it, and return their number."""
+    path = broker.removeprefix("sqla+sqlite:///")
     count = len(jobs_in(broker))
     if count:
-        Path(broker.removeprefix("sqla+sqlite:///")).unlink()
+        with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")  # Or a transaction could leave its journal to the next file.
+            Path(path).unlink()
     return count
 
 
