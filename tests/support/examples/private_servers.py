@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +20,25 @@ from tests.support.servers import missing
 
 
 def free_ports(count: int) -> list[int]:
-    """Unused ports below the range from which the system assigns ports."""
+    """Unused ports for servers that are restarted: no other process of tests, and no client, gets them meanwhile."""
     ports: list[int] = []
-    candidate = 10_000 + os.getpid() % 10_000
     while len(ports) < count:
-        candidate += 1
+        port = next(_ports())
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", candidate))
-            ports.append(candidate)
+            probe.bind(("127.0.0.1", port))
+            ports.append(port)
     return ports
+
+
+@functools.cache
+def _ports() -> Iterator[int]:
+    """The ports of this process in turn, below those that the system assigns. It reserves them by their first one."""
+    for first in range(10_000, 32_000, 100):
+        with socket.socket() as reserving, contextlib.suppress(OSError):
+            reserving.bind(("127.0.0.1", first))
+            reserving.detach()  # It stays open until the process ends.
+            return itertools.cycle(range(first + 1, first + 100))
+    pytest.fail("there is no unused range of ports")
 
 
 def accepts(port: int) -> bool:

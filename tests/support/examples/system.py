@@ -16,6 +16,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.support.examples.private_servers import free_ports
 from tests.support.examples.programs import Program, marked_processes, parent_of, stop
 from tests.support.examples.proxy import HttpProxy
 from tests.support.examples.settings import Setting
@@ -84,7 +85,7 @@ class System:
         }
         self.proxies = [HttpProxy() for _ in range(backends)] if via_proxy else []
         self.urls = [""] * backends
-        self.backends = [self._backend(number) for number in range(backends)]
+        self.backends = [self._backend(number, port) for number, port in enumerate(free_ports(backends))]
         self.workers: list[Program] = []
         self._new_workers = workers
         self.api = Api(self.token)
@@ -139,7 +140,7 @@ class System:
     def _end_strays(self) -> list[str]:
         """Wait a moment for processes that Workers have killed. Kill the others and return their commands."""
         with contextlib.suppress(pytest.fail.Exception):
-            until(lambda: not self.strays(), "the end of all processes", deadline=5)
+            until(lambda: not self.strays(), "the end of all processes", deadline=30)
         left = self.strays()
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
@@ -153,8 +154,10 @@ class System:
 
     def check_secrets(self) -> None:
         """Check that no file of the system and no row of its store contains a secret or the token."""
-        files = (file for file in self.directory.rglob("*") if file.is_file() and OURS not in file.parts)
-        check_secrets([self.token, *self.secrets.values()], files, self.store)
+        # Unlike `Path.rglob`, `os.walk` allows for directories that Workers are removing.
+        files = (Path(root, name) for root, _, names in os.walk(self.directory) for name in names)
+        of_system = (file for file in files if file.is_file() and OURS not in file.parts)
+        check_secrets([self.token, *self.secrets.values()], of_system, self.store)
 
     # --- its processes ----------------------------------------------------------------------------------------------
 
@@ -162,8 +165,8 @@ class System:
         given = self._environment | environment
         return Program(name, f"cicd_system.{module}", flags, given, self.directory, is_forked=self._are_forked)
 
-    def _backend(self, number: int) -> Program:
-        flags = ["--host", "127.0.0.1", "--port", "0", "--url-file", str(self._url_file(number))]
+    def _backend(self, number: int, port: int) -> Program:
+        flags = ["--host", "127.0.0.1", "--port", str(port), "--url-file", str(self._url_file(number))]
         return self._program("backend", f"backend-{number}", flags)
 
     def _url_file(self, number: int) -> Path:
@@ -193,10 +196,8 @@ class System:
 
     def restart_backend(self, number: int = 0) -> None:
         """Restart a killed Backend on the same port."""
-        program = self.backends[number]
-        program.arguments[program.arguments.index("--port") + 1] = str(urlsplit(self.urls[number]).port)
         self._url_file(number).unlink()
-        program.start()
+        self.backends[number].start()
         self._wait_for_backend(number)
 
     def add_workers(self, count: int = 1, *flags: str) -> None:
@@ -229,6 +230,7 @@ class System:
 
     def cli_program(self, *arguments: str, **environment: str) -> Program:
         """The CLI as a program to start. Its output goes to a file that is not checked as a log."""
-        program = self._program("cli", "cli", arguments, **{"CICD_BACKEND": self.urls[0]} | environment)
+        patient = ("--patience", str(DEADLINE), *arguments)
+        program = self._program("cli", "cli", patient, **{"CICD_BACKEND": self.urls[0]} | environment)
         program.log = self.directory / f"cli-{uuid4().hex}.txt"
         return program
