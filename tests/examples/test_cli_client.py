@@ -168,7 +168,7 @@ def test_sent_again(serve, file):
     """A request without an answer is sent again as it was, with its id: it starts no second run."""
     server = serve(b"", answer(b"[]", 503), answer(b"<html>"), answer(status=429), NO, NO)
     for _ in range(2):
-        assert cli(server.url, "run", str(file)) == (3, "", REFUSED)
+        assert cli(server.url, "--patience", "60", "run", str(file)) == (3, "", REFUSED)
     first, *others, last = [converter.loads(request.body, PipelineExecutionRequest) for request in server.requests]
     assert others == [first] * 4
     assert last.request_id != first.request_id

@@ -40,7 +40,8 @@ class Server:
             except OSError:
                 return
             self.connections += 1
-            with connection, connection.makefile("rb") as reader:
+            # A client that is killed may reset its connection.
+            with contextlib.suppress(OSError), connection, connection.makefile("rb") as reader:
                 self._serve(connection, reader)
 
     def _serve(self, connection, reader) -> None:
