@@ -85,7 +85,7 @@ class TestMessagesLost:
 
     def test_canceled_after_its_worker(self, setting, new_system, side):
         """Canceling ends a run whose messages and whose Worker are lost."""
-        system = new_system(setting, backends=1, workers=1, lease=2)
+        system = new_system(setting, backends=1, workers=1, lease=8)  # As in `test_system_faults`.
         definition = pipeline(system.repository, {"one": [side.job("runs", side.gate("never"))]})
         run = system.api.execute(definition)
         until(lambda: side.began("runs"), "the job to run")

@@ -61,7 +61,7 @@ def test_twenty_kills_in_two_hundred_jobs(setting, new_system, side):
             if number in LOSSES:
                 until(lambda: forget(setting), "messages to lose")
             kill_one(system, random)
-        assert api.end_of(run) is ExecutionStatus.SUCCESS
+        assert api.end_of(run, deadline=400) is ExecutionStatus.SUCCESS
         found = job_executions(store.execution(run.execution_id))
         logs = {name: store.logs(job.id).text for name, job in found.items()}
     assert len(logs) == JOBS

@@ -111,7 +111,7 @@ def bound(command: Sequence[str]) -> list[str]:
     return [program, "--pdeathsig", "KILL", *command] if program else list(command)
 
 
-def stop(programs: Sequence[Program], seconds: float = 20) -> list[str]:
+def stop(programs: Sequence[Program], seconds: float = 60) -> list[str]:
     """Send SIGTERM to programs and wait for their ends. Return the names of those that had to be killed."""
     running = [program for program in programs if program.runs]
     for program in running:
