@@ -120,9 +120,11 @@ def _main(
             work = executor.submit(_work, jobs, client, settings, leaving, at_once)
             while not work.done():
                 with suppress(Empty):
-                    if received.get(timeout=_LOOK) == signal.SIGTERM or leaving.is_set():
+                    number = received.get(timeout=_LOOK)
+                    if number == signal.SIGTERM or leaving.is_set():
                         at_once.set()
                     leaving.set()
+                    log.info("told to end", signal=signal.Signals(number).name)
         _handle_signals(signal.SIG_IGN)  # The Worker is ending.
         jobs.close()
     client.close()
