@@ -84,9 +84,9 @@ def _run(
     module: str, arguments: list[str], environment: dict[str, str], directory: Path, output: Path, errors: Path
 ) -> None:
     """Run the program in the new process."""
-    # The server ends after its last client. With these open, this process would be a client, too.
-    os.closerange(_FIRST_OTHER, os.sysconf("SC_OPEN_MAX"))
+    # The server ends after its last client. With these open, this process is a client, too, so the server lives here.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    os.closerange(_FIRST_OTHER, os.sysconf("SC_OPEN_MAX"))
     os.chdir(directory)
     os.environ.clear()
     os.environ.update(environment)
