@@ -15,7 +15,7 @@ from secrets import token_hex
 import pytest
 from attrs import evolve
 from cicd_system.connection import NoAnswerError
-from cicd_system.worker import reporting
+from cicd_system.worker import artifacts, reporting
 from cicd_system.worker.attempt import _TimeLimit
 from cicd_system.worker.backend_client import BackendClient
 
@@ -93,8 +93,10 @@ def immutable(tmp_path):
 class TestCourse:
     def test_success(self, bench, monkeypatch):
         """The log has the claim, then each command and its output. A job that says little costs two requests."""
-        monkeypatch.setattr(reporting, "POLL_INTERVAL", 100)
+        monkeypatch.setattr(reporting, "POLL_INTERVAL", 1000)
+        monkeypatch.setattr("cicd_system.worker.output._LATEST", 1000)  # Else a slow job reports in parts, and beats.
         job = bench.job("mkdir sub; cd sub", "printf out; echo err >&2; pwd > f", "printf unterminated")
+        job = evolve(job, lease_seconds=3000)
         bench.attempt(job)
         assert bench.end(job) == (SUCCESS, 0)
         shown = ["$ mkdir sub; cd sub", "$ printf out; echo err >&2; pwd > f", "outerr", "$ printf unterminated"]
@@ -244,7 +246,7 @@ class TestStop:
         """A job is stopped with all that it started, its output is reported to the end, and it is not tried again."""
         child = f"sleep 1000 & echo $! > {bench.side}/child"
         job = bench.job("trap 'echo bye; exit 5' TERM", child, bench.note("pid"), "wait", retries=5)
-        attempt = bench.begin(job, grace=1)
+        attempt = bench.begin(job)
         pids = [bench.pid("pid"), bench.pid("child")]
         bench.cancel(job)
         attempt.result()
@@ -281,6 +283,7 @@ class TestStop:
             @contextlib.contextmanager
             def paused(self):
                 with super().paused():
+                    clock.now += 1000
                     pauses.append(self)
                     yield
 
@@ -292,7 +295,6 @@ class TestStop:
         before = len(pauses)
         bench.let_go("go")
         until(lambda: len(pauses) > before, "the job to be held up")
-        clock.now += 1000
         bench.proxy.mend()
         until(lambda: "\n1000000\n$ until" in bench.store.log_tail(job.job_execution_id), "all its output")
         assert bench.end(job) == (RUNNING, None)
@@ -308,17 +310,21 @@ class TestStop:
             ("Worker ends", "truncate -s 60G huge", "huge", (RUNNING, None)),
         ],
     )
-    def test_while_artifacts_are_looked_for(self, bench, reason, script, pattern, end):
+    def test_while_artifacts_are_looked_for(self, bench, clock, monkeypatch, reason, script, pattern, end):
         """What comes after the script ends with the job, and keeps the script's exit code and its output."""
-        job = bench.job(script, "printf last", bench.note("over"), artifacts=(pattern,))
-        attempt = bench.begin(job, job_timeout=1 if reason == "time is up" else 1000)
+        noted = ("/bin/sh", "-c", f'{bench.note("over")}; exec "$@"', "sh", *artifacts._COLLECT)
+        monkeypatch.setattr(artifacts, "_COLLECT", noted)
+        job = bench.job(script, "printf last", artifacts=(pattern,))
+        attempt = bench.begin(job, job_timeout=10)
         bench.pid("over")
         if reason == "canceled":
             bench.cancel(job)
-        elif reason == "Worker ends":
+        elif reason == "time is up":
+            clock.now += 11
+        else:
             bench.ending.set()
         assert attempt.exception(timeout=DEADLINE) is None
-        assert "\n$ printf last\nlast$ " in bench.log(job)
+        assert "\n$ printf last\nlast\n[cicd] " in bench.log(job)
         assert bench.end(job) == end
 
     def test_while_git_waits(self, bench):

@@ -131,6 +131,7 @@ class TestEnd:
     def test_another_writes_for_ever(self, job):
         """Its output is not waited for."""
         writer = subprocess.Popen(["yes"], stdout=job.pipe)
+        assert job.next_piece().startswith("y\n")
         job.has_ended = True
         length = len("".join(job.pieces()))
         writer.kill()

@@ -175,10 +175,13 @@ class TestRepository:
 
     def test_elsewhere(self, repository, make, tmp_path):
         """A repository that is elsewhere is cloned; here by a server of git on this machine."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))  # Only a server that is given the port can get it, too.
+        port = bound.getsockname()[1]
         options = [f"--base-path={tmp_path}", "--export-all", "--listen=127.0.0.1", f"--port={port}"]
-        with subprocess.Popen(["git", "daemon", "--reuseaddr", *options], stderr=subprocess.DEVNULL) as server:
+        command = ["git", "daemon", "--reuseaddr", *options]
+        with bound, subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
             try:
                 until(lambda: is_open(port), "the server")
                 url = f"git://127.0.0.1:{port}/repository"

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 import uvicorn
+from cicd_system import connection
 from cicd_system.worker import reporting
 from cicd_system.worker.attempt import Settings, run_job
 from cicd_system.worker.backend_client import BackendClient
@@ -24,7 +25,7 @@ from cicd_common.model import Job, Pipeline, Stage
 from cicd_common.store import ExecutionStore
 from tests.support.examples.backend_in_process import app_on
 from tests.support.examples.proxy import HttpProxy
-from tests.support.examples.waiting import until
+from tests.support.examples.waiting import DEADLINE, until
 
 
 def request_of(*commands: str, **fields: Any) -> JobExecutionRequest:
@@ -85,7 +86,7 @@ class Bench:
         """Make an attempt at a job, to its end."""
         url = f"http://127.0.0.1:{self.proxy.port}"
         with contextlib.closing(BackendClient(url, None, ending=self.ending, longest_pause=0.05)) as client:
-            given = Settings(**{"name": "w1", "directory": self.work} | settings)
+            given = Settings(**{"name": "w1", "directory": self.work, "grace": DEADLINE} | settings)
             run_job(request, client, given, ending=self.ending, claimed=lambda: None)
 
     def begin(self, request: JobExecutionRequest, **arguments: Any) -> Future[None]:
@@ -117,12 +118,12 @@ class Bench:
 
     def note(self, name: str) -> str:
         """A command that notes the id of the job's shell."""
-        return f"echo $$ > {self.side}/{name}.new; mv {self.side}/{name}.new {self.side}/{name}"
+        return f"echo $$ > {self.side}/{name}"
 
     def pid(self, name: str) -> int:
         """The id that a job has noted, once it has."""
-        until((self.side / name).exists, name, pause=0.01)
-        return int((self.side / name).read_text())
+        noted = self.side / name
+        return int(until(lambda: noted.exists() and noted.read_text(), name, pause=0.01))
 
     def gate(self, name: str) -> str:
         """A command that waits until the test lets it go."""
@@ -143,4 +144,5 @@ def bench_in(directory: Path) -> Iterator[Bench]:
         contextlib.closing(Bench(directory, store, proxy)) as bench,
     ):
         patch.setattr(reporting, "POLL_INTERVAL", 0.05)
+        patch.setattr(connection, "_TIMEOUT", DEADLINE)  # A busy machine answers late.
         yield bench

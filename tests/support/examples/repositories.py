@@ -8,8 +8,9 @@ from pathlib import Path
 
 def git(repository: Path, *arguments: str) -> str:
     """Run git in a repository; what it printed."""
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-    command = ["git", "-C", str(repository), *identity, *arguments]
+    options = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    options += ["-c", "maintenance.auto=false"]  # It goes on in the background, and writes to the repository.
+    command = ["git", "-C", str(repository), *options, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
