@@ -10,7 +10,7 @@ from cicd_common.api.request import ExecutionLogUpload
 from cicd_common.model import ExecutionLog
 from cicd_common.store import ExecutionStore
 from tests.support.examples.backend_in_process import TOKEN, app_on, served, simple, update
-from tests.support.examples.waiting import until
+from tests.support.examples.waiting import DEADLINE
 
 CHROMIUM = shutil.which("chromium")
 REASON = "Chromium is not installed; scripts/chromium does it on Debian"
@@ -24,6 +24,7 @@ pytest.importorskip("playwright", reason="the dependency group `browser` is not 
 from axe_playwright_python.sync_playwright import Axe  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
+MILLISECONDS = 1000 * DEADLINE
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 QUIET = [
     "--no-sandbox",
@@ -38,7 +39,7 @@ QUIET = [
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, timeout=MILLISECONDS)
         yield browser
         browser.close()
 
@@ -85,6 +86,7 @@ def job_page(job):
 
 
 def signed_in(context, url):
+    context.set_default_timeout(MILLISECONDS)
     page = context.new_page()
     page.goto(url)
     page.get_by_label("Token").fill(TOKEN)
@@ -93,9 +95,9 @@ def signed_in(context, url):
     return page
 
 
-def listen(page, address):
-    """Open a page, and wait for its first event."""
-    page.goto(address)
+def listen(page):
+    """Wait until the page has shown its first event, which replaces all elements that may change."""
+    page.wait_for_load_state()
     page.locator("main[data-heard]").wait_for()
 
 
@@ -112,6 +114,8 @@ def test_nothing_serious_is_found(browser, url, store, job, scheme, width, other
         page.on("pageerror", lambda error: told.append(str(error)))
         for path in ("/", run_page(job), job_page(job), "/sign-in"):
             page.goto(url + path)
+            if path != "/sign-in":
+                listen(page)
             found = Axe().run(page).response["violations"]
             assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == [], path
             for each in (width, other):
@@ -126,7 +130,8 @@ def test_a_run_is_followed_and_canceled(page, store, job):
     """The page of a run updates without a reload and without losing the focus."""
     run = store.status(job.pipeline_execution_id).run_number
     page.get_by_role("link", name=f"run {run}", exact=True).click()
-    page.locator("main[data-heard]").wait_for()
+    page.wait_for_url(f"**{run_page(job)}")
+    listen(page)
     loads = []
     page.on("load", lambda page: loads.append(page.url))
     page.get_by_role("button", name="Run again").focus()
@@ -140,8 +145,10 @@ def test_a_run_is_followed_and_canceled(page, store, job):
     assert page.locator("tr.stage .status").first.inner_text() == "SUCCESS"
     assert page.evaluate("document.activeElement.textContent") == "Run again"
     assert loads == []
-    page.get_by_role("button", name="Cancel").click()
-    until(lambda: store.job_status(second.job_execution_id).is_cancel_requested, "the cancel")
+    with page.expect_event("load"):
+        page.get_by_role("button", name="Cancel").click()
+    listen(page)
+    assert store.job_status(second.job_execution_id).is_cancel_requested
     say(store, second, 1, status="CANCELED")
     page.locator("#status .CANCELED").wait_for()
     assert page.get_by_role("button", name="Cancel").count() == 0
@@ -152,6 +159,7 @@ def test_a_run_is_followed_and_canceled(page, store, job):
 def test_a_log_is_read_by_its_lines(page, url, job):
     """The graph links to the job, and the log links to its lines."""
     page.goto(url + run_page(job))
+    listen(page)
     page.locator("svg.graph a").first.click()
     page.get_by_text("red").wait_for()
     page.get_by_role("link", name="1", exact=True).click()
@@ -161,7 +169,8 @@ def test_a_log_is_read_by_its_lines(page, url, job):
 def test_a_log_grows_under_its_reader(page, url, store, job):
     """A page follows the end only if it is scrolled there, and catches up after it was hidden."""
     say(store, job, 2, "line\n" * 200 + "\x1b[32mbegun")
-    listen(page, url + job_page(job))
+    page.goto(url + job_page(job))
+    listen(page)
     scrolled = "document.documentElement.scrollTop"
     page.evaluate(f"{scrolled} = 100")
     say(store, job, 3, ", done\nnext\n")

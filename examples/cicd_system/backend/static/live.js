@@ -51,7 +51,6 @@
   function heard() {
     isBroken = false;
     pause = 2_000;
-    main.dataset.heard = "yes";
     awaitEvents();
   }
 
@@ -65,6 +64,7 @@
       const element = document.getElementById(id);
       if (element) element.innerHTML = html; // The Backend's templates escape it.
     }
+    main.dataset.heard = "yes"; // Tests wait for this.
   }
 
   function showLines({ line, is_anew, lines }) {
