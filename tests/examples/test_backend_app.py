@@ -49,6 +49,12 @@ def shared(tmp_path_factory):
         yield backend
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    """Health is not called busy because the machine is."""
+    monkeypatch.setattr(application, "_HEALTH_SECONDS", DEADLINE)
+
+
 @pytest.fixture
 def untouched(shared):
     """A Backend that must have the same rows after a test as before, and must not have sent anything."""
@@ -211,13 +217,13 @@ class TestBadBodies:
         try:
             before = errors_in_memory()
             problem(untouched.post(UPDATE, b"{}"), 422)
-            until(lambda: errors_in_memory() == before, "the thread to forget it, too")
+            until(lambda: len(errors_in_memory()) == len(before), "the thread to forget it, too")
         finally:
             gc.enable()
 
 
 def errors_in_memory():
-    return sum(isinstance(each, ContractError) for each in gc.get_objects())
+    return [each for each in gc.get_objects() if isinstance(each, ContractError)]
 
 
 RIGHT = f"Bearer {TOKEN}".encode()
@@ -412,7 +418,7 @@ class TestStoreFails:
         assert "hunter2" in line["exception.stacktrace" if status == 500 else "reason"]
 
     @pytest.mark.parametrize("is_by_writers", [False, True])
-    def test_health_and_readers_do_not_queue_behind_others(self, is_by_writers):
+    def test_health_and_readers_do_not_queue_behind_others(self, is_by_writers, monkeypatch):
         """Health is answered while all threads wait, and readers and Workers while only starts of runs wait."""
         store = Failing(BusyError("x"), held=threading.Event())
         store.status = store.add_artifacts = Failing(BusyError("x")).status
@@ -436,6 +442,7 @@ class TestStoreFails:
                 store.pipelines = lambda **_: ()
                 answers = [await client.get("/health")]
                 del store.pipelines
+                monkeypatch.setattr(application, "_HEALTH_SECONDS", 0.1)
                 answers.append(await client.get("/health"))
                 if is_by_writers:
                     assert (await client.get(f"/api/pipeline/status/{NOBODY}")).status_code == 503

@@ -36,9 +36,10 @@ class TestDispatcher:
             queue = Kept()
             (request,) = store.start(many("a"), at=datetime.now(UTC) - timedelta(seconds=2)).jobs
             with capture_logs() as lines, repeating(Dispatcher(store, queue.put).look, 0.01):
-                until(lambda: queue.names == ["a"], "the job")
+                until(lambda: queue.names, "the job")  # It is sent every second until it is claimed.
                 store.apply(update(request.job_execution_id, 1, "RUNNING"))
                 until(lambda: any("brought" in line["message"] for line in lines), "the line in the log")
+            assert set(queue.names) == {"a"}
             assert store.job_status(request.job_execution_id).status.is_terminal
 
     def test_broker_refuses(self, store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -31,7 +32,8 @@ EXECUTE = "/api/pipeline/execute"
 def system_in(directory, **changes):
     """A system of one Backend, without Workers."""
     with embedded(directory) as setting:
-        return System.on(setting, directory, workers=0, **changes)
+        # Jobs that nobody claims are not sent again, so that they can be counted.
+        return System.on(setting, directory, workers=0, **{"resend": 3600} | changes)
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ class TestStart:
         system.start()
         try:
             assert system.urls[0].startswith("http://[::1]:")
-            problem(httpx.get(f"{system.urls[0]}/api/report/pipeline/absent"), 404)
+            problem(httpx.get(f"{system.urls[0]}/api/report/pipeline/absent", timeout=DEADLINE), 404)
         finally:
             assert system.stop() == []
 
@@ -162,9 +164,12 @@ class TestEnd:
             until(lambda: refuses(system), "an end of listening")
             wire.sendall(body[10:])
             assert b"201 Created" in wire.makefile("rb").read()
-            assert "event: over" not in list(told)
+            last = []
+            with contextlib.suppress(httpx.RemoteProtocolError):  # It is cut if it does not end in time.
+                last.extend(told)
+            assert "event: over" not in last
             assert end_of(system) == 0
-        assert sent(system) == 1
+        assert len(jobs(system)) == 1
 
 
 def end_of(system, number=None):
@@ -206,7 +211,8 @@ class TestCrash:
                 answers = [asking.post(EXECUTE, content=body) for body in bodies]
                 assert [answer.status_code for answer in answers] == [201] * 3
                 waiting = {"events": {"waiting": 3, "given_up": 0}}
-                assert asking.get("/health").json() == {"status": "ok", **waiting}
+                # It says "busy" if the answer takes a second.
+                until(lambda: asking.get("/health").json() == {"status": "ok", **waiting}, "three runs that wait")
             with ExecutionStore(store) as own:
                 until(lambda: [row.claim for row in untold(own) if row.attempts] == [None] * 3, "failed attempts")
             system.backends[0].kill()
@@ -214,10 +220,11 @@ class TestCrash:
             with receiver() as somebody:
                 environment["CICD_EVENTS"] = environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = somebody.url
                 system.restart_backend()
-                until(lambda: sent(system) == 3, "three jobs in the queue")
-                until(lambda: len(told(somebody)) >= 3, "the events of three runs")
-            assert all("TRACEPARENT" in job.environment for job in jobs_in(environment["CICD_BROKER"]))
-            assert {event.chain_id for event in told(somebody)} == {each.json()["execution_id"] for each in answers}
+                # Both are sent again if it takes long until they are accepted, or claimed.
+                runs = {each.json()["execution_id"] for each in answers}
+                until(lambda: {str(job.pipeline_execution_id) for job in jobs(system)} == runs, "the jobs of all runs")
+                until(lambda: {event.chain_id for event in told(somebody)} == runs, "the events of all runs")
+            assert all("TRACEPARENT" in job.environment for job in jobs(system))
         finally:
             system.stop()
 
@@ -233,6 +240,6 @@ def told(somebody):
     return [from_http(request.headers, request.body) for request in somebody.requests]
 
 
-def sent(system):
-    """The number of jobs in the broker."""
-    return len(jobs_in(f"sqla+sqlite:///{system.directory}/broker.db"))
+def jobs(system):
+    """The jobs in the broker."""
+    return jobs_in(f"sqla+sqlite:///{system.directory}/broker.db")

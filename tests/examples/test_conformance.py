@@ -79,6 +79,7 @@ def take(jobs: JobQueue) -> Delivery:
 
 class TestBackend(BackendConformance):
     examples = 5  # The store's own tests draw more.
+    patience = DEADLINE
 
     @pytest.fixture
     def dispatcher(self, store: ExecutionStore, jobs: JobQueue) -> Counting:
@@ -138,6 +139,7 @@ class TestBackend(BackendConformance):
 
 class TestWorker(WorkerConformance):
     lease_seconds = 2
+    patience = DEADLINE
 
     @pytest.fixture
     def run_job(

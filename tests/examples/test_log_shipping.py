@@ -11,6 +11,7 @@ from cicd_common import ContractError
 from cicd_common.logging import execution_context, get_logger
 from cicd_common.store import ExecutionStore
 from tests.support.examples.backend_in_process import simple
+from tests.support.examples.waiting import DEADLINE
 
 log = get_logger("cicd_system.test")
 
@@ -25,6 +26,12 @@ def store():
 def job(store):
     (request,) = store.start(simple()).jobs
     return request
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch):
+    """Lines are not lost because the machine is busy."""
+    monkeypatch.setattr("cicd_system.log_shipping._AT_END", DEADLINE)
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +78,7 @@ def test_what_is_lost_at_the_end_is_told(job, caplog, monkeypatch):
     """A warning says that lines were not sent in time."""
     monkeypatch.setattr("cicd_system.log_shipping._AT_END", 0.0)
     goes_on = Event()
-    with shipping_logs(lambda _: goes_on.wait(60), ContractError):
+    with shipping_logs(lambda _: goes_on.wait(DEADLINE), ContractError):
         for _ in range(1000):
             log.info("line", job_execution_id=job.job_execution_id)
     goes_on.set()
