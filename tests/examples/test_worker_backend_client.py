@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 from attrs import evolve
+from cicd_system import connection
 from cicd_system.connection import DeniedError, NoAnswerError, RefusedError
 from cicd_system.worker.backend_client import BackendClient
 
@@ -22,6 +23,7 @@ from cicd_common.api.request import Artifact, ExecutionLogUpload, JobStatusUpdat
 from cicd_common.api.response import JobExecutionResponse
 from cicd_common.model import ExecutionLog
 from tests.support.examples.scripted_server import Server, answer
+from tests.support.examples.waiting import DEADLINE
 
 JOB = UUID(int=7)
 DAY = timedelta(days=1)
@@ -43,8 +45,9 @@ def ending():
 
 
 @pytest.fixture
-def client_of(ending):
+def client_of(ending, monkeypatch):
     """A client of a server that gives answers."""
+    monkeypatch.setattr(connection, "_TIMEOUT", DEADLINE)  # A busy machine answers late.
     opened = []
 
     def make(*answers, token=None):
