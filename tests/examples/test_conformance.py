@@ -138,7 +138,7 @@ class TestBackend(BackendConformance):
 
 
 class TestWorker(WorkerConformance):
-    lease_seconds = 2
+    lease_seconds = 9  # A Worker is heard of every three seconds, and may be paused for some more.
     patience = DEADLINE
 
     @pytest.fixture
