@@ -234,6 +234,14 @@ class _SQLite(sqlite3.Connection):
         super().__init__(*args, **kwargs)
         self.execute("PRAGMA synchronous = OFF")
 
+    def commit(self) -> None:
+        """Commit, or release the lock: kombu does not end a transaction that cannot be committed."""
+        try:
+            super().commit()
+        except sqlite3.Error:
+            self.rollback()
+            raise
+
 
 def _transport_options(broker_url: str, queue: str) -> dict[str, Any]:
     try:

@@ -351,6 +351,20 @@ class TestFile:
                 assert put(jobs) == f"{REFUSAL}OperationalError"
             assert put(jobs) == "put"
 
+    @pytest.mark.usefixtures("impatient")
+    def test_read_for_long(self, tmp_path):
+        """A Worker that cannot take a job while another process reads the file does not lock the file for ever."""
+        with file(tmp_path) as (url, _), closing(JobQueue(url)) as jobs, closing(JobQueue(url)) as other:
+            assert put(jobs) == "put"
+            with closing(sqlite3.connect(tmp_path / "broker.db", isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                reader.execute("SELECT * FROM kombu_message").fetchall()
+                go_on = iter([True, True, False])  # Until it has failed once.
+                assert jobs.take(lambda: next(go_on)) is None
+            assert put(other) == "put"
+            take(jobs).acknowledge()
+            take(other).acknowledge()
+
 
 def through(proxy: TcpProxy, url: str) -> str:
     """The URL of the broker behind the proxy."""
