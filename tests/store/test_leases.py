@@ -136,26 +136,20 @@ class TestLost:
     def test_a_job_that_was_not_handed_out_is_not_lost(self, store):
         """A job that was never handed out is not taken over, even if a Worker has sent an update of it."""
         for backend in (store, FakeBackend()):
-            started = backend.start(PIPELINE, at=NOW)
-            backend.take_over(NOW)
-            ship = backend.execution(started.execution.execution_id).stages[1].jobs[0]
-            request = evolve(started.jobs[0], job_execution_id=ship.id)
-            backend.apply(told(request, 1, ExecutionStatus.PENDING), at=NOW)
+            _, ship = start_with_waiting_job(backend)
+            backend.apply(told(ship, 1, ExecutionStatus.PENDING), at=NOW)
             assert Clock(backend).watch(2 * LEASE) == ([], [])
 
     def test_a_job_given_back_that_was_never_handed_out_is_sent_until_claimed(self, store):
         """A Worker may release a job that it was not given. It has begun, so its request must not get lost."""
         for backend in (store, FakeBackend()):
-            started = backend.start(PIPELINE, at=NOW)
-            backend.take_over(NOW)
-            ship = backend.execution(started.execution.execution_id).stages[1].jobs[0]
-            request = evolve(started.jobs[0], job_execution_id=ship.id)
-            [again] = backend.apply(told(request, 1, is_released=True), at=NOW).jobs
+            run, ship = start_with_waiting_job(backend)
+            [again] = backend.apply(told(ship, 1, is_released=True), at=NOW).jobs
             clock = Clock(backend)
             jobs, _ = clock.watch(300)
-            assert [job for job in jobs if job.job_execution_id == ship.id] == [again]
-            backend.cancel(started.execution.execution_id, clock.now)
-            assert ship.id in {each.job_execution_id for each in clock.watch(2 * LEASE)[1]}
+            assert [job for job in jobs if job.job_execution_id == ship.job_execution_id] == [again]
+            backend.cancel(run, clock.now)
+            assert ship.job_execution_id in {each.job_execution_id for each in clock.watch(2 * LEASE)[1]}
 
     def test_a_release_does_not_count_as_a_loss(self, store, clock, requests):
         """A job can be released more often than it may be lost."""
@@ -195,6 +189,15 @@ class TestLost:
 
         with ThreadPoolExecutor(4) as pool:
             assert [taken.jobs for taken in pool.map(call, range(4))] == [()] * 4
+
+
+def start_with_waiting_job(backend):
+    """Start a run, and return its id, and the request of its last job as if it had been handed out."""
+    started = backend.start(PIPELINE, at=NOW)
+    backend.take_over(NOW)
+    run = started.execution.execution_id
+    ship = backend.execution(run).stages[1].jobs[0]
+    return run, evolve(started.jobs[0], job_execution_id=ship.id)
 
 
 def lose_two(backend, names):
